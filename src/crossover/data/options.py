@@ -1,0 +1,35 @@
+"""What a user may say about data: one value for all tasks, filled from the command line or from Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the data lie and how to read and split them.
+
+    `data` is a file, a folder or ``hf://OWNER/NAME[:SPLIT]``; `train`, `valid` and `test` name files of a given
+    split instead. `split` is ``random``, ``time`` or ``group=COLUMN``. Columns: `text`, `label` (classification),
+    `target`, `time` (forecasting; several targets separated by commas). `settings` are the task's own settings
+    (``{"patch": 24, "units": "subwords", "lag": 64}``). An option that a task does not know is a ConfigError.
+    """
+
+    data: str | None = None
+    train: Path | None = None
+    valid: Path | None = None
+    test: Path | None = None
+    split: str | None = None
+    split_seed: int = 0
+    text: str | None = None
+    label: str | None = None
+    target: str | None = None
+    time: str | None = None
+    horizon: int | None = None
+    window: int | None = None
+    deduplicate: bool = False
+    rare: Literal["refuse", "drop", "keep"] = "refuse"
+    fill_gaps: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,193 @@
+"""A task owns its data, its objective, its metrics and its baselines; training knows nothing else about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossover.models.ports import Inputs, Outputs
+
+Split = Literal["train", "valid", "test"]
+
+Sums = dict[str, np.ndarray]
+"""Additive sufficient statistics. From `metrics` each array has the items on its first dim; summed over that dim
+they are what `summarise` takes. So a bootstrap over items re-weights rows and summarises again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Some rows of one split.
+
+    `inputs` is [B, T] int64 or [B, T, C] float32; `lengths_B` the valid prefix of each row; `targets` whatever the
+    task's loss reads; `features` further token streams [B, T]; `extra` anything else that `metrics` needs;
+    `rows_B` each row's index in its split, so that two models can be compared item by item.
+    """
+
+    inputs: Tensor
+    lengths_B: Tensor
+    targets: Tensor
+    rows_B: Tensor
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.inputs.shape[0]
+
+    @property
+    def tokens(self) -> int:
+        """Number of real steps: what tokens/s counts."""
+        return int(self.lengths_B.sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            lengths_B=self.lengths_B.to(device),
+            targets=self.targets.to(device),
+            rows_B=self.rows_B.to(device),
+            features={name: value.to(device) for name, value in self.features.items()},
+            extra={name: value.to(device) for name, value in self.extra.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A simple predictor's score on a split; `kind` trivial (majority, last value) or strong (linear, n-gram).
+
+    `items` are its per-item statistics (the same keys as `Task.metrics` gives), so that models are compared with it
+    by the same paired bootstrap; None where it has none. `seconds` is the time to fit and predict.
+    """
+
+    name: str
+    kind: Literal["trivial", "strong"]
+    score: float
+    seconds: float
+    parameters: int | None = None
+    items: Sums | None = None
+    summary: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A published result on the same data; its protocol differs, so it is printed beside ours, never as equal."""
+
+    name: str
+    metric: str
+    score: float
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What training, comparing and reporting need to know about a task.
+
+    `margin` is the largest difference that still counts as equal: absolute (`margin_kind="absolute"`, 0.015 is 1.5
+    points of accuracy) or relative to the score (``"relative"``, 0.02 is 2 % of loss). `causal` tasks take decoders,
+    the others encoders. `item_block` is the number of consecutive test items that a bootstrap draws together
+    (overlapping windows are not independent). `defaults` are the preset sizes for this task: dotted model settings
+    (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
+    (``{"lstm": {"lr": 3e-3}}``), found by search on the validation split.
+    """
+
+    name: str
+    family: str
+    description: str
+    inputs: Inputs
+    outputs: Outputs
+    objective: Literal["classification", "regression", "forecasting", "language-modeling"]
+    metric: str
+    higher_is_better: bool
+    causal: bool
+    margin: float
+    margin_kind: Literal["absolute", "relative"] = "absolute"
+    decoding: Literal["none", "greedy"] = "none"
+    budget: str = "60s"
+    batch_rows: int = 32
+    batch_tokens: int | None = None
+    max_length: int = 512
+    item_block: int = 1
+    embedded: bool = True
+    unit: str = "tokens"
+    labels: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the data: counts of truncated rows, duplicates, filled gaps; one sentence each."""
+
+
+class Task(Protocol):
+    """The interface. Everything random is a pure function of the arguments."""
+
+    spec: TaskSpec
+
+    def size(self, split: Split) -> int:
+        """Number of rows of a split."""
+        ...
+
+    def batches(
+        self,
+        split: Split,
+        *,
+        seed: int,
+        epoch: int,
+        batch: int,
+        shard: tuple[int, int] = (0, 1),
+        start: int = 0,
+        by: Literal["rows", "tokens"] = "rows",
+    ) -> Iterator[Batch]:
+        """One epoch of global batches (of `batch` rows, or of at most `batch` tokens bucketed by length).
+
+        Train is shuffled by (seed, epoch); valid and test come in order and complete. `shard=(i, n)` takes the i-th
+        of n row slices of every global batch (a slice may be empty); `start` leaves out the first batches.
+        """
+        ...
+
+    def count(self, batch: Batch) -> int:
+        """What the loss sum of `batch` is divided by: rows, or target tokens, or target values."""
+        ...
+
+    def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
+        """The objective, a sum over what `count` counts, never a mean."""
+        ...
+
+    def metrics(self, outputs: Tensor, batch: Batch) -> Sums:
+        """Per-item statistics: arrays whose first dim is the batch's rows. Always holds "loss" and "count"."""
+        ...
+
+    def summarise(self, sums: Sums) -> dict[str, float]:
+        """Scores from summed statistics (no item dim); holds `spec.metric` and "loss" (mean per counted unit)."""
+        ...
+
+    def details(self, items: Sums) -> dict[str, Any]:
+        """What a report draws beyond scores: confusion matrix, per-class table, score by length. May be empty."""
+        ...
+
+    def baselines(self, split: Split) -> list[Baseline]:
+        """The trivial and the strong simple predictor, fitted on train, scored on `split`."""
+        ...
+
+    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
+        """Some rows for people: ``{"input", "target", "prediction"}`` as text."""
+        ...
+
+    def encode(self, texts: list[str]) -> Batch:
+        """User input to a batch without targets (DataError where the task has no textual input)."""
+        ...
+
+    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
+        """Outputs to predictions for people and programs: label and probabilities, or values."""
+        ...
+
+    def artifacts(self) -> dict[str, Any]:
+        """JSON-able values that prediction needs without the data: vocabulary, labels, normalisation."""
+        ...
