@@ -122,9 +122,7 @@ class TokenPrediction:
 
     def metrics(self, outputs: Tensor, batch: Batch) -> Sums:
         """Loss, scored steps and correct steps of each row."""
-        losses_BT = F.cross_entropy(
-            outputs.transpose(1, 2), batch.targets, ignore_index=IGNORE, reduction="none"
-        )
+        losses_BT = F.cross_entropy(outputs.transpose(1, 2), batch.targets, ignore_index=IGNORE, reduction="none")
         scored_BT = batch.targets != IGNORE
         correct_BT = (outputs.argmax(-1) == batch.targets) & scored_BT
         return {
