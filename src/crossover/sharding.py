@@ -1,4 +1,4 @@
-"""Sharding: a value that says how a mixer's parameters split over `tensor` and how its state travels over `sequence`."""
+"""Sharding, a value: how a mixer splits over `tensor`, and how its state travels over `sequence`."""
 
 from __future__ import annotations
 

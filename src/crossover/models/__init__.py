@@ -1,0 +1,1 @@
+"""What a sequence model is, on one device."""

@@ -1,0 +1,111 @@
+"""Backbones: blocks in sequence. A decoder is causal and carries their states, an encoder sees whole rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossover.config import build
+from crossover.errors import ConfigError, unknown
+from crossover.models.block import Block, make_norm
+from crossover.models.mixers import MIXERS, MixerSettings, Span, State
+from crossover.models.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What a causal model carries from chunk to chunk: each mixer's state, and the position of each row."""
+
+    mixers: tuple[State, ...]
+    position_B: Tensor
+
+
+def mixer_settings(settings: ModelSettings, *, causal: bool) -> list[MixerSettings]:
+    """The settings of every block's mixer: the pattern repeated over the layers.
+
+    A mixer setting that no mixer of the pattern has is a ConfigError.
+    """
+    classes = {name: MIXERS.get(name) for name in settings.mixers}
+    names = {name: {f.name for f in fields(cls)} - {"width", "causal"} for name, cls in classes.items()}
+    for name in settings.mixer:
+        if name not in classes:
+            raise ConfigError(unknown(f"mixer in settings of {settings.name!r}", name, classes))
+    built = {
+        name: build(
+            cls,
+            {
+                "width": settings.width,
+                "causal": causal,
+                **_implied(settings, names[name]),
+                **settings.mixer.get(name, {}),
+            },
+            path=name,
+        )
+        for name, cls in classes.items()
+    }
+    return [built[settings.mixers[layer % len(settings.mixers)]] for layer in range(settings.layers)]
+
+
+def _implied(settings: ModelSettings, names: set[str]) -> Mapping[str, Any]:
+    return {"rotary": True} if settings.positions == "rotary" and "rotary" in names else {}
+
+
+class Backbone(nn.Module):
+    """x_BTD through every block; `causal` makes it a decoder, otherwise an encoder of whole rows."""
+
+    def __init__(self, settings: ModelSettings, *, causal: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.blocks = nn.ModuleList(
+            Block(settings, mixer.build()) for mixer in mixer_settings(settings, causal=causal)
+        )
+        self.norm = make_norm(settings) if settings.style == "pre-norm" else nn.Identity()
+
+    def forward(
+        self, x_BTD: Tensor, state: ModelState | None = None, span: Span | None = None
+    ) -> tuple[Tensor, ModelState | None]:
+        """x_BTD -> x_BTD and the state after it; None for an encoder or where `span.carry` is False."""
+        span = span or Span()
+        if state is not None:
+            span = replace(span, offset=state.position_B)
+        after: list[State | None] = []
+        for layer, block in enumerate(self.blocks):
+            x_BTD, mixed = block(x_BTD, state.mixers[layer] if state is not None else None, span)
+            after.append(mixed)
+        x_BTD = self.norm(x_BTD)
+        if not self.causal or not span.carry:
+            return x_BTD, None
+        return x_BTD, ModelState(tuple(s for s in after if s is not None), self._advance(x_BTD, span))
+
+    def initial_state(
+        self,
+        batch: int,
+        *,
+        capacity: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ModelState:
+        """The state before the first step; `capacity` pre-allocates caches that grow."""
+        if not self.causal:
+            raise ConfigError("an encoder carries no state: use a causal model to stream or decode")
+        return ModelState(
+            tuple(
+                block.mixer.initial_state(batch, capacity=capacity, device=device, dtype=dtype)
+                for block in self.blocks
+            ),
+            torch.zeros(batch, dtype=torch.int64, device=device),
+        )
+
+    @staticmethod
+    def _advance(x_BTD: Tensor, span: Span) -> Tensor:
+        steps = x_BTD.shape[1] if span.lengths_B is None else span.lengths_B
+        start = (
+            span.offset
+            if isinstance(span.offset, Tensor)
+            else torch.full((x_BTD.shape[0],), span.offset, dtype=torch.int64, device=x_BTD.device)
+        )
+        return start + steps

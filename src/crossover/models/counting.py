@@ -1,0 +1,202 @@
+"""Counting a model from its settings alone: cost term by term, parameters, and widths that make models equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import lcm
+
+from crossover.costs import Cost, Execution, Shape, Term
+from crossover.errors import ConfigError
+from crossover.models.backbones import mixer_settings
+from crossover.models.block import feed_forward_width
+from crossover.models.heads import row_features
+from crossover.models.ports import Inputs, Outputs, PerRow, Tokens
+from crossover.models.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Parameters in all, and those of the blocks alone (without embedding, positions and head)."""
+
+    total: int
+    without_embedding: int
+
+
+def model_cost(
+    settings: ModelSettings,
+    inputs: Inputs,
+    outputs: Outputs,
+    shape: Shape,
+    *,
+    causal: bool,
+    execution: Execution | None = None,
+) -> Cost:
+    """The cost of one pass over `shape`, from embedding to head; see `crossover.costs.Term` for the units."""
+    execution = execution or Execution()
+    causal = causal if settings.causal is None else settings.causal
+    mixers = [mixer.cost(shape, execution) for mixer in mixer_settings(settings, causal=causal)]
+    around = [_around_mixer(settings, shape, execution)] * settings.layers
+    ends = [
+        _embedding(settings, inputs, shape, execution),
+        _final_norm(settings),
+        _head(settings, outputs, shape, execution),
+    ]
+    return Cost.sum([*mixers, *around, *ends])
+
+
+def count_parameters(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> ParameterCount:
+    """Exactly what `build_model` would create."""
+    cost = model_cost(settings, inputs, outputs, Shape(batch=1, time=1), causal=causal)
+    ends = sum(term.parameters for term in cost.terms if term.name in ("embedding", "head"))
+    return ParameterCount(cost.parameters, cost.parameters - ends)
+
+
+def match_parameters(
+    settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, target: int
+) -> ModelSettings:
+    """`settings` with the width (and, for the rest, the feed-forward) that gives `target` parameters without ends."""
+
+    def measure(candidate: ModelSettings) -> float:
+        return count_parameters(candidate, inputs, outputs, causal=causal).without_embedding
+
+    return match_width(settings, measure, target)
+
+
+def match_flops(
+    settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, target: float, time: int
+) -> ModelSettings:
+    """The same for `target` forward FLOPs per token at length `time`."""
+
+    def measure(candidate: ModelSettings) -> float:
+        cost = model_cost(candidate, inputs, outputs, Shape(batch=1, time=time), causal=causal)
+        return cost.flops_forward / time
+
+    return match_width(settings, measure, target)
+
+
+def match_width(
+    settings: ModelSettings, measure: Callable[[ModelSettings], float], target: float, *, tolerance: float = 0.03
+) -> ModelSettings:
+    """`settings` with a width at which `measure` is within `tolerance` of `target`.
+
+    The width moves in steps that every mixer's heads divide; what the step leaves over is made up by the width of
+    the feed-forward. Where neither reaches the tolerance (few widths are possible in very small models) the nearest
+    is returned, and the table prints the counts.
+    """
+    if target <= 0:
+        raise ConfigError(f"cannot match a model to {target:g}: the target must be positive")
+    step = _width_step(settings)
+    width = step
+    while measure(_resized(settings, width + step)) <= target:
+        width += step
+    candidates = [_resized(settings, width), _resized(settings, width + step)]
+    best = min(candidates, key=lambda candidate: abs(measure(candidate) / target - 1))
+    if abs(measure(best) / target - 1) <= tolerance or feed_forward_width(best) == 0:
+        return best
+    for candidate in list(candidates):
+        hidden = feed_forward_width(candidate)
+        per_unit = (measure(replace(candidate, feed_forward_width=hidden + 8)) - measure(candidate)) / 8
+        wanted = round((hidden + (target - measure(candidate)) / per_unit) / 8) * 8
+        if wanted >= 8:
+            candidates.append(replace(candidate, feed_forward_width=wanted))
+    return min(candidates, key=lambda candidate: abs(measure(candidate) / target - 1))
+
+
+def _resized(settings: ModelSettings, width: int) -> ModelSettings:
+    if settings.feed_forward_width:
+        hidden = max(8, round(settings.feed_forward_width * width / settings.width / 8) * 8)
+        return replace(settings, width=width, feed_forward_width=hidden)
+    return replace(settings, width=width)
+
+
+def _width_step(settings: ModelSettings) -> int:
+    """Widths that every mixer admits: a multiple of 2 x heads (rotary pairs, two directions) and of 4."""
+    heads = [int(values.get("heads", 4)) for values in settings.mixer.values()] or [4]
+    attends = any("attention" in name for name in settings.mixers)
+    return lcm(4, *(2 * h for h in heads)) if attends else 4
+
+
+def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -> Cost:
+    """Norms and feed-forward of one block."""
+    tokens, width = shape.batch * shape.time, settings.width
+    hidden = feed_forward_width(settings)
+    norms = 0 if settings.style == "classic" else (2 if hidden else 1)
+    norm = Term(
+        name="norm",
+        parameters=norms * _norm_parameters(settings),
+        activation_bytes=norms * tokens * width * execution.element_bytes,
+        scales_with=("batch", "time", "hidden"),
+    )
+    if not hidden:
+        return Cost.of(norm)
+    matrices = 3 if settings.feed_forward == "swiglu" else 2
+    biases = 0 if settings.feed_forward == "swiglu" else hidden + width
+    forward = 2 * matrices * tokens * width * hidden
+    kept = (width + (3 if matrices == 3 else 2) * hidden) * tokens * execution.element_bytes
+    return Cost.of(
+        norm,
+        Term(
+            name="feed-forward",
+            flops_forward=forward,
+            flops_backward=2 * forward,
+            parameters=matrices * width * hidden + biases,
+            activation_bytes=kept,
+            scales_with=("batch", "time", "hidden", "feed-forward"),
+        ),
+    )
+
+
+def _norm_parameters(settings: ModelSettings) -> int:
+    return settings.width * (2 if settings.norm == "layer" else 1)
+
+
+def _final_norm(settings: ModelSettings) -> Cost:
+    return Cost.of(
+        Term(name="final norm", parameters=_norm_parameters(settings) if settings.style == "pre-norm" else 0)
+    )
+
+
+def _embedding(settings: ModelSettings, inputs: Inputs, shape: Shape, execution: Execution) -> Cost:
+    tokens, width = shape.batch * shape.time, settings.width
+    positions = settings.max_length * width if settings.positions == "learned" else 0
+    kept = tokens * width * execution.element_bytes
+    if isinstance(inputs, Tokens):
+        tables = inputs.vocabulary + sum(inputs.features.values())
+        return Cost.of(
+            Term(
+                name="embedding",
+                parameters=tables * width + positions,
+                activation_bytes=kept,
+                scales_with=("batch", "time", "hidden", "vocabulary"),
+            )
+        )
+    flops = 2 * tokens * inputs.channels * width
+    return Cost.of(
+        Term(
+            name="embedding",
+            flops_forward=flops,
+            flops_backward=flops,
+            parameters=(inputs.channels + 1) * width + positions,
+            activation_bytes=kept,
+            scales_with=("batch", "time", "hidden"),
+        )
+    )
+
+
+def _head(settings: ModelSettings, outputs: Outputs, shape: Shape, execution: Execution) -> Cost:
+    per_row = isinstance(outputs, PerRow)
+    rows = shape.batch if per_row else shape.batch * shape.time
+    entering = row_features(settings.width, outputs) if isinstance(outputs, PerRow) else settings.width
+    flops = 2 * rows * entering * outputs.size
+    matrix = 0 if settings.tie_embeddings else entering * outputs.size
+    return Cost.of(
+        Term(
+            name="head",
+            flops_forward=flops,
+            flops_backward=2 * flops,
+            parameters=matrix + outputs.size,
+            activation_bytes=rows * (entering + outputs.size) * execution.element_bytes,
+            scales_with=("batch", "hidden") if per_row else ("batch", "time", "hidden", "vocabulary"),
+        )
+    )

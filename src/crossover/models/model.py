@@ -1,0 +1,84 @@
+"""The sequence model: embedding, backbone, head. Only the backbone's mixers differ between the families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from crossover.errors import ConfigError
+from crossover.models.backbones import Backbone, ModelState
+from crossover.models.embedding import Embedding
+from crossover.models.heads import StepHead, make_head
+from crossover.models.initialise import initialise
+from crossover.models.mixers.base import Span
+from crossover.models.ports import Inputs, Outputs, PerStep, Tokens
+from crossover.models.settings import ModelSettings
+
+
+class SequenceModel(nn.Module):
+    """Inputs [B, T] or [B, T, C] to outputs [B, size] (`PerRow`) or [B, T, size] (`PerStep`)."""
+
+    def __init__(self, settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> None:
+        super().__init__()
+        self.settings = settings
+        self.inputs = inputs
+        self.outputs = outputs
+        self.embedding = Embedding(settings, inputs)
+        self.backbone = Backbone(settings, causal=causal)
+        self.head = make_head(settings.width, outputs)
+        if settings.tie_embeddings:
+            self._tie()
+
+    @property
+    def causal(self) -> bool:
+        """Whether a step sees only what came before it, so that the state can be carried."""
+        return self.backbone.causal
+
+    def forward(
+        self,
+        inputs: Tensor,
+        features: Mapping[str, Tensor] | None = None,
+        state: ModelState | None = None,
+        span: Span | None = None,
+    ) -> tuple[Tensor, ModelState | None]:
+        """Outputs, and the state to go on from (None for an encoder or where `span.carry` is False)."""
+        span = span or Span()
+        offset = state.position_B if state is not None else span.offset
+        x_BTD = self.embedding(inputs, features, offset)
+        x_BTD, state = self.backbone(x_BTD, state, span)
+        return self.head(x_BTD, span.lengths_B), state
+
+    def initial_state(
+        self,
+        batch: int,
+        *,
+        capacity: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ModelState:
+        """The state before the first step; `capacity` pre-allocates caches that grow."""
+        return self.backbone.initial_state(batch, capacity=capacity, device=device, dtype=dtype)
+
+    def _tie(self) -> None:
+        tied = isinstance(self.inputs, Tokens) and isinstance(self.outputs, PerStep)
+        if not tied or self.inputs.vocabulary != self.outputs.size:  # type: ignore[union-attr]
+            raise ConfigError(
+                "tie_embeddings=true needs tokens in and the same tokens out: leave it false for this task"
+            )
+        if isinstance(self.head, StepHead):
+            self.head.project.weight = self.embedding.tokens.weight  # type: ignore[assignment]
+
+
+def build_model(
+    settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, seed: int
+) -> SequenceModel:
+    """A model with its initial weights; `settings.causal`, where set, goes before the task's `causal`."""
+    if settings.causal is not None:
+        if causal and not settings.causal:
+            raise ConfigError(f"model {settings.name!r} has causal=false, but this task needs a causal model")
+        causal = settings.causal
+    model = SequenceModel(settings, inputs, outputs, causal=causal)
+    initialise(model, seed)
+    return model

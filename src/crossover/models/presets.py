@@ -1,0 +1,170 @@
+"""Models by name: presets, settings in brackets (``lstm[width=256]``), hybrids by pattern (``lstm+attention``)."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from crossover.config import override, parse_assignments
+from crossover.errors import ConfigError, unknown
+from crossover.models.mixers import MIXERS
+from crossover.models.settings import ModelSettings
+from crossover.registry import Registry
+
+PRESETS: Registry[ModelSettings] = Registry("model", group="crossover.presets")
+
+
+def _preset(name: str, summary: str, *mixers: str, **settings: Any) -> None:
+    PRESETS.add(name, ModelSettings(name=name, mixers=mixers or (name,), **settings), summary)
+
+
+_preset("elman", "plain recurrent network in pre-norm blocks", learning_rate=1e-3)
+_preset("lstm", "LSTM in pre-norm blocks", learning_rate=3e-3)
+_preset("gru", "GRU in pre-norm blocks", learning_rate=3e-3)
+_preset("mingru", "minGRU in pre-norm blocks: parallel over time", learning_rate=3e-3)
+_preset("minlstm", "minLSTM in pre-norm blocks: parallel over time", learning_rate=3e-3)
+_preset("linear-attention", "gated linear attention in pre-norm blocks", learning_rate=2e-3)
+_preset("convolution", "causal convolution in pre-norm blocks", learning_rate=2e-3)
+_preset(
+    "transformer", "pre-norm Transformer: GELU, rotary positions", "attention", positions="rotary", learning_rate=1e-3
+)
+_preset(
+    "transformer-original",
+    "the Transformer of 2017: post-norm, ReLU, sinusoidal positions",
+    "attention",
+    style="post-norm",
+    feed_forward="relu",
+    positions="sinusoidal",
+    learning_rate=5e-4,
+)
+_preset(
+    "gpt",
+    "GPT-2: pre-norm, GELU, learned positions, tied embeddings",
+    "attention",
+    positions="learned",
+    causal=True,
+    tie_embeddings=True,
+    learning_rate=1e-3,
+)
+_preset(
+    "llama-like",
+    "RMSNorm, SwiGLU, rotary positions, grouped keys",
+    "attention",
+    norm="rms",
+    feed_forward="swiglu",
+    positions="rotary",
+    mixer={"attention": {"heads": 4, "kv_heads": 2}},
+    learning_rate=1e-3,
+)
+_preset(
+    "window-transformer",
+    "Transformer whose attention sees a sliding window",
+    "window-attention",
+    positions="rotary",
+    learning_rate=1e-3,
+)
+_preset("lstm-classic", "plain stacked LSTM, no residuals, no norm", "lstm", style="classic", learning_rate=3e-3)
+_preset("gru-classic", "plain stacked GRU, no residuals, no norm", "gru", style="classic", learning_rate=3e-3)
+_preset("elman-classic", "plain stacked Elman network", "elman", style="classic", learning_rate=1e-3)
+
+_MODEL_FIELDS = {field.name for field in fields(ModelSettings)} - {"name", "mixers", "mixer"}
+
+
+def split_models(text: str) -> list[str]:
+    """``a[x=1,y=2],b`` at its top-level commas; unbalanced brackets or an empty name are a ConfigError."""
+    names, depth, current = [], 0, ""
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if depth not in (0, 1):
+            break
+        if character == "," and depth == 0:
+            names.append(current.strip())
+            current = ""
+        else:
+            current += character
+    names.append(current.strip())
+    if depth != 0:
+        raise ConfigError(f"brackets do not match in models {text!r}: write NAME[KEY=VALUE,…],NAME")
+    if not all(names):
+        raise ConfigError(f"an empty model name in {text!r}: write NAME,NAME")
+    return names
+
+
+def parse_model(text: str) -> ModelSettings:
+    """The settings that a model's name stands for.
+
+    A name is a preset, a mixer, or mixers joined by ``+``; brackets hold model settings (``layers=2``) and mixer
+    settings (``heads=8``, or ``attention.heads=8`` where several mixers have one). Anything unknown is a ConfigError.
+    """
+    name, bracket, rest = text.strip().partition("[")
+    if bracket and not rest.endswith("]"):
+        raise ConfigError(f"model {text!r} has an open bracket: write NAME[KEY=VALUE,…]")
+    settings = _named(name.strip())
+    if not bracket:
+        return settings
+    items = [item for item in (part.strip() for part in rest[:-1].split(",")) if item]
+    changes: dict[str, Any] = {}
+    for key, value in parse_assignments(items, what=f"setting of model {name!r}").items():
+        changes.update(_locate(settings, key, value))
+    return replace(override(settings, changes, path=name), name=text.strip())
+
+
+def adapt(settings: ModelSettings, defaults: dict[str, Any]) -> ModelSettings:
+    """`settings` with a task's `defaults` for what the user and the preset left at the model's own default.
+
+    A default for a mixer setting (``attention.heads``) counts only for models with that mixer.
+    """
+    base = ModelSettings(name="", mixers=("",))
+    given = _bracket_keys(settings.name)
+    changes: dict[str, Any] = {}
+    for key, value in defaults.items():
+        mixer, dot, setting = key.partition(".")
+        if dot:
+            if mixer in settings.mixers and setting not in settings.mixer.get(mixer, {}):
+                changes[f"mixer.{mixer}.{setting}"] = value
+        elif key not in given and getattr(settings, key) == getattr(base, key):
+            changes[key] = value
+    return override(settings, changes, path=settings.name)
+
+
+def family_of(settings: ModelSettings) -> str:
+    """recurrent, attention or other; hybrid where blocks of several families are mixed."""
+    families = {MIXERS.get(name).family for name in settings.mixers}
+    return families.pop() if len(families) == 1 else "hybrid"
+
+
+def _named(name: str) -> ModelSettings:
+    if name in PRESETS:
+        return PRESETS.get(name)
+    mixers = tuple(part.strip() for part in name.split("+"))
+    for mixer in mixers:
+        if mixer not in MIXERS:
+            raise ConfigError(unknown("model", name if len(mixers) == 1 else mixer, _admissible()))
+    positions = "rotary" if any("attention" in mixer for mixer in mixers) else "none"
+    return ModelSettings(name=name, mixers=mixers, layers=max(2, len(mixers)), positions=positions)  # type: ignore[arg-type]
+
+
+def _admissible() -> list[str]:
+    return sorted({*PRESETS.names(), *MIXERS.names()})
+
+
+def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
+    """The dotted path of a bracket's key: a model setting, or the setting of the mixers that have it."""
+    if key in _MODEL_FIELDS:
+        return {key: value}
+    mixer, dot, setting = key.partition(".")
+    owners = {
+        name: {field.name for field in fields(MIXERS.get(name))} - {"width", "causal"} for name in settings.mixers
+    }
+    if dot and mixer in owners and setting in owners[mixer]:
+        return {f"mixer.{mixer}.{setting}": value}
+    having = [name for name, names in owners.items() if key in names]
+    if not having:
+        admissible = _MODEL_FIELDS.union(*owners.values())
+        raise ConfigError(unknown(f"setting of model {settings.name!r}", key, admissible))
+    return {f"mixer.{name}.{key}": value for name in having}
+
+
+def _bracket_keys(name: str) -> set[str]:
+    _, _, rest = name.partition("[")
+    return {item.partition("=")[0].strip() for item in rest.rstrip("]").split(",")} if rest else set()
