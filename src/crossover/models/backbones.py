@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crossover.config import build
 from crossover.errors import ConfigError, unknown
 from crossover.models.block import Block, make_norm
-from crossover.models.mixers import MIXERS, MixerSettings, Span, State
+from crossover.models.mixers import MIXERS, Mixer, MixerSettings, Span, State
 from crossover.models.settings import ModelSettings
 
 
@@ -94,11 +94,15 @@ class Backbone(nn.Module):
             raise ConfigError("an encoder carries no state: use a causal model to stream or decode")
         return ModelState(
             tuple(
-                block.mixer.initial_state(batch, capacity=capacity, device=device, dtype=dtype)
-                for block in self.blocks
+                mixer.initial_state(batch, capacity=capacity, device=device, dtype=dtype) for mixer in self.mixers()
             ),
             torch.zeros(batch, dtype=torch.int64, device=device),
         )
+
+    def mixers(self) -> Iterator[Mixer]:
+        """Each block's mixer, in order."""
+        for block in self.blocks:
+            yield cast(Block, block).mixer
 
     @staticmethod
     def _advance(x_BTD: Tensor, span: Span) -> Tensor:

@@ -28,6 +28,7 @@ class Embedding(nn.Module):
         self.width = settings.width
         self.max_length = settings.max_length
         self.init_rules = {}
+        self.tokens: nn.Embedding | nn.Linear
         if isinstance(inputs, Tokens):
             self.tokens = nn.Embedding(inputs.vocabulary, settings.width)
             self.features = nn.ModuleDict(

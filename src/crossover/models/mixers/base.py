@@ -65,7 +65,9 @@ class MixerSettings:
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, exactly as `build()` creates them."""
-        raise ConfigError(f"mixer {self.name!r} does not count its parameters: define {type(self).__name__}.parameters")
+        raise ConfigError(
+            f"mixer {self.name!r} does not count its parameters: define {type(self).__name__}.parameters"
+        )
 
     def sharding(self) -> Sharding:
         """How the parameters split over `tensor`, and how the state travels over `sequence`."""
