@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -109,7 +109,7 @@ class TaskSpec:
     causal: bool
     margin: float
     margin_kind: Literal["absolute", "relative"] = "absolute"
-    decoding: Literal["none", "greedy"] = "none"
+    decoding: Literal["none", "greedy", "rollout"] = "none"
     budget: str = "60s"
     batch_rows: int = 32
     batch_tokens: int | None = None
@@ -190,4 +190,16 @@ class Task(Protocol):
 
     def artifacts(self) -> dict[str, Any]:
         """JSON-able values that prediction needs without the data: vocabulary, labels, normalisation."""
+        ...
+
+
+class RolloutTask(Task, Protocol):
+    """A task with ``decoding="rollout"``: its outputs on valid and test come from the model's own earlier outputs."""
+
+    def rollout(self, step: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        """The outputs that `metrics`, `samples` and `decode` take, for a batch of valid, test or user rows.
+
+        `step` runs the model over further inputs [B, t, C], carries its state from call to call, and returns the
+        outputs [B, t, size]. Train batches are not rolled out: their inputs hold what the model should have said.
+        """
         ...

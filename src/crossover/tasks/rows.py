@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,21 @@ from crossover.data.batching import batch_indices, pad
 from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.objectives import IGNORE, Objective
+
+
+class RowSource(Protocol):
+    """What a split needs to be: rows with lengths, gathered into batches; `Rows` or a lazy view of the data."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def lengths_N(self) -> np.ndarray:
+        """Number of steps of each row."""
+        ...
+
+    def gather(self, rows_B: np.ndarray) -> Batch:
+        """The batch of these rows."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +82,7 @@ class RowTask:
     """
 
     spec: TaskSpec
-    splits: Mapping[Split, Rows]
+    splits: Mapping[Split, RowSource]
     objective: Objective
 
     def size(self, split: Split) -> int:

@@ -1,0 +1,71 @@
+"""Reading a user's options for a task: what the task does not know is refused, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from crossover.data.options import DataOptions
+from crossover.errors import ConfigError, listing, unknown
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A task setting that is one of some words."""
+
+    admissible: tuple[str, ...]
+    default: str
+
+    def read(self, task: str, key: str, value: Any) -> str:
+        """The word; anything else is a ConfigError."""
+        if value not in self.admissible:
+            raise ConfigError(f"task {task!r}: " + unknown(f"value of setting {key!r}", str(value), self.admissible))
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A task setting that is a whole number, given as a number or as its digits."""
+
+    default: int
+    minimum: int = 1
+
+    def read(self, task: str, key: str, value: Any) -> int:
+        """The number; anything else is a ConfigError."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = self.minimum - 1
+        if number < self.minimum:
+            raise ConfigError(
+                f"task {task!r}: setting {key}={value} is not a whole number from {self.minimum} up: give one"
+            )
+        return number
+
+
+def read_settings(task: str, given: Mapping[str, Any], known: Mapping[str, Choice | Whole]) -> dict[str, Any]:
+    """The task's settings with their defaults; an unknown key or value is a ConfigError (did you mean …)."""
+    for key in given:
+        if key not in known:
+            reason = unknown("setting", key, known) if known else f"setting {key!r} is not known: it has no settings"
+            raise ConfigError(f"task {task!r}: {reason}")
+    return {
+        key: setting.read(task, key, given[key]) if key in given else setting.default
+        for key, setting in known.items()
+    }
+
+
+def refuse_unread(task: str, options: DataOptions, *, reads: Collection[str]) -> None:
+    """Refuse the options that were set but that the task does not read (a ConfigError naming them).
+
+    `settings` is left to `read_settings`.
+    """
+    flags = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(options)
+        if field.name not in (*reads, "settings") and getattr(options, field.name) != field.default
+    ]
+    if flags:
+        admissible = listing(f"--{name.replace('_', '-')}" for name in sorted(reads))
+        raise ConfigError(f"task {task!r} does not read {listing(flags)}: it takes {admissible}, leave the rest out")
