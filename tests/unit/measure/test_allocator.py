@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from crossover.measure import allocator
+
+STEPS = """
+from crossover.measure import allocator
+policy = allocator.apply({policy!r})
+import torch
+torch.set_num_threads(1)
+layer = torch.nn.Linear(512, 512)
+def step():
+    layer(torch.ones(4096, 512)).square().mean().backward()
+for _ in range(3):
+    step()
+before = allocator.page_faults()
+for _ in range(5):
+    step()
+print(policy, (allocator.page_faults() - before) / 5)
+"""
+
+
+def faults_per_step(policy, **environment):
+    environment = {**os.environ, **environment}
+    command = [sys.executable, "-c", STEPS.format(policy=policy)]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    return output[0], float(output[1])
+
+
+def test_retaining_memory_by_mallopt_does_what_the_environment_does():
+    policy, by_default = faults_per_step("default")
+    assert policy == "default"
+    if not allocator.supported():
+        assert faults_per_step("retain")[0] == "default"
+        return
+    policy, retained = faults_per_step("retain")
+    assert policy == "retain"
+    policy, by_environment = faults_per_step("default", MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_="-1")
+    assert policy == "retain"
+    assert by_default > 300
+    assert retained < 0.1 * by_default
+    assert by_environment < 0.1 * by_default
+
+
+def test_another_c_library_keeps_its_policy(monkeypatch):
+    monkeypatch.setattr(allocator, "supported", lambda: False)
+    assert allocator.apply("retain") == "default"
