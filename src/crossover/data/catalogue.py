@@ -1,0 +1,92 @@
+"""Data sets by name: what they consist of, who owns them, and where their files lie on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from crossover.errors import DataError, unknown
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set: its path under the data folder and where its owner offers it.
+
+    `member` is its name inside the archive at `url`; `sha256` is of the file itself, None where it is not known.
+    """
+
+    path: str
+    url: str
+    sha256: str | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: `path` is the file or folder that `locate` gives; `restricted` needs the licence to be accepted."""
+
+    name: str
+    summary: str
+    path: str
+    files: tuple[DataFile, ...]
+    homepage: str
+    licence: str
+    restricted: bool = False
+
+    def notice(self) -> str:
+        """The licence in one sentence, for people."""
+        return f"{self.name} is under {self.licence}; see {self.homepage}."
+
+
+def _read_catalogue() -> dict[str, Dataset]:
+    rows = tomllib.loads(files("crossover.data").joinpath("catalogue.toml").read_text(encoding="utf-8"))
+    return {
+        name: Dataset(name=name, **{**row, "files": tuple(DataFile(**file) for file in row["files"])})
+        for name, row in rows.items()
+    }
+
+
+CATALOGUE: dict[str, Dataset] = _read_catalogue()
+
+
+def dataset(name: str) -> Dataset:
+    """The data set of that name; an unknown one is a DataError (did you mean …)."""
+    if name not in CATALOGUE:
+        raise DataError(unknown("data set", name, CATALOGUE))
+    return CATALOGUE[name]
+
+
+def cache_folder() -> Path:
+    """Where fetched data lie: $CROSSOVER_CACHE, or the platform's folder for a user's caches."""
+    if chosen := os.environ.get("CROSSOVER_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "crossover"
+
+
+def locate(name: str) -> Path:
+    """The file or folder of a data set: under $CROSSOVER_DATA, or else under the cache folder.
+
+    Raises DataError for an unknown name, and where a file is missing: how to fetch it and where to put it.
+    """
+    wanted = dataset(name)
+    given = os.environ.get("CROSSOVER_DATA")
+    folders = [Path(given).expanduser()] if given else []
+    folders.append(cache_folder() / "data")
+    for folder in folders:
+        if all((folder / file.path).is_file() for file in wanted.files):
+            return folder / wanted.path
+    missing = next(file for file in wanted.files if not (folders[-1] / file.path).is_file())
+    raise DataError(
+        f"{name} is not on this machine: run `crossover data get {name}`, or put {Path(missing.path).name} "
+        f"from {missing.url} at {folders[-1] / missing.path}"
+    )
