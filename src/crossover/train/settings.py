@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from crossover.errors import ConfigError, listing, unknown
+from crossover.models.settings import ModelSettings
+from crossover.tasks.base import TaskSpec
+
+_DEFAULT_BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """Settings of one run; None takes the task's own value, or the model preset's for the rate.
 
-    `budget` is a number and a unit (``60s``, ``500steps``, ``2Mtokens``, ``3epochs``, ``1e15flops``). `batch` is rows,
-    or tokens with ``batch_by="tokens"`` (rows bucketed by length). `warmup` is a share of the budget; the rate then
-    falls as a cosine to `final_rate` times its peak. `patience` stops after that many validations without a better
-    score (0: never). `evaluations` is the number of validations over the budget.
+    `budget` is a number and a unit (``60s``, ``500steps``, ``2Mtokens``, ``3epochs``, ``1e15flops``). `batch` is
+    rows, or tokens with ``batch_by="tokens"`` (rows bucketed by length); `accumulate` cuts each global batch into
+    that many row slices, computed one after the other, which changes memory and not the result. `warmup` is a share
+    of the budget; the rate then falls as a cosine to `final_rate` times its peak. `clip` bounds the gradient's norm (0:
+    never). `patience` stops after that many validations without a better score (0: never). `evaluations` is the
+    number of validations over the budget. Raises ConfigError for a value that no run can have.
     """
 
     budget: str | None = None
     batch: int | None = None
-    batch_by: Literal["rows", "tokens"] = "rows"
+    batch_by: Literal["rows", "tokens"] | None = None
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float | None = None
     weight_decay: float = 0.01
@@ -33,3 +41,62 @@ class TrainSettings:
     checkpoint_seconds: float = 30.0
     seed: int = 0
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ConfigError(unknown("optimizer", self.optimizer, ("adamw", "sgd")))
+        if self.batch_by not in (None, "rows", "tokens"):
+            raise ConfigError(unknown("batch_by", str(self.batch_by), ("rows", "tokens")))
+        for name, low in (("batch", 1), ("accumulate", 1), ("evaluations", 1), ("patience", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ConfigError(f"{name} is {value}: it must be a whole number of at least {low}")
+        for name in ("weight_decay", "clip", "checkpoint_seconds"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        for name in ("warmup", "final_rate", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it is a share, so it must lie between 0 and 1")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas are {listing(self.betas)}: each must be at least 0 and below 1")
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            raise ConfigError(f"learning_rate is {self.learning_rate}: it must be above 0")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field as a plain value."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+
+def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> TrainSettings:
+    """`settings` with nothing left open: given values, then the task's recipe for this model, then defaults.
+
+    A recipe (`TaskSpec.recipes`, by the preset's name) fills the fields that still hold their default value; its
+    keys are those of TrainSettings, with ``lr`` for `learning_rate`; keys of ModelSettings are left to whoever builds
+    the model. Raises ConfigError for any other key.
+    """
+    defaults = TrainSettings()
+    known = {field.name for field in fields(TrainSettings)}
+    of_model = {field.name for field in fields(ModelSettings)} - known
+    recipe: dict[str, Any] = {}
+    for key, value in spec.recipes.get(preset_name(model), {}).items():
+        name = "learning_rate" if key == "lr" else key
+        if name in known:
+            if getattr(settings, name) == getattr(defaults, name):
+                recipe[name] = value
+        elif name not in of_model:
+            raise ConfigError(f"recipe of {spec.name} for {model.name}: {unknown('setting', key, known)}")
+    filled = replace(settings, **recipe)
+    batch_by = filled.batch_by or ("tokens" if spec.batch_tokens and not filled.batch else "rows")
+    own_batch = (spec.batch_tokens or _DEFAULT_BATCH_TOKENS) if batch_by == "tokens" else spec.batch_rows
+    return replace(
+        filled,
+        budget=filled.budget or spec.budget,
+        batch_by=batch_by,
+        batch=filled.batch or own_batch,
+        learning_rate=filled.learning_rate or model.learning_rate,
+    )
+
+
+def preset_name(model: ModelSettings) -> str:
+    """The name that recipes go by: ``lstm`` for ``lstm[layers=2]``."""
+    return model.name.split("[", 1)[0]

@@ -1,0 +1,45 @@
+"""Writing files so that a killed process, or a full disk, leaves the old file or the new one and nothing between."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from crossover.errors import CheckpointError
+
+
+def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool = False) -> None:
+    """Write `content` (text as UTF-8) beside `path`, then rename; folders are made as needed.
+
+    `durable` also waits for the disk, so that the file outlives a power cut. Raises CheckpointError with the path
+    and the reason (disk full, no permission) and leaves what stood there before.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as one JSON document; see `write_file`."""
+    write_file(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def unwritable(path: Path, error: OSError) -> CheckpointError:
+    """The sentence for a file that could not be written."""
+    reason = error.strerror or type(error).__name__
+    return CheckpointError(
+        f"cannot write {path}: {reason}; what was finished is kept, so make room or choose another folder, "
+        "then go on with --resume"
+    )

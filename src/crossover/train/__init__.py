@@ -1,0 +1,1 @@
+"""One run: budget, optimiser, loop, checkpoints, evaluation, and the search for its settings."""

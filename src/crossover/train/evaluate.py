@@ -1,0 +1,68 @@
+"""Evaluation: a whole split through a model, once, item by item."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from crossover.errors import DataError
+from crossover.inference.forward import batch_outputs
+from crossover.measure.numerics import Numerics
+from crossover.tasks.base import Split, Sums, Task
+
+_BATCH_FACTOR = 2
+"""Evaluation keeps no activations, so its batches are this much larger than training's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model on one split: scores, per-item statistics in the split's order, some rows for people."""
+
+    scores: dict[str, float]
+    items: Sums
+    samples: list[dict[str, str]]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and seconds; items go to a file of their own."""
+        return {"scores": self.scores, "seconds": self.seconds}
+
+
+def evaluate(
+    model: nn.Module, task: Task, split: Split, *, numerics: Numerics, batch_rows: int | None = None, samples: int = 5
+) -> Evaluation:
+    """Score `model` on every row of `split`, in batches of twice `batch_rows` (None: the task's own).
+
+    Raises DataError when the split is empty. Leaves the model in the mode (training or not) it came in.
+    """
+    was_training, started = model.training, time.perf_counter()
+    model.eval()
+    collected: dict[str, list[np.ndarray]] = defaultdict(list)
+    rows: list[np.ndarray] = []
+    shown: list[dict[str, str]] = []
+    size = _BATCH_FACTOR * (batch_rows or task.spec.batch_rows)
+    try:
+        with torch.inference_mode():
+            for given in task.batches(split, seed=0, epoch=0, batch=size):
+                if given.size == 0:
+                    continue
+                outputs, batch = batch_outputs(model, given, numerics)
+                for name, values in task.metrics(outputs, batch).items():
+                    collected[name].append(values)
+                rows.append(given.rows_B.numpy())
+                if len(shown) < samples:
+                    shown += task.samples(outputs, batch, samples - len(shown))
+    finally:
+        model.train(was_training)
+    if not rows:
+        raise DataError(f"the {split} split of {task.spec.name} is empty: give more rows or another split")
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    items = {name: np.concatenate(values)[order] for name, values in collected.items()}
+    scores = task.summarise({name: values.sum(0) for name, values in items.items()})
+    return Evaluation(scores=scores, items=items, samples=shown, seconds=time.perf_counter() - started)
