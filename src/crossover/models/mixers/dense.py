@@ -1,0 +1,178 @@
+"""Dense recurrences (elman, lstm, gru): each step multiplies the whole hidden state by a matrix.
+
+The fast path is PyTorch's fused kernel (oneDNN or ATen on a CPU, cuDNN on a GPU), the definition a readable cell.
+The kernels know neither rows of different lengths nor resets. Zero padding after a row's end does no harm to the
+outputs before it, so only two things need work: a state that is asked for at different ends, or a reset, cuts the
+call at those steps; and the backward direction reads each row from the row's own end.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from crossover.costs import Cost, Execution, Shape, Term
+from crossover.models.mixers.base import InitRule, Span, State
+from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings, turn, turn_span
+from crossover.recurrence.sequential import Cell, solve
+
+OneWay = Callable[[nn.RNNBase, Tensor, State, Span], tuple[Tensor, State | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseSettings(RecurrentSettings, ABC):
+    """`gates` is the number of gate blocks stacked in each weight matrix."""
+
+    gates: ClassVar[int]
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """PyTorch's names and layout: the gates stacked on the first dim, two biases."""
+        rows = self.gates * self.hidden
+        shapes = {
+            "weight_ih_l0": (rows, self.width),
+            "weight_hh_l0": (rows, self.hidden),
+            "bias_ih_l0": (rows,),
+            "bias_hh_l0": (rows,),
+        }
+        directions = ("rnn", "reverse_rnn")[: self.directions]
+        return {f"{direction}.{name}": shape for direction in directions for name, shape in shapes.items()}
+
+    def cost(self, shape: Shape, execution: Execution) -> Cost:
+        """Two products per gate: of the input, batched over time, and of the state, one step after the other.
+
+        The first step's product has no gradient to a state that takes none.
+        """
+        steps, hidden, directions = shape.batch * shape.time, self.hidden, self.directions
+        scales = ("batch", "time", "hidden")
+        entering = 2 * self.gates * hidden * self.width * steps * directions
+        recurrent = 2 * self.gates * hidden * hidden * steps * directions
+        unneeded = 0 if execution.state_gradient and self.causal else recurrent // max(shape.time, 1)
+        kept_input, kept_hidden = self.kept_elements(shape, fused=execution.fused)
+        return Cost.of(
+            Term(
+                name="input product",
+                flops_forward=entering,
+                flops_backward=entering * (2 if execution.input_gradient else 1),
+                parameters=self.gates * hidden * (self.width + 2) * directions,
+                activation_bytes=kept_input * directions * execution.element_bytes,
+                scales_with=scales,
+            ),
+            Term(
+                name="recurrent product",
+                flops_forward=recurrent,
+                flops_backward=2 * recurrent - unneeded,
+                parameters=self.gates * hidden * hidden * directions,
+                activation_bytes=kept_hidden * directions * execution.element_bytes,
+                state_bytes=self.state_bytes(shape.batch, execution.element_bytes),
+                serial_steps=shape.time,
+                scales_with=scales,
+            ),
+        )
+
+    def kept_elements(self, shape: Shape, *, fused: bool) -> tuple[float, float]:
+        """Elements that one direction keeps for its backward: of the input, and of gates and states.
+
+        By steps exactly; in the fused kernel as PyTorch 2.13 does on a CPU in float32.
+        """
+        steps = shape.batch * shape.time
+        return steps * self.width, self.kept_per_unit(shape, fused=fused) * self.hidden
+
+    @abstractmethod
+    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
+        """Elements kept per hidden unit of one direction, over all rows and steps."""
+
+
+class DenseMixer(RecurrentMixer):
+    """One layer of PyTorch's recurrent module per direction."""
+
+    settings: DenseSettings
+    module: ClassVar[type[nn.RNNBase]]
+
+    def __init__(self, settings: DenseSettings) -> None:
+        super().__init__(settings)
+        self.rnn = self.module(settings.width, settings.hidden, batch_first=True)
+        if not settings.causal:
+            self.reverse_rnn = self.module(settings.width, settings.hidden, batch_first=True)
+        self.add_rules({"weight_hh_l0": orthogonal_per_gate(settings.gates)})
+
+    def add_rules(self, rules: dict[str, InitRule]) -> None:
+        """Initial weights, the same in each direction."""
+        for direction, _ in self.named_children():
+            self.init_rules |= {f"{direction}.{name}": rule for name, rule in rules.items()}
+
+    @abstractmethod
+    def cell(self, rnn: nn.RNNBase) -> Cell:
+        """One step of the definition; its input is the product W x + b, taken for all steps at once."""
+
+    def solve(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
+        """PyTorch's fused kernel, which holds the input product too, so that `prepare` is the identity."""
+        return self._each_way(prepared_BTX, state, span, solve_in_pieces)
+
+    def solve_by_steps(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
+        """The cell, step by step."""
+
+        def one_way(rnn: nn.RNNBase, x_BTD: Tensor, state: State, span: Span) -> tuple[Tensor, State]:
+            entering_BTG = nn.functional.linear(x_BTD, rnn.weight_ih_l0, rnn.bias_ih_l0)
+            return solve(self.cell(rnn), entering_BTG, state, lengths_B=span.lengths_B, resets_BT=span.resets_BT)
+
+        return self._each_way(prepared_BTX, state, span, one_way)
+
+    def _each_way(self, x_BTD: Tensor, state: State, span: Span, one_way: OneWay) -> tuple[Tensor, State | None]:
+        if self.causal:
+            return one_way(self.rnn, x_BTD, state, span)
+        span = replace(span, carry=False)
+        ahead_BTH, _ = one_way(self.rnn, x_BTD, state, span)
+        state = tuple(torch.zeros_like(part) for part in state)
+        back_BTH, _ = one_way(self.reverse_rnn, turn(x_BTD, span.lengths_B), state, turn_span(span))
+        return torch.cat([ahead_BTH, turn(back_BTH, span.lengths_B)], dim=-1), None
+
+
+def solve_in_pieces(rnn: nn.RNNBase, x_BTD: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
+    """The fused kernel, cut at resets and at the rows' ends; in one piece where nobody asks for either.
+
+    Without `span.carry` the state after rows of different lengths is None.
+    """
+    lengths_B, resets_BT, time = span.lengths_B, span.resets_BT, x_BTD.shape[1]
+    ends = lengths_B if span.carry else None
+    final, outputs = state, []
+    for start, stop in pairwise(_cuts(time, ends, resets_BT)):
+        if resets_BT is not None:
+            state = tuple(part.masked_fill(resets_BT[:, start, None], 0) for part in state)
+        output_BTH, state = _fused(rnn, x_BTD[:, start:stop], state)
+        outputs.append(output_BTH)
+        if ends is not None:
+            ended_B1 = (ends == stop)[:, None]
+            final = tuple(torch.where(ended_B1, new, old) for new, old in zip(state, final, strict=True))
+    last = state if lengths_B is None else final if span.carry else None
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), last
+
+
+def _cuts(time: int, ends_B: Tensor | None, resets_BT: Tensor | None) -> list[int]:
+    cuts = {0, time}
+    if ends_B is not None:
+        cuts.update(ends_B.clamp(0, time).tolist())
+    if resets_BT is not None:
+        cuts.update(resets_BT.any(dim=0).nonzero().flatten().tolist())
+    return sorted(cuts)
+
+
+def _fused(rnn: nn.RNNBase, x_BTD: Tensor, state: State) -> tuple[Tensor, State]:
+    layered = tuple(part[None].contiguous() for part in state)
+    y_BTH, last = rnn(x_BTD, layered if len(layered) > 1 else layered[0])
+    return y_BTH, tuple(part[0] for part in (last if isinstance(last, tuple) else (last,)))
+
+
+def orthogonal_per_gate(gates: int, gain: float = 1.0) -> InitRule:
+    """Each gate's recurrent block a random orthogonal matrix times `gain` (Saxe et al. 2013, arXiv 1312.6120)."""
+
+    def fill(values: Tensor, generator: torch.Generator) -> None:
+        for block in values.chunk(gates):
+            nn.init.orthogonal_(block, gain, generator=generator)
+
+    return fill

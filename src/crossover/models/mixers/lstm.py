@@ -1,0 +1,83 @@
+"""Long short-term memory (Hochreiter and Schmidhuber 1997) with forget gates (Gers et al. 2000)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from crossover.costs import Shape
+from crossover.models.mixers.base import InitRule
+from crossover.models.mixers.dense import DenseMixer, DenseSettings
+from crossover.recurrence.sequential import Cell, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTMSettings(DenseSettings):
+    """`forget_bias` is the forget gate's bias at the start: 1 keeps the cell open (Jozefowicz et al. 2015)."""
+
+    name: ClassVar[str] = "lstm"
+    gates: ClassVar[int] = 4
+    state_parts: ClassVar[int] = 2
+    formula: ClassVar[str] = (
+        "i, f, o = sigmoid(W x_t + U h_{t-1} + b); g = tanh(…); c_t = f c_{t-1} + i g; h_t = o tanh(c_t)"
+    )
+    cost_law: ClassVar[str] = "8h(i+h) FLOPs a step and row, T steps in sequence, state 2h"
+    source: ClassVar[str] = "Hochreiter and Schmidhuber 1997, Long short-term memory; Gers et al. 2000"
+
+    forget_bias: float = 1.0
+
+    def build(self) -> LSTMMixer:
+        """The module."""
+        return LSTMMixer(self)
+
+    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
+        """By steps: four gates, tanh(c), and c and h before the step.
+
+        Fused: the output and oneDNN's workspace, in which the widest leading dims are padded; about 15 elements.
+        """
+        steps = shape.batch * shape.time
+        if not fused:
+            return 7 * steps
+        states, cell, gates = _leading(max(self.width, self.hidden)), _leading(self.hidden), _leading(4 * self.hidden)
+        return steps * (1 + (6 * states + cell + gates + 4 * self.hidden) / self.hidden)
+
+
+class LSTMMixer(DenseMixer):
+    """x_BTD -> y_BTD; state (h [B, hidden], c [B, hidden])."""
+
+    settings: LSTMSettings
+    module = nn.LSTM
+
+    def __init__(self, settings: LSTMSettings) -> None:
+        super().__init__(settings)
+        self.add_rules({"bias_ih_l0": _forget_bias(settings.forget_bias)})
+
+    def cell(self, rnn: nn.RNNBase) -> Cell:
+        """One step, gates in PyTorch's order i, f, g, o."""
+
+        def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
+            h_BH, c_BH = state
+            gates_BG = entering_BG + nn.functional.linear(h_BH, rnn.weight_hh_l0, rnn.bias_hh_l0)
+            i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
+            c_BH = torch.sigmoid(f_BH) * c_BH + torch.sigmoid(i_BH) * torch.tanh(g_BH)
+            h_BH = torch.sigmoid(o_BH) * torch.tanh(c_BH)
+            return h_BH, (h_BH, c_BH)
+
+        return step
+
+
+def _forget_bias(value: float) -> InitRule:
+    def fill(bias_G: Tensor, generator: torch.Generator) -> None:
+        bias_G.zero_()
+        bias_G.view(4, -1)[1] = value
+
+    return fill
+
+
+def _leading(size: int) -> int:
+    """oneDNN's leading dim for `size` float32 elements: whole cache lines, and no multiple of 1 KiB."""
+    padded = -(-size // 16) * 16
+    return padded + 16 if padded % 256 == 0 else padded

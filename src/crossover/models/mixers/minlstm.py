@@ -1,0 +1,58 @@
+"""minLSTM (Feng et al. 2024): an LSTM whose gates see only the input, normalised to sum to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossover.costs import Shape
+from crossover.models.mixers.affine import AffineMixer, AffineSettings, biases_per_gate
+from crossover.models.mixers.base import InitRule, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinLSTMSettings(AffineSettings):
+    """See `AffineSettings`."""
+
+    name: ClassVar[str] = "minlstm"
+    gates: ClassVar[int] = 3
+    formula: ClassVar[str] = (
+        "f, i = sigmoid(W x_t); v = W_v x_t; h_t = f/(f+i) h_{t-1} + i/(f+i) v"
+    )
+    cost_law: ClassVar[str] = "6hi FLOPs a step and row, all steps at once by a scan, state h"
+    source: ClassVar[str] = "Feng et al. 2024, Were RNNs all we needed?, arXiv 2410.01201, section 3.2"
+
+    def build(self) -> MinLSTMMixer:
+        """The module."""
+        return MinLSTMMixer(self)
+
+    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
+        """By steps: f, i, f + i, both quotients and h. Fused: z, 1 - z and h, as in mingru."""
+        return 3 if fused else 6
+
+
+class MinLSTMMixer(AffineMixer):
+    """x_BTD -> y_BTD; state (h [B, hidden],)."""
+
+    settings: MinLSTMSettings
+
+    def bias_rule(self) -> InitRule:
+        """f starts on the side that keeps."""
+        return biases_per_gate(self.settings.directions, (self.settings.forget_bias, 0.0, 0.0))
+
+    def gate_and_candidate(self, projected_BTG: Tensor) -> tuple[Tensor, Tensor]:
+        """z = i/(f+i) = sigmoid(log i - log f), which holds where both gates vanish and the quotient does not."""
+        forget_BTH, input_BTH, v_BTH = projected_BTG.chunk(3, dim=-1)
+        return torch.sigmoid(F.logsigmoid(input_BTH) - F.logsigmoid(forget_BTH)), v_BTH
+
+    def cell(self, projected_BG: Tensor, state: State) -> tuple[Tensor, State]:
+        """h = f' h + i' v with f' = f/(f+i), i' = i/(f+i)."""
+        forget_BH, input_BH, v_BH = projected_BG.chunk(3, dim=-1)
+        f_BH, i_BH = torch.sigmoid(forget_BH), torch.sigmoid(input_BH)
+        total_BH = f_BH + i_BH
+        h_BH = f_BH / total_BH * state[0] + i_BH / total_BH * v_BH
+        return h_BH, (h_BH,)
