@@ -1,0 +1,1 @@
+"""What people read: HTML, Markdown, the terminal and the table, in English and Chinese."""

@@ -1,0 +1,178 @@
+"""The parts a report is made of, in no language and no file format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Union
+
+from crossover.report.messages import Text
+
+Tone = Literal["good", "bad", "warning", "neutral"]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """One or more sentences."""
+
+    text: Text
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A sentence that must not be overlooked: a verdict or a warning."""
+
+    text: Text
+    tone: Tone = "neutral"
+    label: Text = ""
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """Sentences that stand side by side."""
+
+    items: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that the reader can run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell; `minor` is said smaller (bounds, a source), `color` is a palette name for the dot before it."""
+
+    text: Text
+    minor: Text = ""
+    color: str = ""
+    tone: Tone = "neutral"
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column; figures are set to the right."""
+
+    title: Text
+    figure: bool = True
+    note: Text = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table's row; a muted one is a baseline or a published result, a strong one the best."""
+
+    cells: tuple[Cell, ...]
+    muted: bool = False
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first column names the row."""
+
+    caption: Text
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A chart's axis. `unit` is what tick labels end with; `ticks` are shown exactly where given."""
+
+    title: Text
+    log: bool = False
+    unit: str = ""
+    ticks: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one model looks in every chart: colour (a palette name), marker symbol and dash."""
+
+    color: str
+    symbol: str = "circle"
+    dash: str = "solid"
+
+
+@dataclass(frozen=True)
+class Series:
+    """One model's marks in a chart. `low` and `high` are drawn as a band (lines) or as bars (points).
+
+    `sizes` are marker diameters in pixels, `notes` one text per mark for the pointer; `hollow` marks have no filling.
+    """
+
+    name: Text
+    style: Style
+    x: Sequence[float | str]
+    y: Sequence[float | None]
+    kind: Literal["line", "points", "bars", "fit"] = "line"
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+    sizes: Sequence[float] = ()
+    notes: Sequence[Text] = ()
+    hollow: bool = False
+    labelled: bool = False
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A marked place on the x axis, with its interval, at the height where the curves meet."""
+
+    name: Text
+    x: float
+    low: float
+    high: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Series over two axes. `description` says in a sentence what is shown: the alternative text and the caption."""
+
+    name: str
+    title: Text
+    description: Text
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    crossings: tuple[Crossing, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A matrix of counts: true labels down, predicted labels across."""
+
+    name: str
+    title: Text
+    description: Text
+    x_title: Text
+    y_title: Text
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+Block = Union[Paragraph, Callout, Bullets, Command, Table, Chart, Heatmap]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled run of blocks; sub-sections are one level deep."""
+
+    name: str
+    title: Text
+    blocks: tuple[Block, ...] = ()
+    parts: tuple[Section, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report: its summary stands on top, its sections below."""
+
+    title: Text
+    facts: tuple[Text, ...]
+    summary: tuple[Block, ...]
+    sections: tuple[Section, ...]

@@ -1,0 +1,105 @@
+"""The audit: an overview of all claims, then a section per claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crossover.report.blocks import (
+    Axis,
+    Block,
+    Bullets,
+    Callout,
+    Cell,
+    Chart,
+    Column,
+    Command,
+    Paragraph,
+    Row,
+    Section,
+)
+from crossover.report.blocks import Series, Table, Tone
+from crossover.report.messages import Message, Text, _, stored
+from crossover.report.palette import styles
+
+VERDICTS: dict[str, tuple[Message, Tone]] = {
+    "holds": (_("holds"), "good"),
+    "holds where": (_("holds where"), "warning"),
+    "does not hold": (_("does not hold"), "bad"),
+    "not decided": (_("not decided"), "neutral"),
+}
+
+
+def overview(claims: list[Mapping[str, Any]]) -> Table:
+    """One row per claim: its id, statement, verdict and scope."""
+    columns = (
+        Column(_("claim"), figure=False),
+        Column(_("statement"), figure=False),
+        Column(_("verdict"), figure=False),
+        Column(_("scope"), figure=False),
+    )
+    rows = []
+    for claim in claims:
+        word, tone = _verdict(claim)
+        where = stored(claim["where"]) if claim.get("where") else ""
+        verdict = Cell(word, minor=where, tone=tone)
+        rows.append(
+            Row(
+                (Cell(claim["id"]), Cell(stored(claim["statement"])), verdict, Cell(stored(claim.get("scope") or "")))
+            )
+        )
+    return Table(_("The claims and what the measurements say"), columns, tuple(rows))
+
+
+def claim_section(claim: Mapping[str, Any]) -> Section:
+    """The answer in one sentence, the chart, how it was measured and the command."""
+    word, tone = _verdict(claim)
+    blocks: list[Block] = [Callout(stored(claim["sentence"]), tone, word)]
+    if chart := _chart(claim):
+        blocks.append(chart)
+    if claim.get("how"):
+        blocks += [Paragraph(_("How it was measured:")), Bullets(tuple(stored(line) for line in claim["how"]))]
+    if claim.get("scope"):
+        blocks.append(Paragraph(_("Scope: {scope}.", scope=stored(claim["scope"]))))
+    if claim.get("command"):
+        blocks.append(Command(claim["command"]))
+    title = _("{claim}: {statement}", claim=claim["id"], statement=stored(claim["statement"]))
+    return Section(f"claim-{claim['id']}", title, tuple(blocks))
+
+
+def _verdict(claim: Mapping[str, Any]) -> tuple[Text, Tone]:
+    return VERDICTS.get(claim["verdict"], (claim["verdict"], "neutral"))
+
+
+def _chart(claim: Mapping[str, Any]) -> Chart | None:
+    figure = claim.get("figure")
+    if not figure or not figure.get("series"):
+        return None
+    looks = styles(
+        (series["name"], series.get("family") or family_by_name(series["name"])) for series in figure["series"]
+    )
+    series = tuple(
+        Series(
+            stored(s["name"]), looks[s["name"]], figure["x"], s["y"], low=s.get("low") or (), high=s.get("high") or (),
+            kind="bars" if any(isinstance(x, str) for x in figure["x"]) else "line",
+        )
+        for s in figure["series"]
+    )  # fmt: skip
+    ticks = figure["x"] if figure.get("log_x") and len(figure["x"]) <= 10 else ()
+    return Chart(
+        f"claim-{claim['id']}",
+        stored(figure.get("title") or claim["statement"]),
+        _("What was measured for this claim, per series; bands are 95 % intervals."),
+        Axis(stored(figure["x_title"]), log=bool(figure.get("log_x")), ticks=tuple(ticks)),
+        Axis(stored(figure["y_title"]), log=bool(figure.get("log_y"))),
+        series,
+    )
+
+
+def family_by_name(name: str) -> str:
+    """The family that a series is drawn as when it does not say: by the mixer or preset in its name."""
+    lowered = name.lower()
+    if "linear-attention" in lowered or any(word in lowered for word in ("lstm", "gru", "elman", "rnn")):
+        return "hybrid" if "+" in lowered else "recurrent"
+    attention = ("attention", "transformer", "gpt", "llama")
+    return "attention" if any(word in lowered for word in attention) else "other"

@@ -1,0 +1,245 @@
+"""A task's section: the verdict, the table, the charts, where the errors lie, samples, and what to know of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crossover.report import curves, quantities
+from crossover.report.blocks import Block, Bullets, Callout, Cell, Column, Paragraph, Row, Section, Style, Table, Tone
+from crossover.report.messages import Message, Sentences, Text, _, ngettext, stored
+from crossover.report.palette import family_name
+from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
+
+Styles = Mapping[str, Style]
+Figure = Callable[[Mapping[str, Any]], tuple[Text, Text]]
+
+OUTCOMES: dict[str, tuple[Message, Tone]] = {
+    "equal": (_("equal"), "neutral"),
+    "undecided": (_("undecided"), "warning"),
+}
+LIMITS = {"latency": _("the latency limit"), "memory": _("the memory limit")}
+
+
+def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section:
+    """Everything about one task."""
+    result = TaskResult(study, task)
+    blocks: list[Block] = [Paragraph(_introduction(result))]
+    if verdict := task_verdict(result):
+        blocks.append(Callout(verdict.sentence, verdict.tone, verdict.badge))
+    blocks.extend(recommendation(study, task))
+    blocks.append(results_table(result, styles))
+    blocks.extend(
+        chart
+        for build in (
+            curves.quality_against_time, curves.quality_against_parameters, curves.pareto, curves.best_against_trials,
+        )
+        if (chart := build(result, styles))
+    )  # fmt: skip
+    if result.verdicts:
+        blocks.append(_comparisons(result))
+    parts = [part for part in (_errors(result, styles), _samples(result), _data_notes(result)) if part]
+    return Section(f"task-{task}", task, tuple(blocks), tuple(parts))
+
+
+def _introduction(result: TaskResult) -> Text:
+    spec, rows = result.spec, result.spec.get("rows") or {}
+    sentences: list[Text] = []
+    if spec.get("description"):
+        sentences.append(_("{description}.", description=stored(str(spec["description"]).rstrip("."))))
+    if all(rows.get(split) is not None for split in ("train", "valid", "test")):
+        sentences.append(
+            _(
+                "{train} rows to train on, {valid} to choose by, {test} to test on.",
+                train=quantities.whole(rows["train"]), valid=quantities.whole(rows["valid"]),
+                test=quantities.whole(rows["test"]),
+            )
+        )  # fmt: skip
+    template = (
+        _("The score is the {metric} on the test split; higher is better.")
+        if result.higher_is_better
+        else _("The score is the {metric} on the test split; lower is better.")
+    )
+    return Sentences((*sentences, template.filled(metric=metric_name(result.metric))))
+
+
+def recommendation(study: Mapping[str, Any], task: str) -> list[Block]:
+    """Which model to take under the limits that were given."""
+    blocks: list[Block] = []
+    for entry in study["recommendation"]:
+        if entry["task"] != task:
+            continue
+        if not entry.get("model"):
+            blocks.append(Paragraph(_("Nothing meets the limits that were given: no model is recommended.")))
+            continue
+        asked = [LIMITS[limit] for limit, met in (entry.get("meets") or {}).items() if met and limit in LIMITS]
+        template = {
+            0: _("Recommended: {model}, which has the best validation score of all rows, baselines included."),
+            1: _("Recommended: {model}, which has the best validation score of the rows that meet {limit}, baselines included."),
+            2: _("Recommended: {model}, which has the best validation score of the rows that meet {limit} and {other}, baselines included."),
+        }[len(asked)]  # fmt: skip
+        limits = dict(zip(("limit", "other"), asked, strict=False))
+        blocks.append(Paragraph(template.filled(model=entry["model"], **limits)))
+    return blocks
+
+
+def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
+    def latency(kind: str, level: str) -> Figure:
+        return lambda row: (quantities.seconds(((row.get("latency") or {}).get(kind) or {}).get(level)), "")
+
+    def rate(row: Mapping[str, Any]) -> tuple[Text, Text]:
+        return quantities.whole(quantities.value_of(row.get("tokens_per_second"))), ""
+
+    def plain(name: str, form: Callable[[float | None], str]) -> Figure:
+        return lambda row: (form(quantities.value_of(row.get(name))), "")
+
+    return [
+        (Column(metric_name(result.metric), note=_("on the test split, with its 95 % interval")), lambda row: quantities.interval(row.get("score"))),
+        (Column(_("validation")), plain("validation", quantities.score)),
+        (Column(_("parameters")), plain("parameters", quantities.count)),
+        (Column(_("without embedding"), note=_("parameters without embedding and output layer")), plain("parameters_without_embedding", quantities.count)),
+        (Column(_("training")), plain("train_seconds", quantities.seconds)),
+        (Column(_("{unit}/s", unit=stored(result.spec.get("unit") or "tokens"))), rate),
+        (Column(_("step")), plain("step_seconds", quantities.seconds)),
+        (Column(_("latency p50"), note=_("of one whole sequence")), latency("sequence", "p50")),
+        (Column(_("latency p99"), note=_("of one whole sequence")), latency("sequence", "p99")),
+        (Column(_("per step p50"), note=_("streaming, one step at a time")), latency("step", "p50")),
+        (Column(_("per step p99"), note=_("streaming, one step at a time")), latency("step", "p99")),
+        (Column(_("peak memory"), note=_("in training")), plain("peak_bytes", quantities.size)),
+        (Column(_("state"), note=_("what is carried from step to step, one sequence")), plain("state_bytes", quantities.size)),
+        (Column(_("forward"), note=_("floating-point operations of a training step")), plain("flops_forward", quantities.operations)),
+        (Column(_("backward"), note=_("floating-point operations of a training step")), plain("flops_backward", quantities.operations)),
+        (Column(_("utilisation"), note=_("share of the device's peak rate")), plain("utilisation", quantities.share)),
+        (Column(_("rate"), note=_("learning rate")), plain("learning_rate", lambda v: quantities.plain(v))),
+        (Column(_("seeds")), plain("seeds", quantities.whole)),
+    ]  # fmt: skip
+
+
+def results_table(result: TaskResult, styles: Styles) -> Table:
+    """Models, baselines and published results in one table; a column that nobody has a figure for is left out."""
+    figures = _columns(result)
+    cells = [[figure(row) for _column, figure in figures] for row in result.rows]
+    kept = [i for i in range(len(figures)) if any(row[i][0] != quantities.NOT_MEASURED for row in cells)]
+    leader = result.learned[0]["model"] if result.learned else None
+    rows = [
+        Row(
+            (
+                Cell(row["model"], color=styles[row["model"]].color), Cell(family_name(row["family"])),
+                *(Cell(*values[i]) for i in kept),
+            ),
+            muted=is_baseline(row), strong=row["model"] == leader,
+        )
+        for row, values in zip(result.rows, cells, strict=True)
+    ]  # fmt: skip
+    rows += [_published(reference, result, len(kept)) for reference in result.spec.get("references") or []]
+    columns = (
+        Column(_("model"), figure=False),
+        Column(_("family"), figure=False),
+        *(figures[i][0] for i in kept),
+    )
+    return Table(_("Results on {task}", task=result.task), columns, tuple(rows))
+
+
+def _published(reference: Mapping[str, Any], result: TaskResult, figures: int) -> Row:
+    score = quantities.score(reference["score"])
+    if reference["metric"] != result.metric:
+        told: Cell = Cell(score, minor=metric_name(reference["metric"]))
+    else:
+        told = Cell(score)
+    source = " · ".join(part for part in (reference.get("source"), reference.get("note")) if part)
+    name = Cell(reference["name"], minor=source, color="published-1")
+    rest = [Cell(quantities.NOT_MEASURED)] * (figures - 1)
+    return Row((name, Cell(family_name("published")), told, *rest), muted=True)
+
+
+def _comparisons(result: TaskResult) -> Table:
+    columns = (
+        Column(_("first"), figure=False), Column(_("second"), figure=False), Column(_("difference")),
+        Column(_("margin")), Column(_("verdict"), figure=False), Column(_("seeds needed")),
+    )  # fmt: skip
+    rows = []
+    for v in result.verdicts:
+        if v["verdict"] in OUTCOMES:
+            word, tone = OUTCOMES[v["verdict"]]
+        else:
+            word, tone = _("{model} is better", model=v[v["verdict"]]), "good"
+        needed = str(v["seeds_needed"]) if v.get("seeds_needed") else ""
+        rows.append(
+            Row(
+                (
+                    Cell(v["a"]), Cell(v["b"]), Cell(*quantities.interval(v.get("difference"))),
+                    Cell(quantities.score(v.get("margin"))), Cell(word, tone=tone), Cell(needed),
+                )
+            )
+        )  # fmt: skip
+    caption = _("Every pair compared: {metric} of the first minus the second, by paired bootstrap over test items and seeds", metric=metric_name(result.metric))  # fmt: skip
+    return Table(caption, columns, tuple(rows))
+
+
+def _errors(result: TaskResult, styles: Styles) -> Section | None:
+    entries = [entry for entry in result.study["details"] if entry["task"] == result.task]
+    blocks: list[Block] = []
+    if chart := curves.score_by_length(result, styles):
+        blocks.append(chart)
+    blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result, entry)))
+    blocks.extend(_per_class(entry) for entry in entries if entry.get("per_class"))
+    return Section(f"errors-{result.task}", _("Where the errors lie"), tuple(blocks)) if blocks else None
+
+
+def _per_class(entry: Mapping[str, Any]) -> Table:
+    columns = (
+        Column(_("label"), figure=False),
+        Column(_("precision")),
+        Column(_("recall")),
+        Column(_("F1")),
+        Column(_("rows")),
+    )
+    rows = tuple(
+        Row(
+            (
+                Cell(str(c["label"])), *(Cell(quantities.score(c[key])) for key in ("precision", "recall", "f1")),
+                Cell(quantities.whole(c["support"])),
+            )
+        )
+        for c in entry["per_class"]
+    )  # fmt: skip
+    return Table(_("Per class: {model}", model=entry["model"]), columns, rows)
+
+
+def _samples(result: TaskResult) -> Section | None:
+    columns = (
+        Column(_("input"), figure=False),
+        Column(_("target"), figure=False),
+        Column(_("prediction"), figure=False),
+    )
+    blocks = []
+    for entry in result.study["samples"]:
+        if entry["task"] == result.task and entry.get("items"):
+            rows = tuple(
+                Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"], tone=_agreement(item))))
+                for item in entry["items"]
+            )
+            blocks.append(Table(_("Sample predictions of {model}", model=entry["model"]), columns, rows))
+    return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
+
+
+def _agreement(item: Mapping[str, str]) -> Tone:
+    return "good" if item["prediction"] == item["target"] else "bad"
+
+
+def _data_notes(result: TaskResult) -> Section | None:
+    notes = tuple(stored(note) for note in result.spec.get("notes") or [])
+    return Section(f"data-{result.task}", _("Notes on the data"), (Bullets(notes),)) if notes else None
+
+
+def low_power_callout(seeds: int) -> Callout:
+    """The warning for a study with few seeds."""
+    return Callout(
+        ngettext(
+            "With {count} seed a model, only large differences can show.",
+            "With {count} seeds a model, only large differences can show.",
+            seeds,
+        ),
+        "warning",
+        _("low power"),
+    )

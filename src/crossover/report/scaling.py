@@ -1,0 +1,199 @@
+"""The scaling section: cost against length, width, batch or depth, fitted slopes, and where the curves cross."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from statistics import median
+from typing import Any
+
+from crossover.report import quantities
+from crossover.report.blocks import Axis, Block, Bullets, Callout, Cell, Chart, Column, Crossing, Row, Section, Series
+from crossover.report.blocks import Style, Table
+from crossover.report.messages import Message, Text, _
+from crossover.report.palette import family_name
+
+Styles = Mapping[str, Style]
+Curve = Mapping[str, Any]
+
+_MEASURES = ("time", "memory", "flops")
+MEASURES: dict[str, Message] = {
+    "time": _("Time of a step"),
+    "memory": _("Peak memory"),
+    "flops": _("Floating-point operations of a step"),
+}
+AXES: dict[str, Message] = {
+    "length": _("length"),
+    "width": _("width"),
+    "batch": _("batch"),
+    "depth": _("depth"),
+    "layers": _("layers"),
+}
+PASSES: dict[str, Message] = {
+    "train": _("training"),
+    "encode": _("encoding whole sequences"),
+    "decode": _("decoding step by step"),
+}
+
+
+def scaling_section(study: Mapping[str, Any], styles: Styles) -> Section | None:
+    """Charts, exponents and crossings of every axis and pass that was measured; None where none was."""
+    scale = study.get("scale")
+    if not scale or not scale["curves"]:
+        return None
+    unsteady = study["machine"].get("steady") is False
+    parts = []
+    for axis, pass_ in dict.fromkeys((curve["axis"], curve["pass"]) for curve in scale["curves"]):
+        curves = [curve for curve in scale["curves"] if (curve["axis"], curve["pass"]) == (axis, pass_)]
+        crossings = [
+            c for c in scale["crossings"]
+            if (c.get("axis", axis), c.get("pass", pass_)) == (axis, pass_) and not (unsteady and c["measure"] == "time")
+        ]  # fmt: skip
+        parts.append(_part(axis, pass_, curves, crossings, styles, unsteady))
+    return Section("scaling", _("Scaling"), parts=tuple(parts))
+
+
+def _part(
+    axis: str,
+    pass_: str,
+    curves: Sequence[Curve],
+    crossings: Sequence[Mapping[str, Any]],
+    styles: Styles,
+    unsteady: bool,
+) -> Section:
+    blocks: list[Block] = []
+    if unsteady:
+        blocks.append(
+            Callout(_("The machine was unsteady: times are shown, but where they cross is not decided."), "warning")
+        )
+    if crossings:
+        blocks.append(Bullets(tuple(crossing_sentence(c, axis, curves) for c in crossings)))
+    blocks.append(_exponents(axis, curves, styles))
+    blocks.extend(chart for m in _MEASURES if (chart := _chart(m, axis, pass_, curves, crossings, styles)))
+    title = _("{pass}: cost against {axis}", **{"pass": PASSES.get(pass_, pass_), "axis": AXES.get(axis, axis)})
+    return Section(f"scaling-{axis}-{pass_}", title, tuple(blocks))
+
+
+def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[Curve]) -> Text:
+    """Where two models cost the same and which is cheaper on either side; or that they do not cross."""
+    a, b, at = crossing["a"], crossing["b"], crossing["at"]
+    low, high = crossing["searched"]
+    shared = _shared(crossing["measure"], a, b, curves)
+    first, last = (
+        (a if shared[0][1] <= shared[0][2] else b, a if shared[-1][1] <= shared[-1][2] else b) if shared else ("", "")
+    )
+    values: dict[str, Text] = {
+        "measure": MEASURES.get(crossing["measure"], crossing["measure"]), "axis": AXES.get(axis, axis), "a": a, "b": b,
+        "from": quantities.plain(low), "to": quantities.plain(high), "below": first, "above": last,
+    }  # fmt: skip
+    if at is None:
+        if first and first == last:
+            return _(
+                "{measure}: {a} and {b} do not cross between {axis} {from} and {to}; {below} needs less throughout.",
+                **values,
+            )
+        return _("{measure}: no crossing of {a} and {b} is found between {axis} {from} and {to}.", **values)
+    values["at"] = (
+        f"{quantities.plain(round(at['value']))} ({quantities.plain(round(at['low']))} – {quantities.plain(round(at['high']))})"
+    )
+    if first and first != last:
+        return _("{measure}: {a} and {b} cross at {axis} {at}; {below} needs less below, {above} above.", **values)
+    return _("{measure}: {a} and {b} cross at {axis} {at}.", **values)
+
+
+def figure_of(point: Mapping[str, Any], measure: str) -> float | None:
+    """A point's seconds, bytes or FLOPs."""
+    if measure == "time":
+        return quantities.value_of(point.get("step_seconds"))
+    if measure == "memory":
+        return point.get("peak_bytes")
+    parts = [point.get("flops_forward"), point.get("flops_backward")]
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _shared(measure: str, a: str, b: str, curves: Sequence[Curve]) -> list[tuple[float, float, float]]:
+    figures = {
+        curve["model"]: {p["x"]: y for p in curve["points"] if (y := figure_of(p, measure)) is not None}
+        for curve in curves
+    }
+    mine, theirs = figures.get(a, {}), figures.get(b, {})
+    return [(x, mine[x], theirs[x]) for x in sorted(mine.keys() & theirs.keys())]
+
+
+def _exponents(axis: str, curves: Sequence[Curve], styles: Styles) -> Table:
+    columns = (
+        Column(_("model"), figure=False),
+        Column(_("family"), figure=False),
+        *(Column(MEASURES[measure]) for measure in _MEASURES),
+    )
+    rows = []
+    for curve in curves:
+        exponents = curve.get("exponents") or {}
+        cells = [Cell(*quantities.interval(exponents.get(measure))) for measure in _MEASURES]
+        name = Cell(curve["model"], color=styles[curve["model"]].color)
+        rows.append(Row((name, Cell(family_name(curve["family"])), *cells)))
+    caption = _("Fitted exponents: the cost grows as {axis} to this power (95 % interval)", axis=AXES.get(axis, axis))
+    return Table(caption, columns, tuple(rows))
+
+
+def _chart(
+    measure: str,
+    axis: str,
+    pass_: str,
+    curves: Sequence[Curve],
+    crossings: Sequence[Mapping[str, Any]],
+    styles: Styles,
+) -> Chart | None:
+    series: list[Series] = []
+    for curve in curves:
+        points = [(p, y) for p in curve["points"] if (y := figure_of(p, measure)) is not None]
+        if points:
+            series.extend(_series(measure, curve, points, styles[curve["model"]]))
+    if not series:
+        return None
+    x = tuple(float(v) for v in sorted({v for s in series for v in s.x}))  # type: ignore[arg-type]
+    marks = [m for c in crossings if c["measure"] == measure and c["at"] and (m := _mark(c, measure, curves))]
+    unit = {"time": "s", "memory": "B", "flops": ""}[measure]
+    return Chart(
+        f"{measure}-{axis}-{pass_}",
+        MEASURES[measure],
+        _(
+            "Both axes are logarithmic; a dashed line has the fitted slope, a vertical line marks a crossing, shaded over its interval."
+        ),
+        Axis(AXES.get(axis, axis), log=True, ticks=x if len(x) <= 10 else ()),
+        Axis(MEASURES[measure], log=True, unit=unit),
+        tuple(series),
+        tuple(marks),
+    )
+
+
+def _series(
+    measure: str, curve: Curve, points: Sequence[tuple[Mapping[str, Any], float]], style: Style
+) -> list[Series]:
+    x, y = [p["x"] for p, _y in points], [value for _p, value in points]
+    exponent = (curve.get("exponents") or {}).get(measure)
+    name: Text = curve["model"]
+    if exponent:
+        slope = quantities.value_of(exponent) or 0.0
+        name = _("{model} (slope {slope})", model=curve["model"], slope=f"{slope:.2f}")
+    bounds: dict[str, Any] = {}
+    if measure == "time" and all(isinstance(p["step_seconds"], Mapping) for p, _y in points):
+        bounds = {side: [p["step_seconds"][side] for p, _y in points] for side in ("low", "high")}
+    notes = [str(p.get("solver") or "") for p, _y in points]
+    drawn = [Series(name, style, x, y, kind="points", notes=notes, **bounds)]
+    if exponent and len(x) > 1 and min(y) > 0:
+        # The exponent may be fitted on a part of the curve, so the line is laid through the middle residual.
+        offset = median(log(v) - slope * log(u) for u, v in zip(x, y, strict=True))
+        drawn.append(Series(curve["model"], style, x, [exp(offset + slope * log(u)) for u in x], kind="fit"))
+    return drawn
+
+
+def _mark(crossing: Mapping[str, Any], measure: str, curves: Sequence[Curve]) -> Crossing | None:
+    shared = _shared(measure, crossing["a"], crossing["b"], curves)
+    at = crossing["at"]
+    if not shared:
+        return None
+    nearest = min(shared, key=lambda point: abs(log(point[0] / at["value"])))
+    name = _("{a} and {b} cross", a=crossing["a"], b=crossing["b"])
+    return Crossing(name, at["value"], at["low"], at["high"], (nearest[1] * nearest[2]) ** 0.5)
