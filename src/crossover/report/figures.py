@@ -1,0 +1,209 @@
+"""Charts as Plotly figures (plain JSON), and as tables for formats and readers without pictures.
+
+Colours are the names of the page's CSS variables, ``var(--recurrent-1)``; the page's script fills them in, so that
+light and dark share one figure.
+"""
+
+from __future__ import annotations
+
+from math import log10
+from typing import Any
+
+from crossover.report import quantities
+from crossover.report.blocks import Axis, Cell, Chart, Column, Crossing, Heatmap, Row, Series, Table
+from crossover.report.messages import Text, Translator, _, ngettext
+
+_TEXT_LIMIT = 12
+_ROWS_PER_SERIES = 8
+
+
+def color(name: str) -> str:
+    """A palette name as the page's script reads it."""
+    return f"var(--{name})"
+
+
+def chart_figure(chart: Chart, say: Translator) -> dict[str, Any]:
+    """The Plotly figure of a chart: `data` and `layout`."""
+    bars = any(series.kind == "bars" for series in chart.series)
+    traces = [trace for series in chart.series for trace in _traces(series, chart, say)]
+    layout = {
+        "xaxis": {**_axis(chart.x, say), **({"type": "category"} if bars else {})},
+        "yaxis": _axis(chart.y, say),
+        "showlegend": len({trace.get("legendgroup") for trace in traces}) > 1,
+        "shapes": [shape for crossing in chart.crossings for shape in _crossing_shapes(crossing)],
+        "annotations": [_crossing_label(crossing) for crossing in chart.crossings],
+        **({"barmode": "group", "bargap": 0.25} if bars else {}),
+    }
+    return {"data": traces, "layout": layout}
+
+
+def _axis(axis: Axis, say: Translator) -> dict[str, Any]:
+    layout: dict[str, Any] = {"title": {"text": say(axis.title)}, "type": "log" if axis.log else "linear"}
+    if axis.ticks:
+        labels = [quantities.plain(float(tick)) for tick in axis.ticks]
+        return {**layout, "tickmode": "array", "tickvals": list(axis.ticks), "ticktext": labels}
+    if axis.unit:
+        layout["ticksuffix"] = axis.unit
+    if axis.log:
+        layout |= {"tickformat": "~s" if axis.unit.strip() in ("", "s", "B") else "~g", "nticks": 6}
+    return layout
+
+
+def _traces(series: Series, chart: Chart, say: Translator) -> list[dict[str, Any]]:
+    name = say(series.name)
+    shade = color(series.style.color)
+    common: dict[str, Any] = {
+        "name": name, "legendgroup": name, "x": list(series.x), "y": list(series.y),
+        "customdata": _hover(series, chart, say), "hovertemplate": "%{customdata}<extra></extra>",
+    }  # fmt: skip
+    if series.kind == "bars":
+        return [{**common, "type": "bar", "marker": {"color": shade}, "error_y": _error_bars(series)}]
+    if series.kind == "fit":
+        line = {"color": shade, "width": 1.5, "dash": "dash"}
+        return [{**common, "type": "scatter", "mode": "lines", "line": line, "showlegend": False, "hoverinfo": "skip",
+                 "hovertemplate": None, "legendgroup": f"{name} fit"}]  # fmt: skip
+    if series.kind == "points":
+        return [{**common, "type": "scatter", **_points(series, name, shade), "error_y": _error_bars(series)}]
+    line = {"color": shade, "width": 2.25, "dash": series.style.dash}
+    marks = {"color": shade, "symbol": series.style.symbol, "size": 6}
+    few = len(series.x) <= _TEXT_LIMIT
+    drawn = {**common, "type": "scatter", "mode": "lines+markers" if few else "lines", "line": line, "marker": marks}
+    return [*_band(series, name), drawn]
+
+
+def _points(series: Series, name: str, shade: str) -> dict[str, Any]:
+    suffix = "-open" if series.hollow else ""
+    marker: dict[str, Any] = {
+        "color": shade, "symbol": series.style.symbol + suffix, "size": list(series.sizes) or 9,
+        "line": {"width": 2 if series.hollow else 0, "color": shade}, "opacity": 1 if len(series.x) > 1 else 0.9,
+    }  # fmt: skip
+    if series.labelled:
+        font = {"size": 12}
+        return {"mode": "markers+text", "marker": marker, "text": [name], "textposition": "top center", "textfont": font}
+    return {"mode": "markers", "marker": marker}
+
+
+def _band(series: Series, name: str) -> list[dict[str, Any]]:
+    """Two unseen lines with the space between them filled."""
+    if not series.low or not series.high:
+        return []
+    edge = {"type": "scatter", "x": list(series.x), "mode": "lines", "line": {"width": 0}, "showlegend": False,
+            "hoverinfo": "skip", "legendgroup": name}  # fmt: skip
+    fill = {"fill": "tonexty", "fillcolor": color(f"{series.style.color}-band")}
+    return [{**edge, "y": list(series.low)}, {**edge, "y": list(series.high), **fill}]
+
+
+def _error_bars(series: Series) -> dict[str, Any] | None:
+    if not series.low or not series.high:
+        return None
+    return {
+        "type": "data", "symmetric": False, "thickness": 1.25, "width": 3, "color": color(series.style.color),
+        "array": [_gap(high, y) for high, y in zip(series.high, series.y, strict=True)],
+        "arrayminus": [_gap(y, low) for low, y in zip(series.low, series.y, strict=True)],
+    }  # fmt: skip
+
+
+def _gap(high: float | None, low: float | None) -> float:
+    return 0.0 if high is None or low is None else max(0.0, high - low)
+
+
+def _hover(series: Series, chart: Chart, say: Translator) -> list[str]:
+    told = []
+    for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+        bounds = f" ({_figure(series.low[i], chart.y)} – {_figure(series.high[i], chart.y)})" if series.low else ""
+        note = f"<br>{say(series.notes[i])}" if i < len(series.notes) and series.notes[i] else ""
+        told.append(f"<b>{say(series.name)}</b><br>{_figure(x, chart.x)} · {_figure(y, chart.y)}{bounds}{note}")
+    return told
+
+
+def _figure(value: float | str | None, axis: Axis) -> str:
+    """A value with its axis' unit, as the tick labels have it."""
+    if value is None or isinstance(value, str):
+        return value or quantities.NOT_MEASURED
+    if axis.unit == "s":
+        return quantities.seconds(value)
+    if axis.unit == "B":
+        return quantities.size(value)
+    if axis.unit:
+        return f"{value:.3g}{axis.unit}"
+    return quantities.count(value) if axis.log and not axis.ticks else _plain(value)
+
+
+def _plain(value: float) -> str:
+    return quantities.plain(value) if float(value).is_integer() else quantities.score(value)
+
+
+def _crossing_shapes(crossing: Crossing) -> list[dict[str, Any]]:
+    upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    area = {"type": "rect", "x0": crossing.low, "x1": crossing.high, "fillcolor": color("ink-band"), "line": {"width": 0}}
+    line = {"type": "line", "x0": crossing.x, "x1": crossing.x, "line": {"color": color("muted"), "width": 1, "dash": "dot"}}
+    return [{**upright, **area}, {**upright, **line}]
+
+
+def _crossing_label(crossing: Crossing) -> dict[str, Any]:
+    """The crossing's place above the plot; on a logarithmic axis Plotly takes an annotation's exponent."""
+    return {
+        "x": log10(crossing.x), "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
+        "text": quantities.plain(round(crossing.x)), "font": {"size": 11},
+    }  # fmt: skip
+
+
+def heatmap_figure(heatmap: Heatmap, say: Translator) -> dict[str, Any]:
+    """The Plotly figure of a confusion matrix: shaded by the share of the row, labelled with counts."""
+    shares = [[n / max(1, sum(counts)) for n in counts] for counts in heatmap.counts]
+    small = len(heatmap.labels) <= _TEXT_LIMIT
+    trace = {
+        "type": "heatmap", "x": list(heatmap.labels), "y": list(heatmap.labels), "z": shares, "zmin": 0, "zmax": 1,
+        "customdata": [list(counts) for counts in heatmap.counts], "showscale": False, "xgap": 2, "ygap": 2,
+        "colorscale": [[0, color("heat-low")], [1, color("heat-high")]],
+        "hovertemplate": "%{y} → %{x}<br>%{customdata} (%{z:.0%})<extra></extra>",
+        **({"texttemplate": "%{customdata}"} if small else {}),
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": {"text": say(heatmap.x_title)}, "type": "category", "showgrid": False},
+        "yaxis": {"title": {"text": say(heatmap.y_title)}, "type": "category", "autorange": "reversed", "showgrid": False},
+        "showlegend": False,
+    }  # fmt: skip
+    return {"data": [trace], "layout": layout}
+
+
+def chart_table(chart: Chart) -> Table:
+    """A chart's figures as a table; of a long line, some points evenly spaced and always the last."""
+    rows = []
+    for series in chart.series:
+        if series.kind != "fit":
+            for i in _chosen(len(series.x)):
+                bounds = f"{_figure(series.low[i], chart.y)} – {_figure(series.high[i], chart.y)}" if series.low else ""
+                y = Cell(_figure(series.y[i], chart.y), minor=bounds)
+                rows.append(Row((Cell(series.name), Cell(_figure(series.x[i], chart.x)), y)))
+    columns = (Column(_("series"), figure=False), Column(chart.x.title), Column(chart.y.title))
+    return Table(chart.description, columns, tuple(rows))
+
+
+def _chosen(length: int) -> list[int]:
+    stride = max(1, -(-length // _ROWS_PER_SERIES))
+    return sorted({*range(length - 1, -1, -stride)})
+
+
+def heatmap_table(heatmap: Heatmap) -> Table:
+    """A confusion matrix as a table of counts."""
+    columns = (Column(heatmap.y_title, figure=False), *(Column(label) for label in heatmap.labels))
+    rows = tuple(
+        Row((Cell(label), *(Cell(str(n)) for n in counts)))
+        for label, counts in zip(heatmap.labels, heatmap.counts, strict=True)
+    )
+    return Table(heatmap.description, columns, rows)
+
+
+def alternative_text(chart: Chart | Heatmap) -> Text:
+    """What a screen reader says in place of the picture."""
+    if isinstance(chart, Heatmap):
+        return _("{title}. {description}", title=chart.title, description=chart.description)
+    drawn = sum(series.kind != "fit" for series in chart.series)
+    return ngettext(
+        "{title}: a chart with {count} series. {description}",
+        "{title}: a chart with {count} series. {description}",
+        drawn,
+        title=chart.title,
+        description=chart.description,
+    )
