@@ -86,7 +86,8 @@ def locate(name: str) -> Path:
         if all((folder / file.path).is_file() for file in wanted.files):
             return folder / wanted.path
     missing = next(file for file in wanted.files if not (folders[-1] / file.path).is_file())
+    flag = " --accept-licence" if wanted.restricted else ""
     raise DataError(
-        f"{name} is not on this machine: run `crossover data get {name}`, or put {Path(missing.path).name} "
+        f"{name} is not on this machine: run `crossover data get {name}{flag}`, or put {Path(missing.path).name} "
         f"from {missing.url} at {folders[-1] / missing.path}"
     )

@@ -20,7 +20,7 @@ _SAMPLE_ROWS = 100
 
 @dataclass(frozen=True)
 class Delimited:
-    """All rows of a delimited file, equally wide, the first one included; `lines[i]` is where row i begins (from 1)."""
+    """All rows of a delimited file, equally wide, the first one included; row i begins at line `lines[i]`, from 1."""
 
     rows: list[list[str]]
     lines: list[int]
@@ -39,7 +39,7 @@ def parse_delimited(text: str, path: Path, *, columns: Sequence[str] = ()) -> De
     suffixes = [s.lower() for s in path.suffixes]
     usual = next((_USUAL[s] for s in suffixes if s in _USUAL), ",")
     delimiter = max(DELIMITERS, key=lambda d: (*_fitness(text, d, columns), d == usual))
-    notes = () if delimiter == usual else (f"{path.name} is separated by {DELIMITERS[delimiter]}.",)
+    notes: tuple[str, ...] = () if delimiter == usual else (f"{path.name} is separated by {DELIMITERS[delimiter]}.",)
     try:
         rows, lines = _records(text, delimiter, path, quoted=True)
     except DataError:
@@ -57,8 +57,11 @@ def parse_delimited(text: str, path: Path, *, columns: Sequence[str] = ()) -> De
 
 def _reader(text: str, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields) of each row that is not blank."""
-    style = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=style, strict=True)
+    lines = io.StringIO(text, newline="")
+    if quoted:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL, strict=True)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
     before = 0
     for fields in reader:
         if any(field.strip() for field in fields):
@@ -67,7 +70,7 @@ def _reader(text: str, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, l
 
 
 def _fitness(text: str, delimiter: str, columns: Sequence[str]) -> tuple[int, int, float, int]:
-    """How well a delimiter explains the first rows: named columns found, several fields, share as wide as the first."""
+    """How well a delimiter explains the first rows: columns found, several fields, share as wide as the first."""
     rows: list[list[str]] = []
     try:
         rows.extend(fields for _, fields in islice(_reader(text, delimiter, quoted=True), _SAMPLE_ROWS))

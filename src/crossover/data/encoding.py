@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import lzma
 import re
 import zlib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from crossover.errors import DataError
 
-MAXIMUM_BYTES = 8 << 30
+MAXIMUM_BYTES = 4 << 30
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -57,11 +58,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _unpack(content: bytes, path: Path) -> bytes:
-    from io import BytesIO
-
-    opened = gzip.GzipFile(fileobj=BytesIO(content)) if content.startswith(_GZIP) else lzma.LZMAFile(BytesIO(content))
+    packed = io.BytesIO(content)
     try:
-        with opened as stream:
+        with gzip.GzipFile(fileobj=packed) if content.startswith(_GZIP) else lzma.LZMAFile(packed) as stream:
             unpacked = stream.read(MAXIMUM_BYTES + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError(f"{path} is compressed and damaged ({error}): get it again") from error
@@ -71,7 +70,7 @@ def _unpack(content: bytes, path: Path) -> bytes:
 
 
 def decode(content: bytes, path: Path) -> Decoded:
-    """`content` as text: by its byte order mark, else UTF-8, GB18030, Windows-1252 or ISO-8859-1, the first that fits.
+    """`content` as text: by its byte order mark, else as UTF-8, GB18030, Windows-1252 or ISO-8859-1, as it fits.
 
     Raises DataError for binary content.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ def _numbers(cells: Sequence[Any], name: str, places: Sequence[str], path: Path)
             numbers[row] = math.nan
             continue
         if not _is_number(text):
-            advice = "write decimals with a point" if _is_number(text.replace(",", ".")) else "choose other columns"
+            decimal_comma = _is_number(text.replace(",", "."))
+            advice = "write decimals with a point" if decimal_comma else "name other columns with --target"
             raise DataError(
                 f"{places[row]}, column {name!r} of {path} holds {text[:40]!r}: a number is needed, {advice}"
             )
@@ -149,9 +151,9 @@ def _fill(
     count = int(gaps_TC.sum())
     if count == 0:
         return values_TC, ()
-    first = [f"{places[row]} of {channels[channel]!r}" for row, channel in np.argwhere(gaps_TC)[:_SHOWN]]
+    first = [f"{places[row]} of {channels[channel]!r}" for row, channel in np.argwhere(gaps_TC)[:_SHOWN].tolist()]
     located = ", ".join(first) + (" and so on" if count > _SHOWN else "")
-    for channel in np.flatnonzero(gaps_TC.all(axis=0)):
+    for channel in np.flatnonzero(gaps_TC.all(axis=0)).tolist():
         raise DataError(f"column {channels[channel]!r} of {path} has no number at all: choose other columns")
     if not fill_gaps:
         raise DataError(f"{path} has {count} gaps ({located}): fill them with --fill-gaps, or in the file")
@@ -186,7 +188,7 @@ def read_ts(path: Path) -> LabelledSeries:
     labels: list[str] = []
     missing = 0
     in_data = False
-    for number, line in enumerate(decoded.text.splitlines(), start=1):
+    for number, line in enumerate(io.StringIO(decoded.text, newline=None), start=1):
         line = line.strip()
         if not line or line.startswith(("#", "%")):
             continue

@@ -101,7 +101,7 @@ def _cut(units: np.ndarray, share: float, seed: int, labels: list[Any] | None) -
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How many test rows stand in train too: the same after normalisation, or nearly the same; `indices` into test."""
+    """How many test rows stand in train too: the same after normalisation, or nearly; `indices` into test."""
 
     exact: int
     near: int

@@ -63,12 +63,12 @@ def is_chinese(word: str) -> bool:
 def segment_chinese(text: str) -> list[str]:
     """Words of Chinese text by jieba, its new-word model included."""
     with _segmenter_lock:
-        tokenizer = _chinese_tokenizer()
+        tokenizer = chinese_tokenizer()
     return list(tokenizer.cut(text))
 
 
 @cache
-def _chinese_tokenizer() -> Any:
+def chinese_tokenizer() -> Any:
     """jieba's tokenizer, filled from its dictionary directly.
 
     Left to itself jieba loads a cache file of that name from the shared temporary folder, where anyone may have

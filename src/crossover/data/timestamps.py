@@ -12,7 +12,8 @@ import numpy as np
 from crossover.errors import DataError
 
 FORMATS = (
-    "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m", "%Y/%m", "%Y年%m月%d日", "%b %d, %Y", "%d %b %Y",
+    "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y-%m", "%Y/%m", "%Y年%m月%d日",
+    "%b %d, %Y", "%d %b %Y",
 )  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 _EPOCH = datetime(1970, 1, 1)
@@ -20,12 +21,12 @@ _UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
 def parse_timestamps(texts: Sequence[str], column: str, places: Sequence[str], path: Path) -> np.ndarray:
-    """[T] float64: seconds since 1970, or the numbers themselves where all of them are numbers.
+    """[T] float64: seconds since 1970, or the numbers themselves where the texts are numbers and no dates.
 
-    The format is the first that reads every text (ISO 8601 before the others); where day and month could be either
+    The format is the first that reads every text, ISO 8601 before the others; where day and month could be either
     way round, the one that gives ascending times. A text that no format reads is a DataError.
     """
-    readers = [_number, _iso, *(_strptime(f + t) for f in FORMATS for t in _TIMES)]
+    readers = [_iso, _number, *(_strptime(f + t) for f in FORMATS for t in _TIMES)]
     read: list[np.ndarray] = []
     furthest = 0
     for reader in readers:
@@ -106,8 +107,9 @@ def _irregular(seconds: np.ndarray, steps: np.ndarray, texts: Sequence[str], col
     if len(odd) == 0 or _by_months(seconds):
         return ()
     first = int(odd[0])
+    plain = len(_all(_number, texts[:1])) == 1
     return (
-        f"{len(odd)} of {len(steps)} steps of {column!r} are not {_duration(usual)}, "
+        f"{len(odd)} of {len(steps)} steps of {column!r} are not {usual if plain else _duration(usual)}, "
         f"the first from {texts[first]} to {texts[first + 1]}: rows are taken as equally far apart.",
     )
 
