@@ -19,9 +19,24 @@ class Choice:
 
     def read(self, task: str, key: str, value: Any) -> str:
         """The word; anything else is a ConfigError."""
-        if value not in self.admissible:
-            raise ConfigError(f"task {task!r}: " + unknown(f"value of setting {key!r}", str(value), self.admissible))
-        return str(value)
+        word = str(value)
+        if word not in self.admissible:
+            raise ConfigError(f"task {task!r}: " + unknown(f"value of setting {key!r}", word, self.admissible))
+        return word
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A task setting that is true or false."""
+
+    default: bool = False
+
+    def read(self, task: str, key: str, value: Any) -> bool:
+        """The truth value, given as one or as a word; anything else is a ConfigError."""
+        word = str(value).lower()
+        if word not in ("true", "false"):
+            raise ConfigError(f"task {task!r}: setting {key}={value} is neither true nor false: give one of them")
+        return word == "true"
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Whole:
         return number
 
 
-def read_settings(task: str, given: Mapping[str, Any], known: Mapping[str, Choice | Whole]) -> dict[str, Any]:
+def read_settings(task: str, given: Mapping[str, Any], known: Mapping[str, Choice | Flag | Whole]) -> dict[str, Any]:
     """The task's settings with their defaults; an unknown key or value is a ConfigError (did you mean …)."""
     for key in given:
         if key not in known:
