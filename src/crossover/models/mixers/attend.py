@@ -1,0 +1,101 @@
+"""How queries meet keys: the kernels of softmax attention, and which keys a query sees.
+
+Shape suffixes: H heads, G heads of keys and values, K size of a head, N keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossover.models.mixers.base import Span, State
+from crossover.models.mixers.cache import Cache, append, empty_cache, first_cache
+from crossover.models.mixers.spans import real_resets, segments
+
+
+class Kernel(Protocol):
+    """Attention of q [B, H, T, K] over k, v [B, G, N, K]; a query sees the keys where the mask is True.
+
+    The mask broadcasts to [B, H, T, N]; `causal` says that query t sees the keys up to t (N = T, no mask).
+    """
+
+    def __call__(  # noqa: D102
+        self, q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool
+    ) -> Tensor: ...
+
+
+def fused_attention(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
+    """PyTorch's fused kernels."""
+    grouped = q_BHTK.shape[1] != k_BGNK.shape[1]
+    return F.scaled_dot_product_attention(q_BHTK, k_BGNK, v_BGNK, mask, is_causal=causal, enable_gqa=grouped)
+
+
+def explicit_attention(
+    q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool
+) -> Tensor:
+    """softmax(q k^T / sqrt(K)) v, written out."""
+    shared = q_BHTK.shape[1] // k_BGNK.shape[1]
+    k_BHNK, v_BHNK = k_BGNK.repeat_interleave(shared, 1), v_BGNK.repeat_interleave(shared, 1)
+    scores_BHTN = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHNK.transpose(2, 3)
+    if causal:
+        mask = torch.ones(scores_BHTN.shape[2:], dtype=torch.bool, device=q_BHTK.device).tril()
+    if mask is not None:
+        scores_BHTN = scores_BHTN.masked_fill(~mask, -torch.inf)
+    return scores_BHTN.softmax(-1).to(v_BHNK.dtype) @ v_BHNK
+
+
+AttentionSolve = Callable[[Tensor, Tensor, Tensor, State | None, Span], tuple[Tensor, State | None]]
+"""(q_BHTK, k_BGTK, v_BGTK, state, span) -> (y_BHTK, state)."""
+
+
+def attend_causal(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span, *, kernel: Kernel
+) -> tuple[Tensor, State | None]:
+    """Every step over itself and the steps before it, those in the state included, back to the last reset."""
+    time = q_BHTK.shape[2]
+    resets_BT = real_resets(span, time)
+    if state is None and resets_BT is None:
+        # Padding stands after a row's end, where causal queries do not look.
+        y_BHTK = kernel(q_BHTK, k_BGTK, v_BGTK, None, causal=True)
+        return y_BHTK, first_cache(k_BGTK, v_BGTK, span.lengths_B, span.offset) if span.carry else None
+    before = empty_cache(k_BGTK[:, :, :0], span.offset) if state is None else Cache(*state)
+    after = append(before, k_BGTK, v_BGTK, span.lengths_B)
+    if before.used == 0 and resets_BT is None:
+        return kernel(q_BHTK, k_BGTK, v_BGTK, None, causal=True), after
+    slot_BT = before.length[:, None] + torch.arange(time, device=q_BHTK.device)
+    first_BT = before.start[:, None]
+    if resets_BT is not None:
+        first_BT = torch.where(resets_BT, slot_BT, first_BT).cummax(1).values
+        after = after._replace(start=first_BT[:, -1])
+    mask = _visible(slot_BT, first_BT, after.used)
+    keys, values = (cached[:, :, : after.used].to(q_BHTK.dtype) for cached in (after.k, after.v))
+    return kernel(q_BHTK, keys, values, mask, causal=False), after if span.carry else None
+
+
+def _visible(slot_BT: Tensor, first_BT: Tensor, used: int) -> Tensor | None:
+    """Mask [B, 1, T, N] of the slots from `first_BT` to `slot_BT`; None where a single step sees all of them."""
+    if slot_BT.shape[1] == 1 and bool(((slot_BT == used - 1) & (first_BT == 0)).all()):
+        return None
+    key_N = torch.arange(used, device=slot_BT.device)
+    return ((key_N <= slot_BT[..., None]) & (key_N >= first_BT[..., None]))[:, None]
+
+
+def attend_whole(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span, *, kernel: Kernel
+) -> tuple[Tensor, State | None]:
+    """Every step over all real steps of its row, or of its part of the row between resets."""
+    time = q_BHTK.shape[2]
+    mask = None
+    if span.lengths_B is not None:
+        # An empty row sees its first step, which is zero: a softmax over nothing would be NaN.
+        mask = (torch.arange(time, device=q_BHTK.device) < span.lengths_B.clamp(min=1)[:, None])[:, None, None]
+    resets_BT = real_resets(span, time)
+    if resets_BT is not None:
+        segment_BT = segments(resets_BT, q_BHTK[:, 0])
+        same = (segment_BT[:, :, None] == segment_BT[:, None, :])[:, None]
+        mask = same if mask is None else same & mask
+    return kernel(q_BHTK, k_BGTK, v_BGTK, mask, causal=False), None

@@ -1,0 +1,28 @@
+"""Rotary positions: a head's features turn with the position, so that scores depend on distances only.
+
+Su et al. 2021, "RoFormer", arXiv 2104.09864, equation 15. Feature i is paired with feature i + K/2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Turns = tuple[Tensor, Tensor]
+"""Cosine and sine of each position's angles, [1, T, K/2], or [B, 1, T, K/2] where rows differ."""
+
+
+def turns(position_T: Tensor, size: int, base: float, dtype: torch.dtype) -> Turns:
+    """The turn of every position ([T], or [B, T]) for heads of `size` features (even), in float32 at least."""
+    precision = torch.promote_types(dtype, torch.float32)
+    half = size // 2
+    frequency_K = base ** (-torch.arange(half, device=position_T.device, dtype=precision) / half)
+    angle_TK = (position_T[..., None] * frequency_K).unsqueeze(-3)
+    return angle_TK.cos(), angle_TK.sin()
+
+
+def rotate(x_BHTK: Tensor, turn: Turns) -> Tensor:
+    """The features of each step, turned; the dtype stays."""
+    cos, sin = turn
+    first, second = x_BHTK.to(cos.dtype).chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x_BHTK.dtype)

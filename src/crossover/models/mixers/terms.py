@@ -1,0 +1,42 @@
+"""Terms of a cost that several mixers have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from crossover.costs import Cost, Execution, Shape, Term
+
+
+def projection(
+    name: str,
+    shape: Shape,
+    execution: Execution,
+    inputs: int,
+    outputs: int,
+    *,
+    bias: bool,
+    input_gradient: bool = True,
+    keeps_input: bool = True,
+) -> Term:
+    """x W^T + b over every step: `inputs` to `outputs` features. The input is kept for the weight's gradient."""
+    tokens = shape.batch * shape.time
+    forward = 2 * tokens * inputs * outputs
+    return Term(
+        name=name,
+        flops_forward=forward,
+        flops_backward=forward * (2 if input_gradient else 1),
+        parameters=inputs * outputs + (outputs if bias else 0),
+        activation_bytes=tokens * inputs * execution.element_bytes if keeps_input else 0,
+        scales_with=("batch", "time", "hidden"),
+    )
+
+
+def cost_of(terms: list[Term], shape: Shape, execution: Execution, *, width: int) -> Cost:
+    """The cost of these terms; with `execution.recompute` only the input is kept and the forward is done twice."""
+    if not execution.recompute:
+        return Cost(tuple(terms))
+    again = [
+        replace(term, flops_backward=term.flops_backward + term.flops_forward, activation_bytes=0) for term in terms
+    ]
+    kept = shape.batch * shape.time * width * execution.element_bytes
+    return Cost.of(*again, Term(name="input", activation_bytes=kept, scales_with=("batch", "time", "hidden")))
