@@ -38,6 +38,8 @@ class AffineSettings(RecurrentSettings):
     """
 
     gates: ClassVar[int]
+    kept_by_cell: ClassVar[int]
+    """Elements that one step of the definition keeps for its backward, per hidden unit."""
     state_travel = "scan"
 
     expansion: float = 1
@@ -68,7 +70,6 @@ class AffineSettings(RecurrentSettings):
         """Two products batched over time; the scan between them has no product of matrices and a depth of log T."""
         steps, size, scales = shape.batch * shape.time, execution.element_bytes, ("batch", "time", "hidden")
         entering = 2 * self.gates * self.units * self.width * steps
-        kept = (self.gates + self.kept_per_unit(shape, fused=execution.fused)) * self.units * steps
         terms = [
             Term(
                 name="input product",
@@ -80,7 +81,7 @@ class AffineSettings(RecurrentSettings):
             ),
             Term(
                 name="recurrence",
-                activation_bytes=kept * size,
+                activation_bytes=self._kept(shape, execution) * size,
                 state_bytes=self.state_bytes(shape.batch, size),
                 serial_steps=ceil(log2(shape.time + 1)) if execution.fused else shape.time,
                 scales_with=scales,
@@ -88,21 +89,31 @@ class AffineSettings(RecurrentSettings):
         ]
         if self.expansion != 1:
             leaving = 2 * self.units * self.width * steps
+            kept = 0 if execution.fused and self.causal else self.units * steps  # the scan keeps the same tensor
             terms.append(
                 Term(
                     name="output product",
                     flops_forward=leaving,
                     flops_backward=2 * leaving,
                     parameters=(self.units + 1) * self.width,
-                    activation_bytes=self.units * steps * size,
+                    activation_bytes=kept * size,
                     scales_with=scales,
                 )
             )
         return Cost.of(*terms)
 
-    @abstractmethod
-    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
-        """Elements kept for the backward per hidden unit, row and step, beside the gates' projections."""
+    def _kept(self, shape: Shape, execution: Execution) -> int:
+        """Elements that the recurrence keeps for its backward; the gates' projections in any case.
+
+        The scan keeps z, 1 - z, h and the initial h. The cell keeps what `kept_by_cell` says, but for the first
+        factor of an initial h that takes no gradient; read backwards, the projections are kept in that order too.
+        """
+        steps, projected = shape.batch * shape.time, self.gates * shape.batch * shape.time
+        if execution.fused:
+            return (projected + 3 * steps + shape.batch) * self.units
+        unneeded = 0 if execution.state_gradient and self.causal else shape.batch
+        turned = 0 if self.causal else projected * self.hidden
+        return (projected + self.kept_by_cell * steps - unneeded) * self.units + turned
 
 
 class AffineMixer(RecurrentMixer, ABC):

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +92,7 @@ class DenseMixer(RecurrentMixer):
     """One layer of PyTorch's recurrent module per direction."""
 
     settings: DenseSettings
-    module: ClassVar[type[nn.RNNBase]]
+    module: ClassVar[type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]]
 
     def __init__(self, settings: DenseSettings) -> None:
         super().__init__(settings)
@@ -118,7 +118,7 @@ class DenseMixer(RecurrentMixer):
         """The cell, step by step."""
 
         def one_way(rnn: nn.RNNBase, x_BTD: Tensor, state: State, span: Span) -> tuple[Tensor, State]:
-            entering_BTG = nn.functional.linear(x_BTD, rnn.weight_ih_l0, rnn.bias_ih_l0)
+            entering_BTG = product(rnn, "ih")(x_BTD)
             return solve(self.cell(rnn), entering_BTG, state, lengths_B=span.lengths_B, resets_BT=span.resets_BT)
 
         return self._each_way(prepared_BTX, state, span, one_way)
@@ -166,6 +166,12 @@ def _fused(rnn: nn.RNNBase, x_BTD: Tensor, state: State) -> tuple[Tensor, State]
     layered = tuple(part[None].contiguous() for part in state)
     y_BTH, last = rnn(x_BTD, layered if len(layered) > 1 else layered[0])
     return y_BTH, tuple(part[0] for part in (last if isinstance(last, tuple) else (last,)))
+
+
+def product(rnn: nn.RNNBase, side: Literal["ih", "hh"]) -> Callable[[Tensor], Tensor]:
+    """The affine map of the input (``ih``) or of the state (``hh``) to all gates."""
+    weight, bias = rnn.get_parameter(f"weight_{side}_l0"), rnn.get_parameter(f"bias_{side}_l0")
+    return lambda x: nn.functional.linear(x, weight, bias)
 
 
 def orthogonal_per_gate(gates: int, gain: float = 1.0) -> InitRule:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, orthogonal_per_gate
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, orthogonal_per_gate, product
 from crossover.recurrence.sequential import Cell, State
 
 
@@ -46,10 +46,11 @@ class ElmanMixer(DenseMixer):
 
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step: h = tanh(W x + U h + b)."""
+        recurrent = product(rnn, "hh")
 
         def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
             (h_BH,) = state
-            h_BH = torch.tanh(entering_BG + nn.functional.linear(h_BH, rnn.weight_hh_l0, rnn.bias_hh_l0))
+            h_BH = torch.tanh(entering_BG + recurrent(h_BH))
             return h_BH, (h_BH,)
 
         return step

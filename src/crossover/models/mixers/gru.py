@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, product
 from crossover.recurrence.sequential import Cell, State
 
 
@@ -42,10 +42,11 @@ class GRUMixer(DenseMixer):
 
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step, gates in PyTorch's order r, z, n."""
+        recurrent = product(rnn, "hh")
 
         def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
             (h_BH,) = state
-            recurrent_BG = nn.functional.linear(h_BH, rnn.weight_hh_l0, rnn.bias_hh_l0)
+            recurrent_BG = recurrent(h_BH)
             r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
             from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
             r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)

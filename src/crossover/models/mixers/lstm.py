@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from crossover.costs import Shape
 from crossover.models.mixers.base import InitRule
-from crossover.models.mixers.dense import DenseMixer, DenseSettings
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, product
 from crossover.recurrence.sequential import Cell, State
 
 
@@ -57,10 +57,11 @@ class LSTMMixer(DenseMixer):
 
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step, gates in PyTorch's order i, f, g, o."""
+        recurrent = product(rnn, "hh")
 
         def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
             h_BH, c_BH = state
-            gates_BG = entering_BG + nn.functional.linear(h_BH, rnn.weight_hh_l0, rnn.bias_hh_l0)
+            gates_BG = entering_BG + recurrent(h_BH)
             i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
             c_BH = torch.sigmoid(f_BH) * c_BH + torch.sigmoid(i_BH) * torch.tanh(g_BH)
             h_BH = torch.sigmoid(o_BH) * torch.tanh(c_BH)

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from crossover.costs import Shape
 from crossover.models.mixers.affine import AffineMixer, AffineSettings, biases_per_gate
 from crossover.models.mixers.base import InitRule, State
 
@@ -19,6 +18,7 @@ class MinGRUSettings(AffineSettings):
 
     name: ClassVar[str] = "mingru"
     gates: ClassVar[int] = 2
+    kept_by_cell: ClassVar[int] = 3
     formula: ClassVar[str] = "z = sigmoid(W_z x_t); v = W_v x_t; h_t = (1-z) h_{t-1} + z v"
     cost_law: ClassVar[str] = "4hi FLOPs a step and row, all steps at once by a scan, state h"
     source: ClassVar[str] = "Feng et al. 2024, Were RNNs all we needed?, arXiv 2410.01201, section 3.1"
@@ -26,10 +26,6 @@ class MinGRUSettings(AffineSettings):
     def build(self) -> MinGRUMixer:
         """The module."""
         return MinGRUMixer(self)
-
-    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
-        """z, 1 - z and h."""
-        return 3
 
 
 class MinGRUMixer(AffineMixer):

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossover.costs import Shape
 from crossover.models.mixers.affine import AffineMixer, AffineSettings, biases_per_gate
 from crossover.models.mixers.base import InitRule, State
 
@@ -20,19 +19,14 @@ class MinLSTMSettings(AffineSettings):
 
     name: ClassVar[str] = "minlstm"
     gates: ClassVar[int] = 3
-    formula: ClassVar[str] = (
-        "f, i = sigmoid(W x_t); v = W_v x_t; h_t = f/(f+i) h_{t-1} + i/(f+i) v"
-    )
+    kept_by_cell: ClassVar[int] = 6
+    formula: ClassVar[str] = "f, i = sigmoid(W x_t); v = W_v x_t; h_t = f/(f+i) h_{t-1} + i/(f+i) v"
     cost_law: ClassVar[str] = "6hi FLOPs a step and row, all steps at once by a scan, state h"
     source: ClassVar[str] = "Feng et al. 2024, Were RNNs all we needed?, arXiv 2410.01201, section 3.2"
 
     def build(self) -> MinLSTMMixer:
         """The module."""
         return MinLSTMMixer(self)
-
-    def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
-        """By steps: f, i, f + i, both quotients and h. Fused: z, 1 - z and h, as in mingru."""
-        return 3 if fused else 6
 
 
 class MinLSTMMixer(AffineMixer):
@@ -47,7 +41,8 @@ class MinLSTMMixer(AffineMixer):
     def gate_and_candidate(self, projected_BTG: Tensor) -> tuple[Tensor, Tensor]:
         """z = i/(f+i) = sigmoid(log i - log f), which holds where both gates vanish and the quotient does not."""
         forget_BTH, input_BTH, v_BTH = projected_BTG.chunk(3, dim=-1)
-        return torch.sigmoid(F.logsigmoid(input_BTH) - F.logsigmoid(forget_BTH)), v_BTH
+        log_ratio_BTH = (input_BTH - forget_BTH) + (F.softplus(forget_BTH) - F.softplus(input_BTH))
+        return torch.sigmoid(log_ratio_BTH), v_BTH
 
     def cell(self, projected_BG: Tensor, state: State) -> tuple[Tensor, State]:
         """h = f' h + i' v with f' = f/(f+i), i' = i/(f+i)."""
