@@ -1,0 +1,288 @@
+"""Text classification and regression: units, vocabulary, tags and baselines; where texts come from is told apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossover.data.batching import pad
+from crossover.data.options import DataOptions
+from crossover.data.speech_parts import TAGS, tag_words
+from crossover.data.text import Vocabulary, split_words, train_vocabulary, vocabulary_from_json
+from crossover.errors import ConfigError, DataError
+from crossover.models.ports import PerRow, Tokens
+from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
+from crossover.tasks.linear_text import LinearText, fit_linear_text
+from crossover.tasks.objectives import Classification, SquaredError, classification_items
+from crossover.tasks.options import Choice, Flag, Whole, read_settings, refuse_unread
+from crossover.tasks.rows import Rows, RowTask
+from crossover.tasks.text_sources import LabelledTexts, read_user_texts
+
+FAMILY = "text-classification"
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+TEXT_SETTINGS: Mapping[str, Choice | Flag | Whole] = {
+    "units": Choice(("words", "subwords", "characters"), "words"),
+    "vocabulary": Whole(20_000),
+    "minimum_count": Whole(2),
+    "lowercase": Flag(True),
+    "max_length": Whole(256),
+    "tags": Flag(False),
+}
+"""What any text task may be told with ``--set``; `max_length` counts units."""
+
+DEFAULTS: Mapping[str, Any] = {"layers": 1, "width": 128, "dropout": 0.3}
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Texts to ids, cut at `max_length` units, with part-of-speech tags where `tags` says so."""
+
+    vocabulary: Vocabulary
+    max_length: int
+    tags: bool = False
+
+    @property
+    def inputs(self) -> Tokens:
+        """What a model is built for."""
+        return Tokens(vocabulary=self.vocabulary.size, features={"tags": len(TAGS)} if self.tags else {})
+
+    def read(self, texts: Sequence[str]) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]], int]:
+        """Ids and features of each text, and how many texts were cut."""
+        whole = self.vocabulary.encode(texts)
+        ids = [np.array(row[: self.max_length], dtype=np.int64) for row in whole]
+        features = {"tags": self._tags(texts, [len(row) for row in ids])} if self.tags else {}
+        return ids, features, sum(len(row) > self.max_length for row in whole)
+
+    def _tags(self, texts: Sequence[str], lengths: Sequence[int]) -> list[np.ndarray]:
+        """Tags of the words as written, since a capital tells a name; lower case can cut a few words otherwise."""
+        number = {tag: i for i, tag in enumerate(TAGS)}
+        rows = []
+        for tagged, length in zip(tag_words(texts), lengths, strict=True):
+            row = np.zeros(length, dtype=np.int64)
+            known = [number[tag] for _, tag in tagged[:length]]
+            row[: len(known)] = known
+            rows.append(row)
+        return rows
+
+
+class TextPredictor:
+    """Texts in, labels or values out: the half of the task that needs no data, and that `restore` gives back.
+
+    `mean` and `scale` undo the normalisation of a regression's values.
+    """
+
+    def __init__(self, spec: TaskSpec, reader: TextReader, *, mean: float = 0.0, scale: float = 1.0) -> None:
+        self.spec = spec
+        self.reader = reader
+        self.mean = mean
+        self.scale = scale
+
+    def encode(self, texts: list[str]) -> Batch:
+        """Texts to a batch without targets."""
+        ids, features, _ = self.reader.read(texts)
+        inputs, lengths_B = pad(ids)
+        targets = torch.zeros(len(texts), dtype=torch.int64) if self.spec.labels else torch.zeros(len(texts), 1, 1)
+        return Batch(
+            inputs=inputs,
+            lengths_B=lengths_B,
+            targets=targets,
+            rows_B=torch.arange(len(texts)),
+            features={name: pad(rows, length=inputs.shape[1])[0] for name, rows in features.items()},
+        )
+
+    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
+        """``{"label", "probabilities"}`` of each row, or ``{"value"}`` for a regression."""
+        if not self.spec.labels:
+            return [{"value": value * self.scale + self.mean} for value in outputs.float().flatten().tolist()]
+        rows = outputs.float().softmax(-1).tolist()
+        labels = self.spec.labels
+        return [
+            {
+                "label": labels[max(range(len(row)), key=row.__getitem__)],
+                "probabilities": dict(zip(labels, row, strict=True)),
+            }
+            for row in rows
+        ]
+
+    def artifacts(self) -> dict[str, Any]:
+        """What `restore` needs, as JSON."""
+        return {
+            "family": FAMILY,
+            "name": self.spec.name,
+            "labels": list(self.spec.labels),
+            "vocabulary": self.reader.vocabulary.to_json(),
+            "max_length": self.reader.max_length,
+            "tags": self.reader.tags,
+            "mean": self.mean,
+            "scale": self.scale,
+        }
+
+
+def restore(artifacts: Mapping[str, Any]) -> TextPredictor:
+    """The predictor that `TextPredictor.artifacts` described; DataError where something is missing or wrong."""
+    try:
+        name, labels = str(artifacts["name"]), tuple(str(label) for label in artifacts["labels"])
+        reader = TextReader(
+            vocabulary_from_json(artifacts["vocabulary"]), int(artifacts["max_length"]), bool(artifacts["tags"])
+        )
+        mean, scale = float(artifacts["mean"]), float(artifacts["scale"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"these are no artifacts of a text task ({type(error).__name__}: {error})") from error
+    return TextPredictor(text_spec(name, reader, labels), reader, mean=mean, scale=scale)
+
+
+def text_spec(name: str, reader: TextReader, labels: tuple[str, ...], **fields: Any) -> TaskSpec:
+    """The spec of a text task: a regression where there are no labels; `fields` are further fields of `TaskSpec`."""
+    spec = TaskSpec(
+        name=name,
+        family=FAMILY,
+        description="a label or a value for each text",
+        inputs=reader.inputs,
+        outputs=PerRow(size=len(labels) or 1, pool="max"),
+        objective="classification" if labels else "regression",
+        metric="accuracy" if labels else "mse",
+        higher_is_better=bool(labels),
+        causal=False,
+        margin=0.015 if labels else 0.03,
+        margin_kind="absolute" if labels else "relative",
+        max_length=reader.max_length,
+        embedded=False,
+        unit=reader.vocabulary.kind,
+        labels=labels,
+        defaults=DEFAULTS,
+    )
+    return replace(spec, **fields)
+
+
+class TextClassification(TextPredictor, RowTask):
+    """One label, or one value, for each text."""
+
+    def __init__(self, name: str, source: LabelledTexts, settings: Mapping[str, Any], **fields: Any) -> None:
+        reader = _reader(name, source.texts["train"], settings)
+        mean, scale = (0.0, 1.0) if source.labels else _moments(source.targets["train"])
+        notes = [*fields.pop("notes", ()), *source.notes]
+        self.source = source
+        self.splits: dict[Split, Rows] = {}
+        for split in SPLITS:
+            ids, features, cut = reader.read(source.texts[split])
+            targets = source.targets[split]
+            if not source.labels:
+                targets = ((targets - mean) / scale).astype(np.float32)[:, None, None]
+            self.splits[split] = Rows(inputs=ids, targets=targets, features=features)
+            if cut:
+                notes.append(
+                    f"{cut} of {len(ids)} {split} texts were cut at {reader.max_length} {settings['units']}."
+                )
+        if not source.labels:
+            notes.append(f"Values are normalised by train's mean {mean:.6g} and deviation {scale:.6g}.")
+        spec = text_spec(name, reader, source.labels, notes=tuple(notes), **fields)
+        super().__init__(spec, reader, mean=mean, scale=scale)
+        self.objective = Classification(source.labels) if source.labels else SquaredError()
+
+    def baselines(self, split: Split) -> list[Baseline]:
+        """The most frequent class (or the mean), and TF-IDF with a linear SVM (or ridge)."""
+        start = time.perf_counter()
+        train = self._targets("train")
+        guess = np.bincount(train).argmax() if self.spec.labels else train.mean()
+        trivial = self._items(np.full(self.size(split), guess), split)
+        trivial_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        strong = self._items(self._linear.predict(self._words(split)), split)
+        strong_seconds = self._linear.seconds + time.perf_counter() - start
+        names = ("majority", "TF-IDF + linear SVM") if self.spec.labels else ("mean", "TF-IDF + ridge")
+        return [
+            self.baseline(names[0], "trivial", trivial, seconds=trivial_seconds),
+            self.baseline(names[1], "strong", strong, seconds=strong_seconds, parameters=self._linear.parameters),
+        ]
+
+    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
+        """The first rows of the batch: the text as the model reads it, its label and the model's."""
+        rows = []
+        for i, prediction in enumerate(self.decode(outputs[:limit], batch)):
+            ids = batch.inputs[i, : batch.lengths_B[i]].tolist()
+            target = batch.targets[i]
+            if self.spec.labels:
+                texts = self.spec.labels[int(target)], prediction["label"]
+            else:
+                texts = f"{float(target) * self.scale + self.mean:.4g}", f"{prediction['value']:.4g}"
+            rows.append({"input": self.reader.vocabulary.decode(ids), "target": texts[0], "prediction": texts[1]})
+        return rows
+
+    @cached_property
+    def _linear(self) -> LinearText:
+        return fit_linear_text(
+            self._words("train"),
+            self._targets("train"),
+            self._words("valid"),
+            self._targets("valid"),
+            regression=not self.spec.labels,
+        )
+
+    def _words(self, split: Split) -> list[list[str]]:
+        return [split_words(text.lower()) for text in self.source.texts[split]]
+
+    def _targets(self, split: Split) -> np.ndarray:
+        """Class indices or normalised values [N]."""
+        return np.ravel(np.asarray(self.splits[split].targets))
+
+    def _items(self, predictions: np.ndarray, split: Split) -> Sums:
+        """Statistics of a baseline's predictions, the same as `metrics` gives for a model's."""
+        rows = self.splits[split]
+        if self.spec.labels:
+            lengths = rows.lengths_N
+            return classification_items(self._targets(split), predictions, len(self.spec.labels), lengths=lengths)
+        batch = rows.gather(np.arange(len(rows)))
+        return self.objective.metrics(torch.from_numpy(predictions.astype(np.float32)), batch)
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation (1 where all values are equal)."""
+    return float(values.mean()), float(values.std()) or 1.0
+
+
+def _reader(name: str, texts: Sequence[str], settings: Mapping[str, Any]) -> TextReader:
+    if settings["tags"] and settings["units"] != "words":
+        raise ConfigError(
+            f"task {name!r}: tags=true needs units=words, not {settings['units']}: tags belong to words"
+        )
+    vocabulary = train_vocabulary(
+        settings["units"],
+        texts,
+        size=settings["vocabulary"],
+        minimum_count=settings["minimum_count"],
+        lowercase=settings["lowercase"],
+    )
+    return TextReader(vocabulary, settings["max_length"], settings["tags"])
+
+
+USER_OPTIONS = (
+    "data",
+    "train",
+    "valid",
+    "test",
+    "split",
+    "split_seed",
+    "text",
+    "label",
+    "time",
+    "deduplicate",
+    "rare",
+)
+
+
+def user_texts(options: DataOptions) -> TextClassification:
+    """Text classification, or regression, on the user's files."""
+    refuse_unread(FAMILY, options, reads=USER_OPTIONS)
+    known = {**TEXT_SETTINGS, "objective": Choice(("auto", "classification", "regression"), "auto")}
+    settings = read_settings(FAMILY, options.settings, known)
+    objective = settings["objective"]
+    source = read_user_texts(options, regression=None if objective == "auto" else objective == "regression")
+    return TextClassification(FAMILY, source, settings)
