@@ -1,0 +1,204 @@
+"""Sequence classification: one label for a whole series or image, embedded, from UEA/UCR files, or a user's own.
+
+The inputs are z-scored per channel on train; rows keep their own lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossover.data.batching import pad
+from crossover.data.options import DataOptions
+from crossover.data.series import read_ts
+from crossover.errors import DataError
+from crossover.models.ports import Continuous, PerRow
+from crossover.tasks.base import Baseline, Batch, Split, TaskSpec
+from crossover.tasks.labelled_series import (
+    BASIC_MOTIONS,
+    DIGITS,
+    GUNPOINT,
+    ITALY_POWER_DEMAND,
+    JAPANESE_VOWELS,
+    OWN,
+    LabelledData,
+    LabelledSplits,
+)
+from crossover.tasks.objectives import Classification, classification_items
+from crossover.tasks.options import read_settings
+from crossover.tasks.random_convolutions import convolution_features, draw_kernels, resample
+from crossover.tasks.rows import Rows, RowTask
+
+KERNELS = 1000
+RIDGE_STRENGTHS = np.logspace(-3, 3, 10)
+_BARS = "▁▂▃▄▅▆▇█"
+_SHOWN_STEPS = 40
+
+
+class SequenceClassification(RowTask):
+    """One of C labels for each series [T, C]."""
+
+    splits: Mapping[Split, Rows]
+
+    def __init__(self, data: LabelledData, given: LabelledSplits) -> None:
+        """Normalises with the statistics of train; raises DataError where the splits differ in channels."""
+        labels = sorted({label for part in given.labels.values() for label in part}, key=_natural)
+        steps_NC = np.concatenate(given.rows["train"])
+        self.labels = tuple(labels)
+        self.mean_C, deviation_C = steps_NC.mean(0, dtype=np.float64), steps_NC.std(0, dtype=np.float64)
+        self.deviation_C = np.where(deviation_C > 0, deviation_C, 1.0)
+        self.objective = Classification(labels)
+        self.splits = {
+            split: Rows(
+                inputs=[self._scores(row, split) for row in rows],
+                targets=np.array([labels.index(label) for label in given.labels[split]], dtype=np.int64),
+            )
+            for split, rows in given.rows.items()
+        }
+        longest = max(int(rows.lengths_N.max()) for rows in self.splits.values())
+        self.spec = TaskSpec(
+            name=data.name,
+            family="classification",
+            description=data.description,
+            inputs=Continuous(channels=len(self.mean_C)),
+            outputs=PerRow(size=len(labels), pool="mean"),
+            objective="classification",
+            metric="accuracy",
+            higher_is_better=True,
+            causal=False,
+            margin=0.015,
+            budget=data.budget,
+            batch_rows=data.batch_rows,
+            max_length=longest,
+            embedded=data.embedded,
+            unit="steps",
+            labels=self.labels,
+            defaults=data.defaults,
+            recipes=data.recipes,
+            references=data.references,
+            notes=given.notes,
+        )
+
+    def baselines(self, split: Split) -> list[Baseline]:
+        """The most frequent label; the nearest neighbour; random convolutions and ridge regression."""
+        train, scored = self.splits["train"], self.splits[split]
+        targets_N = np.asarray(train.targets)
+        most = np.bincount(targets_N, minlength=len(self.labels)).argmax()
+        steps = int(np.median(train.lengths_N))
+        train_NTC, scored_NTC = resample(list(train.inputs), steps), resample(list(scored.inputs), steps)
+        found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
+        for name, classify in (("1-nearest neighbour", _nearest), ("random convolutions + ridge", _convolutions)):
+            began = perf_counter()
+            predictions_N, parameters = classify(train_NTC, targets_N, scored_NTC)
+            found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
+        return found
+
+    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
+        """The first channel of a series drawn in bars, its label and the predicted one."""
+        return [
+            {
+                "input": _bars(batch.inputs[i, : batch.lengths_B[i], 0].numpy(force=True)),
+                "target": self.labels[int(batch.targets[i])],
+                "prediction": self.labels[int(outputs[i].argmax())],
+            }
+            for i in range(min(limit, batch.size))
+        ]
+
+    def encode_file(self, path: Path) -> Batch:
+        """The series of a ``.ts`` file, their labels unread; DataError where the channels are others than train's."""
+        rows = [self._scores(row, path.name) for row in read_ts(path).rows]
+        inputs, lengths_B = pad(rows)
+        unread_B = torch.zeros(len(rows), dtype=torch.int64)
+        return Batch(inputs=inputs, lengths_B=lengths_B, targets=unread_B, rows_B=torch.arange(len(rows)))
+
+    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
+        """The likeliest label and the probability of each."""
+        return [
+            {
+                "label": self.labels[max(range(len(shares)), key=shares.__getitem__)],
+                "probabilities": dict(zip(self.labels, shares, strict=True)),
+            }
+            for shares in outputs.float().softmax(-1).tolist()
+        ]
+
+    def artifacts(self) -> dict[str, Any]:
+        """Labels and the statistics of train."""
+        return {"labels": list(self.labels), "mean": self.mean_C.tolist(), "deviation": self.deviation_C.tolist()}
+
+    def _scores(self, row_TC: np.ndarray, where: str) -> np.ndarray:
+        if row_TC.shape[1] != len(self.mean_C):
+            raise DataError(
+                f"{where} has series of {row_TC.shape[1]} channels, train has "
+                f"{len(self.mean_C)}: give series of the same channels"
+            )
+        return ((row_TC - self.mean_C) / self.deviation_C).astype(np.float32)
+
+    def _predicted(
+        self,
+        name: str,
+        kind: Any,
+        split: Split,
+        predictions_N: np.ndarray,
+        seconds: float,
+        parameters: int | None = None,
+    ) -> Baseline:
+        rows = self.splits[split]
+        items = classification_items(
+            np.asarray(rows.targets), predictions_N, len(self.labels), lengths=rows.lengths_N
+        )
+        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
+
+
+def build_classification(data: LabelledData, options: DataOptions) -> SequenceClassification:
+    """The task of a data set for a user's options; ConfigError and DataError as `DataOptions` says."""
+    settings = read_settings(data.name, options.settings, data.settings)
+    return SequenceClassification(data, data.load(options, settings))
+
+
+digits = partial(build_classification, DIGITS)
+japanese_vowels = partial(build_classification, JAPANESE_VOWELS)
+basic_motions = partial(build_classification, BASIC_MOTIONS)
+gunpoint = partial(build_classification, GUNPOINT)
+italy_power_demand = partial(build_classification, ITALY_POWER_DEMAND)
+own = partial(build_classification, OWN)
+
+
+def _nearest(train_NTC: np.ndarray, targets_N: np.ndarray, scored_NTC: np.ndarray) -> tuple[np.ndarray, None]:
+    """The label of the nearest train series by Euclidean distance."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(1).fit(train_NTC.reshape(len(train_NTC), -1), targets_N)
+    return model.predict(scored_NTC.reshape(len(scored_NTC), -1)), None
+
+
+def _convolutions(train_NTC: np.ndarray, targets_N: np.ndarray, scored_NTC: np.ndarray) -> tuple[np.ndarray, int]:
+    """Ridge regression on z-scored random convolution features, its strength by leave-one-out on train."""
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    kernels = draw_kernels(train_NTC.shape[1], train_NTC.shape[2], count=KERNELS, seed=0)
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=RIDGE_STRENGTHS))
+    model.fit(convolution_features(train_NTC, kernels), targets_N)
+    ridge = model[-1]
+    return model.predict(convolution_features(scored_NTC, kernels)), ridge.coef_.size + ridge.intercept_.size
+
+
+def _bars(values_T: np.ndarray) -> str:
+    """Values drawn as bars between their least and largest, every k-th where there are many."""
+    shown_T = values_T[:: -(-len(values_T) // _SHOWN_STEPS)] if len(values_T) else values_T
+    span = float(np.ptp(shown_T)) if len(shown_T) else 0.0
+    heights = (shown_T - shown_T.min()) / span * (len(_BARS) - 1) if span > 0 else np.zeros(len(shown_T))
+    return "".join(_BARS[round(float(height))] for height in heights)
+
+
+def _natural(label: str) -> tuple[bool, float, str]:
+    """Numbers in their order, then words."""
+    return (False, float(label), label) if label.isdecimal() else (True, 0.0, label)
