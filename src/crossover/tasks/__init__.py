@@ -15,4 +15,36 @@ TASKS: Registry[TaskFactory] = Registry("task", group="crossover.tasks")
 
 __all__ = ["TASKS", "Baseline", "Batch", "Reference", "Split", "Sums", "Task", "TaskFactory", "TaskSpec"]
 
+TASKS.add("forecasting", "crossover.tasks.forecasting:own", "the next values of your own series (CSV, Parquet)")
+TASKS.add("forecasting/co2", "crossover.tasks.forecasting:co2", "weekly CO2 at Mauna Loa")
+TASKS.add("forecasting/elnino", "crossover.tasks.forecasting:elnino", "monthly sea surface temperature")
+TASKS.add(
+    "forecasting/etth1", "crossover.tasks.forecasting:etth1", "hourly load and oil temperature of a transformer"
+)
+TASKS.add(
+    "forecasting/weather", "crossover.tasks.forecasting:weather", "daily minimum or maximum temperature of Melbourne"
+)
+TASKS.add("forecasting/prices", "crossover.tasks.forecasting:prices", "daily exchange rates of eight currencies")
+TASKS.add("classification", "crossover.tasks.sequence_classification:own", "your own labelled series (.ts files)")
+TASKS.add(
+    "classification/digits", "crossover.tasks.sequence_classification:digits", "handwritten digits read step by step"
+)
+TASKS.add(
+    "classification/japanese-vowels", "crossover.tasks.sequence_classification:japanese_vowels", "who speaks, of nine"
+)
+TASKS.add(
+    "classification/basic-motions",
+    "crossover.tasks.sequence_classification:basic_motions",
+    "four motions from a watch's sensors",
+)
+TASKS.add(
+    "classification/gunpoint", "crossover.tasks.sequence_classification:gunpoint", "a hand that draws a gun or points"
+)
+TASKS.add(
+    "classification/italy-power-demand",
+    "crossover.tasks.sequence_classification:italy_power_demand",
+    "winter or summer from a day's power demand",
+)
+
+
 _: Any = None
