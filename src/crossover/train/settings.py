@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from crossover.errors import ConfigError, listing, unknown
+from crossover.errors import ConfigError, unknown
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import TaskSpec
 
@@ -19,7 +19,7 @@ class TrainSettings:
     `budget` is a number and a unit (``60s``, ``500steps``, ``2Mtokens``, ``3epochs``, ``1e15flops``). `batch` is
     rows, or tokens with ``batch_by="tokens"`` (rows bucketed by length); `accumulate` cuts each global batch into
     that many row slices, computed one after the other, which changes memory and not the result. `warmup` is a share
-    of the budget; the rate then falls as a cosine to `final_rate` times its peak. `clip` bounds the gradient's norm (0:
+    of the budget; the rate then falls as a cosine to `final_rate` times its peak. `clip` bounds the norm (0:
     never). `patience` stops after that many validations without a better score (0: never). `evaluations` is the
     number of validations over the budget. Raises ConfigError for a value that no run can have.
     """
@@ -58,7 +58,7 @@ class TrainSettings:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is a share, so it must lie between 0 and 1")
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise ConfigError(f"betas are {listing(self.betas)}: each must be at least 0 and below 1")
+            raise ConfigError(f"betas are {self.betas}: each must be at least 0 and below 1")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise ConfigError(f"learning_rate is {self.learning_rate}: it must be above 0")
 

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_task import TinyTask, tiny_model
+
+from crossover.errors import CheckpointError
+from crossover.measure.numerics import Numerics
+from crossover.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from crossover.train.loop import train
+from crossover.train.progress import Progress
+from crossover.train.results import RunResult
+from crossover.train.settings import TrainSettings
+
+NUMERICS = Numerics.default()
+CPU = torch.device("cpu")
+SETTINGS = TrainSettings(budget="30steps", checkpoint_seconds=3600.0, evaluations=4, learning_rate=0.01, seed=5)
+
+
+class Stop:
+    """Interrupts the run from its progress report, after a step."""
+
+    def __init__(self, step: int, error: type[BaseException] = KeyboardInterrupt) -> None:
+        self.step, self.error = step, error
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.step == self.step and not progress.validated:
+            raise self.error
+
+
+def _same(a: RunResult, b: RunResult) -> None:
+    assert a.record.losses == b.record.losses
+    assert [p["validation"] for p in a.record.curve] == [p["validation"] for p in b.record.curve]
+    for name, value in a.model.state_dict().items():
+        assert torch.equal(value, b.model.state_dict()[name]), name
+    assert a.record.best_step == b.record.best_step and a.record.tokens == b.record.tokens
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"budget": "3epochs", "accumulate": 2},
+        {"budget": "2500tokens", "batch": 60, "batch_by": "tokens"},
+        {"budget": "100Mflops", "optimizer": "sgd"},
+    ],
+)
+@pytest.mark.parametrize("stop", [1, 7, 12])
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, Any], stop: int) -> None:
+    task, model, settings = TinyTask(), tiny_model(dropout=0.3), replace(SETTINGS, **changes)
+    whole = train(task, model, settings, numerics=NUMERICS)
+    assert whole.record.steps > stop
+    with pytest.raises(KeyboardInterrupt):
+        train(task, model, settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(stop))
+    torch.manual_seed(99)
+    resumed = train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True)
+    _same(resumed, whole)
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [e["step"] for e in events if "loss" in e] == list(range(1, whole.record.steps + 1))
+    assert not has_checkpoint(tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from dataclasses import replace
+from test_checkpoint import NUMERICS, SETTINGS, TinyTask, tiny_model, train
+
+def kill(progress):
+    if progress.step == 17:
+        os.kill(os.getpid(), {signal})
+
+train(TinyTask(), tiny_model("transformer", dropout=0.3), replace(SETTINGS, checkpoint_seconds={every}),
+      numerics=NUMERICS, folder=Path({folder!r}), on_progress=kill)
+"""
+
+
+def _run_killed(folder: Path, number: int, *, every: float) -> subprocess.CompletedProcess[str]:
+    script = KILLED.format(here=str(Path(__file__).parent), folder=str(folder), signal=number, every=every)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=120
+    )
+
+
+def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    killed = _run_killed(tmp_path, signal.SIGKILL, every=0.0)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert has_checkpoint(tmp_path)
+    task, model = TinyTask(), tiny_model("transformer", dropout=0.3)
+    whole = train(task, model, SETTINGS, numerics=NUMERICS)
+    _same(train(task, model, SETTINGS, numerics=NUMERICS, folder=tmp_path, resume=True), whole)
+
+
+def test_ctrl_c_stops_between_steps_with_the_state_saved(tmp_path: Path) -> None:
+    stopped = _run_killed(tmp_path, signal.SIGINT, every=3600.0)
+    assert stopped.returncode != 0 and "KeyboardInterrupt" in stopped.stderr
+    task, model = TinyTask(), tiny_model("transformer", dropout=0.3)
+    state = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["state"]
+    assert state["run"]["step"] == 17
+    whole = train(task, model, SETTINGS, numerics=NUMERICS)
+    _same(train(task, model, SETTINGS, numerics=NUMERICS, folder=tmp_path, resume=True), whole)
+
+
+def test_time_spent_is_restored_under_a_budget_in_seconds(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, budget="0.5s")
+    with pytest.raises(KeyboardInterrupt):
+        train(TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(20))
+    spent = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["state"]["run"]["seconds"]
+    first: list[Progress] = []
+    resumed = train(
+        TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, resume=True, on_progress=first.append
+    )
+    assert first[0].step == 21 and first[0].seconds > spent > 0
+    assert 0.5 <= resumed.record.train_seconds < 1.5
+
+
+def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(TinyTask(), tiny_model(), SETTINGS, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(3))
+    other = replace(SETTINGS, learning_rate=0.5)
+    with pytest.raises(CheckpointError, match=r"learning_rate='0.01', not '0.5'"):
+        train(TinyTask(), tiny_model(), other, numerics=NUMERICS, folder=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match=r"model\.(mixers|name)="):
+        train(TinyTask(), tiny_model("gru"), SETTINGS, numerics=NUMERICS, folder=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        train(TinyTask(), tiny_model(), SETTINGS, numerics=NUMERICS, folder=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty", "pickle", "foreign"])
+def test_a_damaged_or_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, damage: str) -> None:
+    save_checkpoint(tmp_path, {"task": "t"}, {"x": torch.zeros(1000)})
+    path = tmp_path / "checkpoint" / "state.pt"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1500])
+    elif damage == "text":
+        path.write_text("hello")
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "pickle":
+        torch.save({"version": 1, "run": Path("/"), "state": {}}, path)
+    else:
+        torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="damaged or no checkpoint of Crossover") as caught:
+        load_checkpoint(tmp_path, {"task": "t"}, device=CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_checkpoint_and_a_later_version_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_checkpoint(tmp_path, {}, device=CPU)
+    save_checkpoint(tmp_path, {}, {})
+    path = tmp_path / "checkpoint" / "state.pt"
+    torch.save({"version": 99, "run": {}, "state": {}}, path)
+    with pytest.raises(CheckpointError, match="version 99"):
+        load_checkpoint(tmp_path, {}, device=CPU)
+
+
+@contextmanager
+def _file_size_limit(size: int):  # type: ignore[no-untyped-def]
+    """The disk takes files of at most `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    task, model, settings = TinyTask(), tiny_model(dropout=0.3), SETTINGS
+    with pytest.raises(KeyboardInterrupt):
+        train(task, model, settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(9))
+    before = (tmp_path / "checkpoint" / "state.pt").read_bytes()
+    with _file_size_limit(8192), pytest.raises(CheckpointError, match=r"cannot write .*state\.pt: .*--resume"):
+        train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True)
+    assert (tmp_path / "checkpoint" / "state.pt").read_bytes() == before
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.pt"]
+    whole = train(task, model, settings, numerics=NUMERICS)
+    _same(train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True), whole)
