@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crossover.registry import Registry
@@ -13,7 +13,13 @@ TaskFactory = Callable[..., Task]
 
 TASKS: Registry[TaskFactory] = Registry("task", group="crossover.tasks")
 
-__all__ = ["TASKS", "Baseline", "Batch", "Reference", "Split", "Sums", "Task", "TaskFactory", "TaskSpec"]
+Restorer = Callable[[Mapping[str, Any]], Any]
+"""From a task's artifacts to an object with `spec`, `encode` and `decode`, without the data."""
+
+RESTORERS: Registry[Restorer] = Registry("task family")
+"""By the "family" that artifacts carry: what predicts with a trained model on new input."""
+
+__all__ = ["RESTORERS", "TASKS", "Baseline", "Batch", "Reference", "Split", "Sums", "Task", "TaskFactory", "TaskSpec"]
 
 TASKS.add("forecasting", "crossover.tasks.forecasting:own", "the next values of your own series (CSV, Parquet)")
 TASKS.add("forecasting/co2", "crossover.tasks.forecasting:co2", "weekly CO2 at Mauna Loa")
@@ -46,5 +52,21 @@ TASKS.add(
     "winter or summer from a day's power demand",
 )
 
-
-_: Any = None
+TASKS.add(
+    "text-classification",
+    "crossover.tasks.text_classification:own",
+    "your own labelled texts (CSV, TSV, JSON lines, Parquet)",
+    aliases=("sentiment",),
+)
+TASKS.add(
+    "sentiment/headlines",
+    "crossover.tasks.sentiment:headlines",
+    "generated headlines in English and Chinese that need word order, negation and numbers",
+)
+TASKS.add(
+    "sentiment/financial-phrasebank",
+    "crossover.tasks.sentiment:financial_phrasebank",
+    "sentences of financial news, four degrees of agreement",
+)
+TASKS.add("sentiment/sentfin", "crossover.tasks.sentiment:sentfin", "headlines of financial news")
+RESTORERS.add("text-classification", "crossover.tasks.text_classification:restore")

@@ -43,8 +43,8 @@ def fit_linear_text(
 ) -> LinearText:
     """TF-IDF (1-2 grams, logarithmic counts) with a linear SVM, or ridge for values, fitted on `train`.
 
-    Texts are lists of words. The penalty with the best validation accuracy (least squared error for values) is
-    taken, the smallest among equals. `targets` are class indices or values [N].
+    Texts are lists of words, `targets` class indices or values [N]. The penalty, and whether classes weigh equally or
+    rows do, are those with the best validation accuracy (least squared error for values), the smallest among equals.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import Ridge
@@ -54,15 +54,19 @@ def fit_linear_text(
     vectorizer = TfidfVectorizer(analyzer=word_pairs, sublinear_tf=True, dtype=np.float32)
     features, valid_features = vectorizer.fit_transform(train), vectorizer.transform(valid)
 
-    def attempt(penalty: float) -> tuple[float, Any]:
-        model = Ridge(alpha=1 / penalty) if regression else LinearSVC(C=penalty, random_state=0, max_iter=5000)
+    def attempt(penalty: float, weights: str | None) -> tuple[float, float, Any]:
+        if regression:
+            model = Ridge(alpha=1 / penalty)
+        else:
+            model = LinearSVC(C=penalty, class_weight=weights, random_state=0, max_iter=5000)
         predicted = model.fit(features, targets).predict(valid_features)
         score = -np.mean((predicted - valid_targets) ** 2) if regression else np.mean(predicted == valid_targets)
-        return float(score), model
+        return float(score), penalty, model
 
-    attempts = {penalty: attempt(penalty) for penalty in PENALTIES}
-    penalty = max(attempts, key=lambda tried: attempts[tried][0])
-    return LinearText(vectorizer, attempts[penalty][1], penalty, time.perf_counter() - start)
+    weightings = (None,) if regression else (None, "balanced")
+    attempts = [attempt(penalty, weights) for penalty in PENALTIES for weights in weightings]
+    _, penalty, model = max(attempts, key=lambda tried: tried[0])
+    return LinearText(vectorizer, model, penalty, time.perf_counter() - start)
 
 
 def word_pairs(words: Sequence[str]) -> list[str]:

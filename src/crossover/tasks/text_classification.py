@@ -278,7 +278,7 @@ USER_OPTIONS = (
 )
 
 
-def user_texts(options: DataOptions) -> TextClassification:
+def own(options: DataOptions) -> TextClassification:
     """Text classification, or regression, on the user's files."""
     refuse_unread(FAMILY, options, reads=USER_OPTIONS)
     known = {**TEXT_SETTINGS, "objective": Choice(("auto", "classification", "regression"), "auto")}
