@@ -40,7 +40,7 @@ def scope_paragraph(study: Mapping[str, Any]) -> Paragraph:
                 )
             )
         if settings.get("budget"):
-            sentences.append(_("One run may spend {budget}.", budget=str(settings["budget"])))
+            sentences.append(_("One run may spend {budget}.", budget=quantities.budget(str(settings["budget"]))))
         if settings.get("trials"):
             trials = int(settings["trials"])
             sentences.append(

@@ -20,11 +20,16 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Callout:
-    """A sentence that must not be overlooked: a verdict or a warning."""
+    """A sentence that must not be overlooked: a verdict or a warning.
+
+    `label` is its badge, `heading` says what it is about, `detail` is said smaller below it.
+    """
 
     text: Text
     tone: Tone = "neutral"
     label: Text = ""
+    heading: Text = ""
+    detail: Text = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Series:
     style: Style
     x: Sequence[float | str]
     y: Sequence[float | None]
-    kind: Literal["line", "points", "bars", "fit"] = "line"
+    kind: Literal["line", "level", "points", "bars", "fit"] = "line"
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
     sizes: Sequence[float] = ()

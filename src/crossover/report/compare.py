@@ -26,7 +26,7 @@ def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section
     result = TaskResult(study, task)
     blocks: list[Block] = [Paragraph(_introduction(result))]
     if verdict := task_verdict(result):
-        blocks.append(Callout(verdict.sentence, verdict.tone, verdict.badge))
+        blocks.append(verdict.callout())
     blocks.extend(recommendation(study, task))
     blocks.append(results_table(result, styles))
     blocks.extend(
@@ -179,8 +179,7 @@ def _comparisons(result: TaskResult) -> Table:
 def _errors(result: TaskResult, styles: Styles) -> Section | None:
     entries = [entry for entry in result.study["details"] if entry["task"] == result.task]
     blocks: list[Block] = []
-    if chart := curves.score_by_length(result, styles):
-        blocks.append(chart)
+    blocks.extend(c for build in (curves.score_by_length, curves.error_by_step) if (c := build(result, styles)))
     blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result, entry)))
     blocks.extend(_per_class(entry) for entry in entries if entry.get("per_class"))
     return Section(f"errors-{result.task}", _("Where the errors lie"), tuple(blocks)) if blocks else None

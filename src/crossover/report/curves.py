@@ -31,7 +31,7 @@ def quality_against_time(result: TaskResult, styles: Styles) -> Chart | None:
             run["curve"] for run in result.study["runs"]
             if run["task"] == result.task and run["model"] == row["model"] and run.get("curve")
         ]  # fmt: skip
-        if curves:
+        if curves := [curve for curve in curves if curve]:
             x, middle, low, high = median_curve(curves)
             banded = len(curves) > 1
             series.append(
@@ -69,7 +69,7 @@ def median_curve(
 def _level_of_baselines(result: TaskResult, styles: Styles, x: Sequence[Any]) -> list[Series]:
     """The best baseline as a level line: it has no curve."""
     return [
-        Series(row["model"], styles[row["model"]], [min(x), max(x)], [_validation(row)] * 2)
+        Series(row["model"], styles[row["model"]], [min(x), max(x)], [_validation(row)] * 2, kind="level")
         for row in result.baselines[:1]
         if _validation(row) is not None
     ]
@@ -107,7 +107,7 @@ def pareto(result: TaskResult, styles: Styles) -> Chart | None:
         note = f"{quantities.seconds(_latency(row))} · {quantities.size(row['peak_bytes'])}"
         series.append(
             _point(
-                row, styles, 1e3 * (_latency(row) or 0.0), [note],
+                row, styles, _latency(row) or 0.0, [note],
                 sizes=(max(_SMALLEST_MARKER, _LARGEST_MARKER * share),), hollow=row["model"] not in front, labelled=True,
             )
         )  # fmt: skip
@@ -116,7 +116,7 @@ def pareto(result: TaskResult, styles: Styles) -> Chart | None:
         _("Quality, latency and memory"),
         _("Test score against the median latency of one sequence; the marker's area is the peak memory in training. "
           "Filled: no other model is better in all three."),
-        Axis(_("latency of one sequence"), log=True, unit=" ms"),
+        Axis(_("latency of one sequence"), log=True, unit="s"),
         quality_axis(result),
         tuple(series),
     )  # fmt: skip
@@ -169,21 +169,42 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
     series = []
     for entry in result.study["details"]:
         buckets = entry.get("by_length") or []
-        if entry["task"] == result.task and buckets:
+        if entry["task"] == result.task and len(buckets) > 1:
             notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
-            labels = [f"{b['from']} – {b['to']}" if b["to"] is not None else f"≥ {b['from']}" for b in buckets]
+            labels = [
+                quantities.between(str(b["from"]), str(b["to"])) if b["to"] is not None else f"≥ {b['from']}"
+                for b in buckets
+            ]
             series.append(
                 Series(entry["model"], styles[entry["model"]], labels, [b["score"] for b in buckets], kind="bars", notes=notes)
             )  # fmt: skip
     if not series:
         return None
-    template = _("{metric} by length")
     return Chart(
         f"length-{result.task}",
-        template.filled(metric=metric_name(result.metric)),
+        _("Score by length"),
         _("Test score of the rows whose length lies in each range."),
         Axis(_("length")),
         quality_axis(result),
+        tuple(series),
+    )
+
+
+def error_by_step(result: TaskResult, styles: Styles) -> Chart | None:
+    """Mean squared error against the step of the forecast."""
+    series = [
+        Series(entry["model"], styles[entry["model"]], range(1, len(entry["by_step"]) + 1), entry["by_step"])
+        for entry in result.study["details"]
+        if entry["task"] == result.task and len(entry.get("by_step") or []) > 1
+    ]
+    if not series:
+        return None
+    return Chart(
+        f"steps-{result.task}",
+        _("Error by step of the forecast"),
+        _("Mean squared error on the test split at each step ahead."),
+        Axis(_("steps ahead")),
+        Axis(_("{metric}, lower is better", metric=metric_name("mse"))),
         tuple(series),
     )
 

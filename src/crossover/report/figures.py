@@ -6,7 +6,8 @@ light and dark share one figure.
 
 from __future__ import annotations
 
-from math import log10
+from collections.abc import Sequence
+from math import ceil, floor, log10
 from typing import Any
 
 from crossover.report import quantities
@@ -15,6 +16,8 @@ from crossover.report.messages import Text, Translator, _, ngettext
 
 _TEXT_LIMIT = 12
 _ROWS_PER_SERIES = 8
+_CLOSE = 4.0
+_FEW_DECADES = 200.0
 
 
 def color(name: str) -> str:
@@ -25,10 +28,11 @@ def color(name: str) -> str:
 def chart_figure(chart: Chart, say: Translator) -> dict[str, Any]:
     """The Plotly figure of a chart: `data` and `layout`."""
     bars = any(series.kind == "bars" for series in chart.series)
+    xs = [x for series in chart.series for x in series.x]
     traces = [trace for series in chart.series for trace in _traces(series, chart, say)]
     layout = {
-        "xaxis": {**_axis(chart.x, say), **({"type": "category"} if bars else {})},
-        "yaxis": _axis(chart.y, say),
+        "xaxis": {"title": {"text": say(chart.x.title)}, "type": "category"} if bars else _axis(chart.x, xs, say),
+        "yaxis": _axis(chart.y, [y for series in chart.series for y in series.y], say),
         "showlegend": len({trace.get("legendgroup") for trace in traces}) > 1,
         "shapes": [shape for crossing in chart.crossings for shape in _crossing_shapes(crossing)],
         "annotations": [_crossing_label(crossing) for crossing in chart.crossings],
@@ -37,16 +41,31 @@ def chart_figure(chart: Chart, say: Translator) -> dict[str, Any]:
     return {"data": traces, "layout": layout}
 
 
-def _axis(axis: Axis, say: Translator) -> dict[str, Any]:
+def _axis(axis: Axis, values: Sequence[float | str | None], say: Translator) -> dict[str, Any]:
     layout: dict[str, Any] = {"title": {"text": say(axis.title)}, "type": "log" if axis.log else "linear"}
     if axis.ticks:
         labels = [quantities.plain(float(tick)) for tick in axis.ticks]
         return {**layout, "tickmode": "array", "tickvals": list(axis.ticks), "ticktext": labels}
-    if axis.unit:
+    if axis.unit and not axis.log:
         layout["ticksuffix"] = axis.unit
     if axis.log:
-        layout |= {"tickformat": "~s" if axis.unit.strip() in ("", "s", "B") else "~g", "nticks": 6}
+        layout |= _log_ticks([v for v in values if isinstance(v, int | float) and v > 0], axis.unit.strip())
     return layout
+
+
+def _log_ticks(values: Sequence[float], unit: str) -> dict[str, Any]:
+    """Powers of ten, with their 2 and 5 where there are few; values that lie close together stay close."""
+    if not values:
+        return {}
+    low, high = min(values), max(values)
+    layout: dict[str, Any] = {}
+    if high / low < _CLOSE:
+        low, high = low / 2, high * 2
+        layout["range"] = [log10(low), log10(high)]
+    steps = (1, 2, 5) if high / low < _FEW_DECADES else (1,)
+    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 2)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return {**layout, "tickmode": "array", "tickvals": ticks, "ticktext": [quantities.tick(t, unit) for t in ticks]}
 
 
 def _traces(series: Series, chart: Chart, say: Translator) -> list[dict[str, Any]]:
@@ -64,6 +83,10 @@ def _traces(series: Series, chart: Chart, say: Translator) -> list[dict[str, Any
                  "hovertemplate": None, "legendgroup": f"{name} fit"}]  # fmt: skip
     if series.kind == "points":
         return [{**common, "type": "scatter", **_points(series, name, shade), "error_y": _error_bars(series)}]
+    if series.kind == "level":
+        return [
+            {**common, "type": "scatter", "mode": "lines", "line": {"color": shade, "width": 1.75, "dash": "dot"}}
+        ]
     line = {"color": shade, "width": 2.25, "dash": series.style.dash}
     marks = {"color": shade, "symbol": series.style.symbol, "size": 6}
     few = len(series.x) <= _TEXT_LIMIT
@@ -79,7 +102,13 @@ def _points(series: Series, name: str, shade: str) -> dict[str, Any]:
     }  # fmt: skip
     if series.labelled:
         font = {"size": 12}
-        return {"mode": "markers+text", "marker": marker, "text": [name], "textposition": "top center", "textfont": font}
+        return {
+            "mode": "markers+text",
+            "marker": marker,
+            "text": [name],
+            "textposition": "middle right",
+            "textfont": font,
+        }
     return {"mode": "markers", "marker": marker}
 
 
@@ -110,10 +139,14 @@ def _gap(high: float | None, low: float | None) -> float:
 def _hover(series: Series, chart: Chart, say: Translator) -> list[str]:
     told = []
     for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
-        bounds = f" ({_figure(series.low[i], chart.y)} – {_figure(series.high[i], chart.y)})" if series.low else ""
+        bounds = f" ({_bounds(series, i, chart.y)})" if series.low else ""
         note = f"<br>{say(series.notes[i])}" if i < len(series.notes) and series.notes[i] else ""
         told.append(f"<b>{say(series.name)}</b><br>{_figure(x, chart.x)} · {_figure(y, chart.y)}{bounds}{note}")
     return told
+
+
+def _bounds(series: Series, i: int, axis: Axis) -> str:
+    return quantities.between(_figure(series.low[i], axis), _figure(series.high[i], axis))
 
 
 def _figure(value: float | str | None, axis: Axis) -> str:
@@ -135,8 +168,19 @@ def _plain(value: float) -> str:
 
 def _crossing_shapes(crossing: Crossing) -> list[dict[str, Any]]:
     upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
-    area = {"type": "rect", "x0": crossing.low, "x1": crossing.high, "fillcolor": color("ink-band"), "line": {"width": 0}}
-    line = {"type": "line", "x0": crossing.x, "x1": crossing.x, "line": {"color": color("muted"), "width": 1, "dash": "dot"}}
+    area = {
+        "type": "rect",
+        "x0": crossing.low,
+        "x1": crossing.high,
+        "fillcolor": color("ink-band"),
+        "line": {"width": 0},
+    }
+    line = {
+        "type": "line",
+        "x0": crossing.x,
+        "x1": crossing.x,
+        "line": {"color": color("muted"), "width": 1, "dash": "dot"},
+    }
     return [{**upright, **area}, {**upright, **line}]
 
 
@@ -154,10 +198,10 @@ def heatmap_figure(heatmap: Heatmap, say: Translator) -> dict[str, Any]:
     small = len(heatmap.labels) <= _TEXT_LIMIT
     trace = {
         "type": "heatmap", "x": list(heatmap.labels), "y": list(heatmap.labels), "z": shares, "zmin": 0, "zmax": 1,
-        "customdata": [list(counts) for counts in heatmap.counts], "showscale": False, "xgap": 2, "ygap": 2,
+        "text": [[str(n) for n in counts] for counts in heatmap.counts], "showscale": False, "xgap": 2, "ygap": 2,
         "colorscale": [[0, color("heat-low")], [1, color("heat-high")]],
-        "hovertemplate": "%{y} → %{x}<br>%{customdata} (%{z:.0%})<extra></extra>",
-        **({"texttemplate": "%{customdata}"} if small else {}),
+        "hovertemplate": "%{y} → %{x}<br>%{text} (%{z:.0%})<extra></extra>",
+        **({"texttemplate": "%{text}"} if small else {}),
     }  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": say(heatmap.x_title)}, "type": "category", "showgrid": False},
@@ -173,7 +217,7 @@ def chart_table(chart: Chart) -> Table:
     for series in chart.series:
         if series.kind != "fit":
             for i in _chosen(len(series.x)):
-                bounds = f"{_figure(series.low[i], chart.y)} – {_figure(series.high[i], chart.y)}" if series.low else ""
+                bounds = _bounds(series, i, chart.y) if series.low else ""
                 y = Cell(_figure(series.y[i], chart.y), minor=bounds)
                 rows.append(Row((Cell(series.name), Cell(_figure(series.x[i], chart.x)), y)))
     columns = (Column(_("series"), figure=False), Column(chart.x.title), Column(chart.y.title))

@@ -38,7 +38,11 @@ def render_html(report: Report, say: Translator) -> str:
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["anchor"] = anchor
     environment.tests["drawn"] = lambda block: isinstance(block, Chart | Heatmap)

@@ -30,8 +30,9 @@ def _block(block: Block, say: Translator) -> Iterator[str]:
     match block:
         case Paragraph(text):
             yield _line(say(text))
-        case Callout(text, _tone, label):
-            yield f"> **{_line(say(label))}** · {_line(say(text))}" if label else f"> {_line(say(text))}"
+        case Callout():
+            said = [f"**{_line(say(part))}**" for part in (block.heading, block.label) if part]
+            yield "> " + " · ".join([*said, _line(f"{say(block.text)} {say(block.detail)}")])
         case Bullets(items):
             yield "\n".join(f"- {_line(say(item))}" for item in items)
         case Command(text):

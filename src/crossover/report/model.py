@@ -24,10 +24,7 @@ _LISTS = ("table", "runs", "verdicts", "recommendation", "trials", "details", "s
 
 def build_report(study: Mapping[str, Any]) -> Report:
     """The report of a study as `study.json` holds it; sections without data are left out."""
-    study = {
-        "tasks": {}, "machine": {}, "settings": {}, "numerics": {}, "scale": None, **{key: [] for key in _LISTS},
-        **{key: value for key, value in study.items() if value is not None},
-    }  # fmt: skip
+    study = with_defaults(study)
     styles = palette(study)
     sections = [
         *_task_sections(study, styles),
@@ -43,6 +40,14 @@ def build_report(study: Mapping[str, Any]) -> Report:
         tuple(_summary(study)),
         tuple(section for section in sections if section),
     )
+
+
+def with_defaults(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The study with every key there: what it lacks or holds as null is empty."""
+    return {
+        "tasks": {}, "machine": {}, "settings": {}, "numerics": {}, "scale": None, **{key: [] for key in _LISTS},
+        **{key: value for key, value in study.items() if value is not None},
+    }  # fmt: skip
 
 
 def _task_sections(study: Mapping[str, Any], styles: Mapping[str, Style]) -> list[Section]:
@@ -84,12 +89,11 @@ def warnings(study: Mapping[str, Any]) -> list[Callout]:
 
 
 def verdict_callouts(study: Mapping[str, Any]) -> list[Callout]:
-    """One verdict per task, with the task before it."""
+    """One verdict per task."""
     found = []
     for task in study["tasks"]:
         if verdict := task_verdict(TaskResult(study, task)):
-            sentence = _("{task}: {verdict}", task=task, verdict=verdict.sentence)
-            found.append(Callout(sentence, verdict.tone, verdict.badge))
+            found.append(verdict.callout(heading=task))
     return found
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 NOT_MEASURED = "n/a"
 MINUS = "\N{MINUS SIGN}"
+NBSP = "\N{NO-BREAK SPACE}"
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_TICK_PREFIXES = (*_PREFIXES, (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 
 
-def score(value: float | None) -> str:
-    """A quality figure: three decimals below ten, fewer above, significant digits where it is tiny."""
+def score(value: float | None, *, beside: float = 0.0) -> str:
+    """A quality figure: three decimals below ten, fewer above, two significant digits where it is tiny.
+
+    `beside` is the size of a figure that it stands next to and takes the number of decimals from, if larger.
+    """
     if value is None or not math.isfinite(value):
         return NOT_MEASURED
-    size = abs(value)
-    if 0 < size < 0.01:
-        text = f"{value:.2g}" if size < 0.0005 else f"{value:.4f}"
+    size = max(abs(value), beside)
+    if 0 < size < 0.0005:
+        text = f"{value:.2g}"
     else:
-        text = f"{value:.{3 if size < 10 else 2 if size < 100 else 1}f}"
+        text = f"{value:.{4 if 0 < size < 0.01 else 3 if size < 10 else 2 if size < 100 else 1}f}"
     return text.replace("-", MINUS)
 
 
@@ -30,13 +36,21 @@ def interval(value: Mapping[str, Any] | float | None) -> tuple[str, str]:
         return NOT_MEASURED, ""
     if not isinstance(value, Mapping):
         return score(float(value)), ""
-    low, high = value.get("low"), value.get("high")
-    bounds = f"{score(low)} – {score(high)}" if low is not None and high is not None else ""
-    return score(value["value"]), bounds
+    middle, low, high = value["value"], value.get("low"), value.get("high")
+    if low is None or high is None:
+        return score(middle), ""
+    widest = max(abs(low), abs(high))
+    return score(middle, beside=widest), between(score(low, beside=widest), score(high, beside=widest))
+
+
+def between(low: str, high: str) -> str:
+    """``0.90–0.92``; with spaces where a minus or a unit stands in it."""
+    spaced = any(mark in low + high for mark in (MINUS, NBSP))
+    return f"{low}{NBSP}–{NBSP}{high}" if spaced else f"{low}–{high}"
 
 
 def with_bounds(value: Mapping[str, Any] | float | None) -> str:
-    """``0.912 (0.901 – 0.923)``."""
+    """``0.912 (0.901–0.923)``."""
     middle, bounds = interval(value)
     return f"{middle} ({bounds})" if bounds else middle
 
@@ -51,13 +65,13 @@ def seconds(value: float | None) -> str:
     if value is None:
         return NOT_MEASURED
     if value >= 3600:
-        return f"{int(value // 3600)} h {int(value % 3600 // 60):02d} min"
+        return f"{int(value // 3600)}{NBSP}h {int(value % 3600 // 60):02d}{NBSP}min"
     if value >= 100:
-        return f"{int(value // 60)} min {int(value % 60):02d} s"
+        return f"{int(value // 60)}{NBSP}min {int(value % 60):02d}{NBSP}s"
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= factor:
-            return f"{_digits(value / factor)} {unit}"
-    return f"{_digits(value / 1e-9)} ns" if value > 0 else "0 s"
+            return f"{_digits(value / factor)}{NBSP}{unit}"
+    return f"{_digits(value / 1e-9)}{NBSP}ns" if value > 0 else f"0{NBSP}s"
 
 
 def size(value: float | None) -> str:
@@ -82,7 +96,18 @@ def whole(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share in per cent: ``41 %``."""
-    return NOT_MEASURED if value is None else f"{_digits(100 * value)} %"
+    return NOT_MEASURED if value is None else f"{_digits(100 * value)}{NBSP}%"
+
+
+def budget(value: str) -> str:
+    """A budget as it is typed, with a space before its unit: ``60 s``, ``500 steps``."""
+    return re.sub(r"^([\d.eE+]*\d)([A-Za-z]+)$", rf"\1{NBSP}\2", value.strip())
+
+
+def tick(value: float, unit: str) -> str:
+    """A round figure with as few digits as it takes: ``20 ms``, ``5 k``."""
+    factor, prefix = next((p for p in _TICK_PREFIXES if value >= p[0] * 0.999), _TICK_PREFIXES[-1])
+    return f"{value / factor:.4g}{NBSP if prefix or unit else ''}{prefix}{unit}"
 
 
 def plain(value: float | int | None) -> str:
@@ -97,8 +122,8 @@ def _scaled(value: float | None, unit: str) -> str:
         return NOT_MEASURED
     for factor, prefix in _PREFIXES:
         if abs(value) >= factor:
-            return f"{_digits(value / factor) if factor > 1 else f'{value:.3g}'} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+            return f"{_digits(value / factor) if factor > 1 else f'{value:.3g}'}{NBSP}{prefix}{unit}"
+    return f"{value:.3g}{NBSP}{unit}"
 
 
 def _digits(value: float) -> str:

@@ -70,7 +70,7 @@ def _part(
         blocks.append(Bullets(tuple(crossing_sentence(c, axis, curves) for c in crossings)))
     blocks.append(_exponents(axis, curves, styles))
     blocks.extend(chart for m in _MEASURES if (chart := _chart(m, axis, pass_, curves, crossings, styles)))
-    title = _("{pass}: cost against {axis}", **{"pass": PASSES.get(pass_, pass_), "axis": AXES.get(axis, axis)})
+    title = _("Cost against {axis}, {pass}", **{"pass": PASSES.get(pass_, pass_), "axis": AXES.get(axis, axis)})
     return Section(f"scaling-{axis}-{pass_}", title, tuple(blocks))
 
 
@@ -93,9 +93,7 @@ def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[C
                 **values,
             )
         return _("{measure}: no crossing of {a} and {b} is found between {axis} {from} and {to}.", **values)
-    values["at"] = (
-        f"{quantities.plain(round(at['value']))} ({quantities.plain(round(at['low']))} – {quantities.plain(round(at['high']))})"
-    )
+    values["at"] = _rounded(at)
     if first and first != last:
         return _("{measure}: {a} and {b} cross at {axis} {at}; {below} needs less below, {above} above.", **values)
     return _("{measure}: {a} and {b} cross at {axis} {at}.", **values)
@@ -187,6 +185,11 @@ def _series(
         offset = median(log(v) - slope * log(u) for u, v in zip(x, y, strict=True))
         drawn.append(Series(curve["model"], style, x, [exp(offset + slope * log(u)) for u in x], kind="fit"))
     return drawn
+
+
+def _rounded(at: Mapping[str, float]) -> str:
+    value, low, high = (quantities.plain(round(at[key])) for key in ("value", "low", "high"))
+    return f"{value} ({quantities.between(low, high)})"
 
 
 def _mark(crossing: Mapping[str, Any], measure: str, curves: Sequence[Curve]) -> Crossing | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from crossover.report import quantities
-from crossover.report.blocks import Tone
+from crossover.report.blocks import Callout, Tone
 from crossover.report.messages import Listing, Message, Sentences, Text, _, ngettext
 
 Outcome = Literal["better", "worse", "equal", "undecided"]
@@ -48,12 +48,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TaskVerdict:
-    """What stands on a task: a word or two for the badge, and the sentence with its scope."""
+    """What stands on a task: a word or two for the badge, the sentence, and its scope."""
 
     task: str
     badge: Text
     tone: Tone
     sentence: Text
+    scope: Text
+
+    def callout(self, *, heading: Text = "") -> Callout:
+        """The verdict as a block, its scope below it."""
+        return Callout(self.sentence, self.tone, self.badge, heading=heading, detail=self.scope)
 
 
 class TaskResult:
@@ -104,7 +109,7 @@ def task_verdict(result: TaskResult) -> TaskVerdict | None:
     if not result.learned:
         return None
     badge, tone, sentences = _neither(result) or _between_models(result)
-    return TaskVerdict(result.task, badge, tone, Sentences((*sentences, scope(result))))
+    return TaskVerdict(result.task, badge, tone, Sentences(tuple(sentences)), scope(result))
 
 
 def _neither(result: TaskResult) -> tuple[Text, Tone, list[Text]] | None:
@@ -230,7 +235,7 @@ def scope(result: TaskResult) -> Text:
     ]:
         parts.append(_("{parameters} parameters without embedding", parameters=_span(sizes)))
     if budget := (study.get("settings") or {}).get("budget"):
-        parts.append(_("{budget} a run", budget=str(budget)))
+        parts.append(_("{budget} a run", budget=quantities.budget(str(budget))))
     elif times := [row["train_seconds"] for row in result.learned if row.get("train_seconds")]:
         parts.append(_("{budget} a run", budget=quantities.seconds(max(times))))
     parts.append(ngettext("{count} seed", "{count} seeds", seeds))
@@ -261,4 +266,4 @@ def _bounds(found: Comparison) -> str:
 
 def _span(values: Sequence[float]) -> str:
     low, high = quantities.count(min(values)), quantities.count(max(values))
-    return low if low == high else f"{low} – {high}"
+    return low if low == high else quantities.between(low, high)

@@ -1,0 +1,128 @@
+"""What is seen while runs train: a view that redraws itself in a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from crossover.report import quantities
+from crossover.report.messages import Message, Text, Translator, _, translate
+from crossover.report.verdicts import metric_name
+from crossover.train.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.live import Live
+
+Stage = Literal["search", "train", "measure"]
+
+STAGES: dict[Stage, Message] = {"search": _("search"), "train": _("training"), "measure": _("measuring")}
+_REDRAWS_PER_SECOND = 4
+_LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a study the work stands: run `run` of `runs`."""
+
+    stage: Stage
+    run: int
+    runs: int
+
+
+class LiveView:
+    """Takes `Progress` events and shows the latest; used as a context, and called with each event.
+
+    In a terminal it is redrawn in place and gone at the end; elsewhere (a pipe, a log file) it writes a line when a
+    run begins, after each validation, and at most every ten seconds in between.
+    """
+
+    def __init__(
+        self, lang: str | None = None, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say: Translator = translate(lang)
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._live: Live | None = None
+        self._place: Place | None = None
+        self._latest: Progress | None = None
+        self._written = float("-inf")
+
+    def __enter__(self) -> LiveView:
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                console=Console(file=self._stream),
+                refresh_per_second=_REDRAWS_PER_SECOND,
+                transient=True,
+                get_renderable=self._drawn,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def begin(self, stage: Stage, run: int, runs: int) -> None:
+        """A run begins: the `run`-th of `runs`, counted from 1."""
+        self._place = Place(stage, run, runs)
+        self._latest = None
+        self._written = float("-inf")
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one event."""
+        self._latest = progress
+        now = self._clock()
+        if self._live is None and (progress.validated or now - self._written >= _LINE_SECONDS):
+            self._stream.write("  ".join([*self._heading(progress), *map(self._say, figures(progress))]) + "\n")
+            self._stream.flush()
+            self._written = now
+
+    def _heading(self, progress: Progress) -> list[str]:
+        said = [progress.task, progress.model, self._say(_("seed {seed}", seed=str(progress.seed)))]
+        if self._place is not None:
+            said.insert(0, f"[{self._place.run}/{self._place.runs}] {self._say(STAGES[self._place.stage])}")
+        return said
+
+    def _drawn(self) -> Group:
+        """The latest event on two lines: what runs, and how far and how well."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text as Line
+
+        progress = self._latest
+        if progress is None:
+            waiting = self._say(_("{stage} …", stage=STAGES[self._place.stage])) if self._place else ""
+            return Group(Line(waiting, style="bright_black"))
+        line = Table.grid(padding=(0, 2))
+        line.add_row(
+            ProgressBar(total=1.0, completed=progress.fraction, width=24),
+            *(Line(self._say(figure), no_wrap=True) for figure in figures(progress)),
+        )
+        return Group(Line(" · ".join(self._heading(progress)), style="bold", no_wrap=True, overflow="ellipsis"), line)
+
+
+def figures(progress: Progress) -> list[Text]:
+    """How far the run is, how well it does, how fast, and how long it still takes."""
+    told: list[Text] = [f"{progress.fraction:4.0%}", _("step {step}", step=quantities.whole(progress.step))]
+    if progress.loss is not None:
+        told.append(_("loss {loss}", loss=quantities.score(progress.loss)))
+    if progress.validation is not None:
+        told.append(
+            _("{metric} {score}", metric=metric_name(progress.metric), score=quantities.score(progress.validation))
+        )
+    told.append(_("{rate} tokens/s", rate=quantities.whole(progress.tokens_per_second)))
+    if progress.seconds_left is not None:
+        told.append(_("{seconds} left", seconds=quantities.seconds(progress.seconds_left)))
+    return told

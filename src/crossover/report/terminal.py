@@ -1,0 +1,162 @@
+"""What a command says at its end: a small table, the verdicts, where the report lies, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from crossover.report import quantities
+from crossover.report.claims import VERDICTS
+from crossover.report.messages import Text, Translator, _, stored, translate
+from crossover.report.model import crossing_sentences, verdict_callouts, warnings, with_defaults
+from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_COLORS = {"good": "green", "bad": "red", "warning": "yellow", "neutral": "default"}
+_MOST_ROWS = 4
+
+
+def print_summary(study: Mapping[str, Any], folder: Path, console: Console, lang: str | None = None) -> None:
+    """Print the summary of a study that lies in `folder`."""
+    say = translate(lang)
+    study = with_defaults(study)
+    console.print()
+    console.print(_table(study, say))
+    console.print()
+    for line, color in _sentences(study, say):
+        console.print(line, style=color, highlight=False, markup=False)
+    console.print()
+    console.print(
+        say(_("Report: {path}", path=str(folder / "report.html"))), highlight=False, markup=False, soft_wrap=True
+    )
+    if commands := next_commands(study, folder):
+        console.print(say(_("To try next:")), highlight=False, markup=False)
+        for command in commands:
+            console.print(f"  {command}", style="cyan", highlight=False, markup=False, soft_wrap=True)
+
+
+def _sentences(study: Mapping[str, Any], say: Translator) -> list[tuple[str, str]]:
+    lines = [(f"{say(w.label)}: {say(w.text)}", "yellow") for w in warnings(study)]
+    for callout in verdict_callouts(study):
+        verdict = _("{task}: {verdict}", task=callout.heading, verdict=callout.text)
+        lines += [(say(verdict), "default"), (f"  {say(callout.detail)}", "bright_black")]
+    lines += [(say(sentence), "default") for sentence in crossing_sentences(study)]
+    return lines + [(say(stored(claim["sentence"])), "default") for claim in study.get("claims") or []]
+
+
+def _table(study: Mapping[str, Any], say: Translator) -> Table:
+    if study.get("claims"):
+        return _claims(study, say)
+    if not study["table"]:
+        return _exponents(study, say)
+    tasks = [task for task in study["tasks"] if any(row["task"] == task for row in study["table"])]
+    return _models(study, tasks[0], say) if len(tasks) == 1 else _tasks(study, tasks, say)
+
+
+def _grid(titles: list[Text], figures: range, say: Translator) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(say(title), justify="right" if i in figures else "left", no_wrap=i == 0)
+    return table
+
+
+def _tasks(study: Mapping[str, Any], tasks: list[str], say: Translator) -> Table:
+    """A line per task: the score of every model, the best baseline, and who wins."""
+    models = list(dict.fromkeys(row["model"] for row in study["table"] if not is_baseline(row)))
+    table = _grid([_("task"), _("metric"), *models, _("baseline"), _("verdict")], range(2, 3 + len(models)), say)
+    for task in tasks:
+        result = TaskResult(study, task)
+        scores = {row["model"]: quantities.score(quantities.value_of(row["score"])) for row in result.rows}
+        best = next((f"{scores[row['model']]} {row['model']}" for row in result.baselines), "")
+        verdict = task_verdict(result)
+        badge = f"[{_COLORS[verdict.tone]}]{_plain(say(verdict.badge))}[/]" if verdict else ""
+        told = [scores.get(model, quantities.NOT_MEASURED) for model in models]
+        table.add_row(*map(_plain, (task, say(metric_name(result.metric)), *told, best)), badge)
+    return table
+
+
+def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
+    """A line per row of the only task: the best few, and always the best baseline."""
+    result = TaskResult(study, task)
+    shown = result.rows[:_MOST_ROWS]
+    if result.baselines and result.baselines[0] not in shown:
+        shown = [*shown[:-1], result.baselines[0]]
+    titles: list[Text] = [
+        _("model"), metric_name(result.metric), _("parameters"), _("training"), _("{unit}/s", unit=result.spec.get("unit") or "tokens"),
+        _("latency p50"), _("peak memory"),
+    ]  # fmt: skip
+    table = _grid(titles, range(1, len(titles)), say)
+    for row in shown:
+        latency = ((row.get("latency") or {}).get("sequence") or {}).get("p50")
+        figures = (
+            quantities.with_bounds(row["score"]), quantities.count(row.get("parameters")),
+            quantities.seconds(row.get("train_seconds")),
+            quantities.whole(quantities.value_of(row.get("tokens_per_second"))), quantities.seconds(latency),
+            quantities.size(row.get("peak_bytes")),
+        )  # fmt: skip
+        table.add_row(*map(_plain, (row["model"], *figures)))
+    return table
+
+
+def _exponents(study: Mapping[str, Any], say: Translator) -> Table:
+    table = _grid([_("model"), _("time exponent"), _("memory exponent"), _("FLOPs exponent")], range(1, 4), say)
+    for curve in (study.get("scale") or {}).get("curves", []):
+        exponents = curve.get("exponents") or {}
+        figures = (quantities.with_bounds(exponents.get(measure)) for measure in ("time", "memory", "flops"))
+        table.add_row(*map(_plain, (curve["model"], *figures)))
+    return table
+
+
+def _claims(study: Mapping[str, Any], say: Translator) -> Table:
+    table = _grid([_("claim"), _("statement"), _("verdict")], range(0), say)
+    for claim in study["claims"]:
+        word, tone = VERDICTS.get(claim["verdict"], (claim["verdict"], "neutral"))
+        table.add_row(
+            _plain(claim["id"]), _plain(say(stored(claim["statement"]))), f"[{_COLORS[tone]}]{_plain(say(word))}[/]"
+        )
+    return table
+
+
+def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
+    """Three commands that go on from this study."""
+    where = quote(str(folder))
+    if not study["table"]:
+        models = list(dict.fromkeys(curve["model"] for curve in (study.get("scale") or {}).get("curves", [])))
+        scale = (
+            f"crossover scale --models {quote(','.join(models))} --axis width=64..512"
+            if models
+            else "crossover scale"
+        )
+        return [scale, "crossover compare", f"crossover report {where}"]
+    commands = []
+    needed = [
+        (v["seeds_needed"], v["task"])
+        for v in study["verdicts"]
+        if v["verdict"] == "undecided" and v.get("seeds_needed")
+    ]
+    if needed:
+        seeds, task = min(needed)
+        commands.append(f"crossover compare {quote(task)} --seeds {seeds}")
+    if any(spec.get("family") == "text-classification" for spec in study["tasks"].values()):
+        commands.append(f'crossover predict {where} "…"')
+    task = next(iter(study["tasks"]))
+    commands += [
+        f"crossover export {where} --to onnx",
+        f"crossover compare {quote(task)} --trials 8",
+        "crossover scale --axis length=64..4096",
+    ]
+    return commands[:3]
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
