@@ -168,3 +168,22 @@ def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
 def _bracket_keys(name: str) -> set[str]:
     _, _, rest = name.partition("[")
     return {item.partition("=")[0].strip() for item in rest.rstrip("]").split(",")} if rest else set()
+
+
+def describe_model(settings: ModelSettings) -> str:
+    """A name that `parse_model` reads back as these settings: every field that differs from what the name says."""
+    name = settings.name.partition("[")[0]
+    base = _named(name)
+    changes = [
+        f"{field.name}={_scalar(getattr(settings, field.name))}"
+        for field in fields(ModelSettings)
+        if field.name in _MODEL_FIELDS and getattr(settings, field.name) != getattr(base, field.name)
+    ]
+    for mixer, values in settings.mixer.items():
+        known = base.mixer.get(mixer, {})
+        changes += [f"{mixer}.{key}={_scalar(value)}" for key, value in values.items() if known.get(key) != value]
+    return f"{name}[{','.join(changes)}]" if changes else name
+
+
+def _scalar(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value}"

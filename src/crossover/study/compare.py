@@ -1,0 +1,248 @@
+"""The main job: train every model on every task under the same budget, measure, compare, recommend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crossover.errors import DataError, MeasurementError, TrainingError
+from crossover.measure.clock import UNSTEADY, seconds_of
+from crossover.measure.memory import Nursery
+from crossover.measure.numerics import Numerics, check_device, choose
+from crossover.models.settings import ModelSettings
+from crossover.study import table
+from crossover.study.baselines import fit_baselines
+from crossover.study.contest import Contest, build_task, enter
+from crossover.study.machine import machine
+from crossover.study.measuring import measure_contest, typical_shape, workload
+from crossover.study.outcome import Attempt, Outcome, by_model
+from crossover.study.recommend import recommend
+from crossover.study.request import CompareRequest
+from crossover.study.store import Store
+from crossover.study.verdict import verdicts
+from crossover.tasks.base import Task
+from crossover.train.budget import Budget
+from crossover.train.loop import train
+from crossover.train.progress import OnProgress
+from crossover.train.settings import TrainSettings, resolve
+from crossover.train.tune import Search, search
+
+Tell = Callable[[str], None]
+
+_TRAINING_SHARE = 0.7
+"""Of a time limit, what training may take when budgets are chosen to fit it; the rest is measuring and validating."""
+
+
+def run_comparison(
+    request: CompareRequest, folder: Path, *, tell: Tell | None = None, on_progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """Carry out `request` in `folder` and return its document (docs/study-format.md), saved as ``study.json``.
+
+    A folder that holds part of the same study is gone on with: finished runs are read back. Everything that can be
+    wrong with the request is found before the first run. Ctrl-C saves what is finished and is raised again. `tell`
+    gets one-line messages, `on_progress` every step.
+    """
+    comparison = _Comparison(request, folder, tell or (lambda line: None), on_progress)
+    try:
+        comparison.carry_out()
+    except KeyboardInterrupt:
+        comparison.save()
+        raise
+    return comparison.save()
+
+
+class _Comparison:
+    """A comparison under way."""
+
+    def __init__(self, request: CompareRequest, folder: Path, tell: Tell, on_progress: OnProgress | None) -> None:
+        self.started = time.monotonic()
+        self.created = datetime.now(UTC).isoformat(timespec="seconds")
+        self.request, self.tell, self.on_progress = request, tell, on_progress
+        device = check_device(request.device)
+        tasks = [build_task(name, request) for name in request.tasks]
+        for task in tasks:
+            for name in request.models:
+                request.layout.check(1, name, task.spec)
+        self._split_tasks: dict[tuple[str, int], Task] = {(t.spec.name, 0): t for t in tasks}
+        self.numerics = Numerics.default(device)
+        self.settings = self._fit_budget(tasks)
+        contests = [self._enter(task) for task in tasks]
+        self.store = Store.open(folder, "compare", request.identity())
+        self.numerics = self._numerics(device)
+        self.outcomes = [Outcome(contest=contest, shared_items=not request.resplit) for contest in contests]
+        self.pair_difference: float | None = None
+        self.unfinished = 0
+
+    def carry_out(self) -> None:
+        """Search, fit the baselines, train, measure."""
+        self.tell(self.numerics.describe())
+        self.tell(self._plan())
+        for outcome in self.outcomes:
+            fit_baselines(outcome, self.store, self._task, self.request, self.tell)
+            for model in outcome.contest.models:
+                self._search(outcome, model)
+        for seed in range(self.request.seeds):
+            for outcome in self.outcomes:
+                for model in outcome.contest.models:
+                    self._attempt(outcome, model, seed)
+        self._measure()
+
+    def save(self) -> dict[str, Any]:
+        """Write and return the study's document, from whatever is finished."""
+        document = self._document()
+        self.store.save(document)
+        return document
+
+    def _enter(self, task: Task) -> Contest:
+        def step_seconds(model: ModelSettings) -> float:
+            contest = Contest(task, (model,))
+            call = workload(contest, model, typical_shape(task, model, self.settings), self.numerics).prepare()
+            return min(seconds_of(call, self.numerics.device) for _ in range(6))
+
+        contest = enter(task, self.request.models, self.request.match, step_seconds)
+        for model in contest.models:
+            Budget.parse(resolve(self.settings, task.spec, model).budget or task.spec.budget)
+        return contest
+
+    def _numerics(self, device: str) -> Numerics:
+        """One policy per study: chosen at its first start, read back ever after."""
+        saved = self.store.load()
+        if saved is not None:
+            return Numerics.from_json(saved["numerics"]).apply()
+        return choose(self.request.precision, device)
+
+    def _fit_budget(self, tasks: list[Task]) -> TrainSettings:
+        """The run settings; a time limit without a budget sets the budget that lets every run end in time."""
+        settings, limit = self.request.train, self.request.time_limit
+        if limit is None or settings.budget is not None:
+            return settings
+        runs = len(tasks) * len(self.request.models) * (self.request.seeds + self._extra_trials())
+        return replace(settings, budget=f"{max(limit * _TRAINING_SHARE / runs, 0.5):.3g}s")
+
+    def _extra_trials(self) -> int:
+        return self.request.trials if self.request.trials > 1 else 0
+
+    def _plan(self) -> str:
+        """How many runs and trials there are, and when it will end if that is known beforehand."""
+        pairs = len(self.request.tasks) * len(self.request.models)
+        runs, trials = pairs * self.request.seeds, pairs * self._extra_trials()
+        seconds = 0.0
+        known = True
+        for outcome in self.outcomes:
+            for model in outcome.contest.models:
+                budget = Budget.parse(resolve(self.settings, outcome.contest.spec, model).budget or "1s")
+                known = known and budget.kind == "seconds"
+                seconds += budget.amount * (self.request.seeds + self._extra_trials())
+        what = f"{runs} runs ({len(self.request.tasks)} tasks x {len(self.request.models)} models x "
+        what += f"{self.request.seeds} seeds) and {trials} search trials"
+        if not known:
+            return f"{what}; their budgets are not in seconds, so the first runs will show when it ends"
+        seconds /= _TRAINING_SHARE
+        end = datetime.now().astimezone() + timedelta(seconds=seconds)
+        return f"{what}; about {seconds / 60:.1f} minutes, ends about {end:%H:%M:%S}"
+
+    def _task(self, name: str, seed: int) -> Task:
+        """The task as `seed` sees it: its own split where the request draws one per seed."""
+        key = (name, seed if self.request.resplit else 0)
+        if key not in self._split_tasks:
+            self._split_tasks[key] = build_task(self._registered(name), self.request, seed)
+        return self._split_tasks[key]
+
+    def _registered(self, name: str) -> str:
+        position = [outcome.contest.spec.name for outcome in self.outcomes].index(name)
+        return self.request.tasks[position]
+
+    def _out_of_time(self) -> bool:
+        limit = self.request.time_limit
+        return limit is not None and time.monotonic() - self.started > limit
+
+    def _search(self, outcome: Outcome, model: ModelSettings) -> None:
+        outcome.entered[model.name] = model
+        if self.request.trials == 1:
+            return
+        task = outcome.contest.task
+        found: Search = search(
+            task,
+            model,
+            self.settings,
+            trials=self.request.trials,
+            numerics=self.numerics,
+            folder=self.store.run_folder(task.spec.name, model.name),
+            on_progress=self.on_progress,
+        )
+        outcome.searches[model.name] = {"task": task.spec.name, "model": model.name, **found.to_json()}
+        outcome.entered[model.name] = found.model
+
+    def _attempt(self, outcome: Outcome, model: ModelSettings, seed: int) -> None:
+        """One run, unless the time is up; a run that fails is noted and the study goes on."""
+        name = outcome.contest.spec.name
+        folder = self.store.run_folder(name, model.name, seed)
+        if self._out_of_time():
+            self.unfinished += 1
+            return
+        note = partial(Attempt, seed=seed, folder=folder)
+        try:
+            result = train(
+                self._task(name, seed),
+                outcome.entered[model.name],
+                replace(self._searched(outcome, model), seed=seed),
+                numerics=self.numerics,
+                folder=folder,
+                resume=True,
+                on_progress=self.on_progress,
+            )
+            attempt = note(record=result.record, items=result.items)
+        except (TrainingError, DataError, MemoryError) as error:
+            self.tell(f"failed: {error}")
+            attempt = note(error=str(error) or type(error).__name__)
+        outcome.attempts.setdefault(model.name, []).append(attempt)
+
+    def _searched(self, outcome: Outcome, model: ModelSettings) -> TrainSettings:
+        chosen = outcome.searches.get(model.name, {}).get("settings", {})
+        return replace(self.settings, **chosen)
+
+    def _measure(self) -> None:
+        with ExitStack() as stack:
+            nursery = stack.enter_context(Nursery()) if self.request.memory else None
+            for outcome in self.outcomes:
+                finished = {name: outcome.entered[name] for name in by_model(outcome)}
+                if not finished:
+                    continue
+                self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
+                try:
+                    outcome.measured, apart = measure_contest(
+                        outcome.contest, finished, self.settings, self.numerics, nursery
+                    )
+                except MeasurementError as error:
+                    self.tell(f"not measured: {error}")
+                    continue
+                self.pair_difference = max(apart, self.pair_difference or 0.0)
+
+    def _document(self) -> dict[str, Any]:
+        steady = None if self.pair_difference is None else self.pair_difference <= UNSTEADY
+        settings = self.request.to_json()
+        return {
+            "version": 1,
+            "kind": "compare",
+            "created": self.created,
+            "command": self.request.command,
+            "seconds": time.monotonic() - self.started,
+            "machine": machine(self.numerics, steady=steady),
+            "numerics": self.numerics.to_json(),
+            "settings": {**settings, "budget": self.settings.budget, "unfinished": self.unfinished},
+            "tasks": {outcome.contest.spec.name: table.task_entry(outcome) for outcome in self.outcomes},
+            "table": [row for outcome in self.outcomes for row in table.rows(outcome, self.request)],
+            "runs": [entry for outcome in self.outcomes for entry in table.run_entries(outcome)],
+            "verdicts": verdicts(self.outcomes),
+            "recommendation": [recommend(outcome, self.request) for outcome in self.outcomes],
+            "trials": [entry for outcome in self.outcomes for entry in outcome.searches.values()],
+            "details": [entry for outcome in self.outcomes for entry in table.details(outcome)],
+            "samples": [entry for outcome in self.outcomes for entry in table.samples(outcome)],
+            "scale": None,
+        }

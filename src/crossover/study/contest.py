@@ -1,0 +1,69 @@
+"""Who competes: models made equal on a task, and the rows of the work ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from crossover.costs import Shape
+from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
+from crossover.models.presets import adapt, parse_model
+from crossover.models.settings import ModelSettings
+from crossover.study.request import CompareRequest, Match
+from crossover.tasks import TASKS
+from crossover.tasks.base import Task, TaskSpec
+
+StepSeconds = Callable[[ModelSettings], float]
+"""Measures the training step of a model on a task; only ``match="step"`` asks."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One task with the models that compete on it, made equal as the request says."""
+
+    task: Task
+    models: tuple[ModelSettings, ...]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task's spec."""
+        return self.task.spec
+
+
+def build_task(name: str, request: CompareRequest, seed: int = 0) -> Task:
+    """The task called `name`; with `resplit` the seed moves the split."""
+    data = replace(request.data, split_seed=request.data.split_seed + seed) if request.resplit else request.data
+    return TASKS.get(name)(data)
+
+
+def enter(task: Task, names: tuple[str, ...], match: Match, step_seconds: StepSeconds) -> Contest:
+    """The contest of the named models on `task`; the first sets the size that the others are matched to."""
+    defaults = dict(task.spec.defaults)
+    models = [_with_recipe(adapt(parse_model(name), defaults), task.spec) for name in names]
+    first, *others = models
+    return Contest(task, (first, *(_equalise(first, other, task.spec, match, step_seconds) for other in others)))
+
+
+def _with_recipe(settings: ModelSettings, spec: TaskSpec) -> ModelSettings:
+    """Model settings from the task's recipe for this preset; training settings in it are the run's."""
+    recipe = spec.recipes.get(settings.name.split("[", 1)[0], {})
+    fields = {key: value for key, value in recipe.items() if key in ModelSettings.__dataclass_fields__}
+    fields.pop("learning_rate", None)
+    return adapt(settings, fields) if fields else settings
+
+
+def _equalise(
+    first: ModelSettings, other: ModelSettings, spec: TaskSpec, match: Match, step_seconds: StepSeconds
+) -> ModelSettings:
+    ends: dict[str, Any] = {"inputs": spec.inputs, "outputs": spec.outputs, "causal": spec.causal}
+    if match == "none":
+        return other
+    if match == "params":
+        target = count_parameters(first, **ends).without_embedding
+        return match_parameters(other, **ends, target=target)
+    if match == "flops":
+        time = spec.max_length
+        flops = model_cost(first, shape=Shape(batch=1, time=time), **ends).flops_forward / time
+        return match_flops(other, **ends, target=flops, time=time)
+    return match_width(other, step_seconds, step_seconds(first), tolerance=0.1)

@@ -1,0 +1,119 @@
+"""The figures of a trained contest: step time in turn, latency, memory, state, FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crossover.measure.clock import time_in_turn
+from crossover.measure.latency import measure_latency, state_bytes
+from crossover.measure.memory import Nursery
+from crossover.measure.numerics import Numerics
+from crossover.measure.peak import product_rate
+from crossover.measure.workload import Pass, Workload
+from crossover.models.model import build_model
+from crossover.models.settings import ModelSettings
+from crossover.study.contest import Contest
+from crossover.tasks.base import Task
+from crossover.train.settings import TrainSettings, resolve
+
+_ROUNDS = 12
+_TURN_SECONDS = 6.0
+_LATENCY_SAMPLES = 60
+
+
+@dataclass(frozen=True)
+class TypicalShape:
+    """The batch a task trains on: rows, padded steps, and real steps in all."""
+
+    rows: int
+    time: int
+    tokens: int
+
+
+def typical_shape(task: Task, model: ModelSettings, settings: TrainSettings) -> TypicalShape:
+    """The shape of the first training batch."""
+    resolved = resolve(settings, task.spec, model)
+    batch = next(
+        iter(
+            task.batches(
+                "train", seed=0, epoch=0, batch=resolved.batch or task.spec.batch_rows, by=resolved.batch_by or "rows"
+            )
+        )
+    )
+    return TypicalShape(batch.size, batch.inputs.shape[1], batch.tokens)
+
+
+def workload(
+    contest: Contest, model: ModelSettings, shape: TypicalShape, numerics: Numerics, kind: Pass = "train"
+) -> Workload:
+    """One pass of `model` at the task's own shape; inference is of one row."""
+    spec = contest.spec
+    return Workload(
+        model=model,
+        inputs=spec.inputs,
+        outputs=spec.outputs,
+        causal=spec.causal if model.causal is None else model.causal,
+        batch=shape.rows if kind == "train" else 1,
+        time=shape.time,
+        kind=kind,
+        numerics=numerics,
+    )
+
+
+def measure_contest(
+    contest: Contest,
+    models: Mapping[str, ModelSettings],
+    settings: TrainSettings,
+    numerics: Numerics,
+    nursery: Nursery | None,
+) -> tuple[dict[str, dict[str, Any]], float]:
+    """Each model's figures by name, and how far the A-A pair was apart (above 10 % the machine is unsteady).
+
+    Training steps are timed in turn, model by model, on random inputs of the task's own batch shape; latency and
+    inference memory are those of one row. `nursery` None leaves memory unmeasured.
+    """
+    shapes = {name: typical_shape(contest.task, model, settings) for name, model in models.items()}
+    steps = {name: workload(contest, model, shapes[name], numerics) for name, model in models.items()}
+    turns = time_in_turn(
+        {name: step.prepare() for name, step in steps.items()},
+        rounds=_ROUNDS,
+        device=numerics.device,
+        time_limit=_TURN_SECONDS,
+    )
+    rate = product_rate(numerics)
+    figures = {}
+    for name, model in models.items():
+        seconds, cost = turns.timings[name].interval(), steps[name].cost()
+        tokens = shapes[name].tokens
+        figures[name] = {
+            "step_seconds": seconds.to_json(),
+            "tokens_per_second": {
+                "value": tokens / seconds.value,
+                "low": tokens / seconds.high,
+                "high": tokens / seconds.low,
+            },
+            "flops_forward": cost.flops_forward,
+            "flops_backward": cost.flops_backward,
+            "utilisation": (cost.flops_forward + cost.flops_backward) / seconds.value / rate,
+            "peak_bytes": nursery.peak(steps[name]).bytes if nursery else None,
+            "inference_bytes": _inference_bytes(contest, model, shapes[name], numerics, nursery),
+            **_inference(contest, model, shapes[name], numerics),
+        }
+    return figures, turns.pair_difference
+
+
+def _inference(contest: Contest, model: ModelSettings, shape: TypicalShape, numerics: Numerics) -> dict[str, Any]:
+    spec = contest.spec
+    built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=0).to(numerics.device)
+    return {
+        "latency": measure_latency(built, shape.time, numerics, samples=_LATENCY_SAMPLES),
+        "state_bytes": state_bytes(built, shape.time, numerics),
+    }
+
+
+def _inference_bytes(
+    contest: Contest, model: ModelSettings, shape: TypicalShape, numerics: Numerics, nursery: Nursery | None
+) -> int | None:
+    return nursery.peak(workload(contest, model, shape, numerics, "encode")).bytes if nursery else None

@@ -1,0 +1,100 @@
+"""What came out on one task: runs by model, baselines, and the figures measured of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crossover.measure.statistics import Interval, score_interval
+from crossover.models.settings import ModelSettings
+from crossover.study.contest import Contest
+from crossover.tasks.base import Baseline, Sums
+from crossover.train.record import RunRecord
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One run: done, with its record and test items, or failed, with the reason."""
+
+    seed: int
+    folder: Path
+    record: RunRecord | None = None
+    items: Sums = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass
+class Outcome:
+    """Everything known of one task.
+
+    `baselines` maps a name to its result on each split (one, or one per seed when the split is drawn anew), and
+    `baselines_valid` to the validation scores. `measured` holds each model's figures that are not the run's own:
+    latency, memory, step time in turn.
+    """
+
+    contest: Contest
+    shared_items: bool = True
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+    baselines: dict[str, list[Baseline]] = field(default_factory=dict)
+    baselines_valid: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    searches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    entered: dict[str, ModelSettings] = field(default_factory=dict)
+
+    def done(self, model: str) -> list[Attempt]:
+        """The runs of `model` that finished, by seed."""
+        return [attempt for attempt in self.attempts.get(model, []) if attempt.record is not None]
+
+    def records(self, model: str) -> list[RunRecord]:
+        """Their records."""
+        return [attempt.record for attempt in self.done(model) if attempt.record is not None]
+
+    def items(self, name: str) -> list[Sums]:
+        """Per-item test statistics of a model (one per seed) or of a baseline (one per split); may be empty."""
+        if name in self.baselines:
+            return [b.items for b in self.baselines[name] if b.items is not None]
+        return [attempt.items for attempt in self.done(name) if attempt.items]
+
+    def score(self, name: str) -> Interval | None:
+        """The mean test score with its 95 % interval over items and seeds; None without a finished run."""
+        items = self.items(name)
+        if not items:
+            return None
+        spec = self.contest.spec
+        return score_interval(
+            items,
+            self.contest.task.summarise,
+            spec.metric,
+            block=spec.item_block,
+            resamples=RESAMPLES,
+            shared_items=self.shared_items,
+        )
+
+    def validation(self, name: str) -> float | None:
+        """The mean best validation score of a model, or a baseline's."""
+        if name in self.baselines:
+            return self.baselines_valid.get(name)
+        records = self.records(name)
+        return sum(record.validation for record in records) / len(records) if records else None
+
+    def best_baseline(self) -> str | None:
+        """The baseline with the best test score: what the table calls `baseline`."""
+        if not self.baselines:
+            return None
+        sign = 1 if self.contest.spec.higher_is_better else -1
+        return max(self.baselines, key=lambda name: sign * mean_score(self.baselines[name]))
+
+
+def mean_score(results: list[Baseline]) -> float:
+    """A baseline's score, over the splits it was fitted on."""
+    return sum(result.score for result in results) / len(results)
+
+
+def by_model(outcome: Outcome) -> Mapping[str, list[RunRecord]]:
+    """The records of every model that has one, in the order of the contest."""
+    names = [settings.name for settings in outcome.contest.models]
+    return {name: outcome.records(name) for name in names if outcome.records(name)}

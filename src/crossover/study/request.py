@@ -1,0 +1,83 @@
+"""What a comparison is asked to do: one frozen value, from the command line or from Python."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from crossover.data.options import DataOptions
+from crossover.errors import ConfigError, listing
+from crossover.parallel.layout import Layout
+from crossover.train.settings import TrainSettings
+
+DEFAULT_TASKS = ("sentiment/headlines", "classification/digits", "recall", "parity")
+DEFAULT_MODELS = ("lstm", "transformer")
+LOW_POWER_SEEDS = 4
+"""With fewer than five seeds a study says "low power"."""
+
+MATCHES = ("params", "flops", "step", "none")
+Match = Literal["params", "flops", "step", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """Tasks x models x seeds under one budget.
+
+    `trials` is the number of settings that the search tries for every model (1: none, the preset's rate). `match`
+    names what is made equal to the first model's: parameters without ends, forward FLOPs per token, measured step
+    time, or nothing. `resplit` draws a new split for every seed. `max_latency` is in seconds at batch 1, the 99th
+    percentile; `max_memory` in bytes, the peak of inference; `time_limit` in seconds for the whole command.
+    """
+
+    tasks: tuple[str, ...] = DEFAULT_TASKS
+    models: tuple[str, ...] = DEFAULT_MODELS
+    data: DataOptions = field(default_factory=DataOptions)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    seeds: int = 5
+    trials: int = 1
+    match: Match = "params"
+    resplit: bool = False
+    max_latency: float | None = None
+    max_memory: float | None = None
+    time_limit: float | None = None
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    layout: Layout = field(default_factory=Layout)
+    memory: bool = True
+    command: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "trials"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} is {getattr(self, name)}: give 1 or more")
+        for name in ("max_latency", "max_memory", "time_limit"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a positive amount")
+        if self.match not in MATCHES:
+            raise ConfigError(f"--match is {self.match!r}: use {listing(MATCHES)}")
+        for kind, names in (("task", self.tasks), ("model", self.models)):
+            if not names:
+                raise ConfigError(f"no {kind} to compare: name one or more")
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ConfigError(f"{kind} {twice[0]!r} is given twice: name each once")
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this study this one: a folder is continued only by a request of the same identity.
+
+        Seeds, trials, limits and the device's time may change from one call to the next; they add runs, or change
+        the recommendation, and leave finished runs valid.
+        """
+        values = self.to_json()
+        return {name: values[name] for name in ("tasks", "models", "data", "train", "match", "resplit", "precision")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = asdict(self)
+        values["tasks"], values["models"] = list(self.tasks), list(self.models)
+        values["train"] = self.train.to_json()
+        values["data"] = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(self.data).items()}
+        values["layout"] = str(self.layout)
+        return values

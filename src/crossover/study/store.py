@@ -1,0 +1,100 @@
+"""A study's folder: opened for one request, continued by the same one, refused to any other."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from crossover.errors import CheckpointError
+from crossover.files import write_json
+
+VERSION = 1
+_REQUEST = "request.json"
+STUDY_FILE = "study.json"
+
+
+class Store:
+    """The files of one study; see docs/study-format.md."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: Path, kind: str, identity: dict[str, Any]) -> Store:
+        """The store in `folder`, made if need be.
+
+        A folder that holds another study, or files that are no study's, is a CheckpointError.
+        """
+        request = {"version": VERSION, "kind": kind, "identity": json.loads(json.dumps(identity))}
+        found = folder / _REQUEST
+        if found.is_file():
+            held = _load(found)
+            if held != request:
+                differing = _difference(held, request)
+                raise CheckpointError(
+                    f"{folder} holds another study ({differing}): give another --out, or repeat that study's command"
+                )
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise CheckpointError(f"{folder} is not empty and holds no study: give another --out")
+        elif folder.exists() and not folder.is_dir():
+            raise CheckpointError(f"{folder} is a file: give a folder to --out")
+        else:
+            write_json(found, request)
+        return cls(folder)
+
+    def run_folder(self, task: str, model: str, seed: int | None = None) -> Path:
+        """Where the runs of a model on a task lie, or one seed's."""
+        folder = self.folder / "runs" / _slug(task) / _slug(model)
+        return folder if seed is None else folder / f"seed{seed}"
+
+    def task_folder(self, task: str) -> Path:
+        """Where what belongs to a task alone lies (its baselines)."""
+        return self.folder / "runs" / _slug(task)
+
+    def save(self, document: dict[str, Any]) -> None:
+        """Write ``study.json``."""
+        write_json(self.folder / STUDY_FILE, document)
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved, or None."""
+        path = self.folder / STUDY_FILE
+        return _load(path) if path.is_file() else None
+
+
+def load_study(folder: Path) -> dict[str, Any]:
+    """The document of the study in `folder`; a folder without one is a CheckpointError."""
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no study: give the folder that a compare, scale or audit printed")
+    return _load(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): remove it, or give another --out") from None
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        raise CheckpointError(f"{path} is no study of this version ({VERSION}): give another --out")
+    return value
+
+
+def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
+    if held["kind"] != asked["kind"]:
+        return f"a {held['kind']}, not a {asked['kind']}"
+    for key, value in asked["identity"].items():
+        if held["identity"].get(key) != value:
+            return f"its {key} are {_short(held['identity'].get(key))}, not {_short(value)}"
+    return "made by another version"
+
+
+def _short(value: Any, limit: int = 80) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _slug(name: str) -> str:
+    """A name as a folder's: ``lstm[layers=2]`` -> ``lstm_layers-2``."""
+    return re.sub(r"[^\w.+-]+", "_", name.replace("=", "-")).strip("_") or "unnamed"

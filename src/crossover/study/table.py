@@ -1,0 +1,207 @@
+"""From outcomes to the parts of ``study.json``: table, runs, tasks, details, samples; see docs/study-format.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from crossover.models.presets import describe_model, family_of
+from crossover.models.settings import ModelSettings
+from crossover.study.outcome import Outcome, mean_score
+from crossover.study.request import CompareRequest
+from crossover.train.record import RunRecord, finite
+
+
+def task_entry(outcome: Outcome) -> dict[str, Any]:
+    """What a report must know of the task."""
+    spec, task = outcome.contest.spec, outcome.contest.task
+    return {
+        "family": spec.family,
+        "description": spec.description,
+        "metric": spec.metric,
+        "higher_is_better": spec.higher_is_better,
+        "margin": spec.margin,
+        "margin_kind": spec.margin_kind,
+        "objective": spec.objective,
+        "unit": spec.unit,
+        "rows": {split: task.size(split) for split in ("train", "valid", "test")},
+        "labels": list(spec.labels),
+        "notes": list(spec.notes),
+        "references": [vars(reference) for reference in spec.references],
+        "baselines": [
+            {
+                "name": name,
+                "kind": results[0].kind,
+                "score": mean_score(results),
+                "seconds": mean(result.seconds for result in results),
+                "parameters": results[0].parameters,
+                "summary": finite(dict(results[0].summary)),
+            }
+            for name, results in outcome.baselines.items()
+        ],
+    }
+
+
+def rows(outcome: Outcome, request: CompareRequest) -> list[dict[str, Any]]:
+    """The rows of one task: models in the order given, then baselines."""
+    return [
+        *(
+            _model_row(outcome, settings, request)
+            for settings in outcome.contest.models
+            if outcome.done(settings.name)
+        ),
+        *(_baseline_row(outcome, name) for name in outcome.baselines),
+    ]
+
+
+def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareRequest) -> dict[str, Any]:
+    spec, name = outcome.contest.spec, settings.name
+    records = outcome.records(name)
+    first, score = records[0], outcome.score(name)
+    measured = {key: value for key, value in outcome.measured.get(name, {}).items() if key != "inference_bytes"}
+    best = outcome.best_baseline()
+    return {
+        "task": spec.name,
+        "model": name,
+        "family": family_of(settings),
+        "mixer": "+".join(settings.mixers),
+        "parameters": first.parameters,
+        "parameters_without_embedding": first.parameters_without_embedding,
+        "seeds": len(records),
+        "metric": spec.metric,
+        "score": score.to_json() if score else None,
+        "validation": outcome.validation(name),
+        "baseline": mean_score(outcome.baselines[best]) if best else None,
+        "steps": round(mean(record.steps for record in records)),
+        "train_seconds": mean(record.train_seconds for record in records),
+        "higher_is_better": spec.higher_is_better,
+        "tuning_seconds": outcome.searches.get(name, {}).get("seconds", 0.0),
+        "learning_rate": first.learning_rate,
+        "dropout": first.dropout,
+        "layers": first.layers,
+        "width": first.width,
+        "batch": first.batch,
+        "budget": first.budget,
+        "summary": _mean_summary(records),
+        **dict.fromkeys(_MEASURED),
+        **measured,
+        "inference_bytes": outcome.measured.get(name, {}).get("inference_bytes"),
+        "precision": first.precision,
+        "layout": first.layout,
+        "run": str(outcome.done(name)[0].folder),
+        "command": train_command(outcome, settings, first, request),
+    }
+
+
+_MEASURED = (
+    "step_seconds",
+    "tokens_per_second",
+    "flops_forward",
+    "flops_backward",
+    "utilisation",
+    "peak_bytes",
+    "latency",
+    "state_bytes",
+)
+
+
+def _baseline_row(outcome: Outcome, name: str) -> dict[str, Any]:
+    spec, results = outcome.contest.spec, outcome.baselines[name]
+    score = outcome.score(name)
+    value = mean_score(results)
+    best = outcome.best_baseline()
+    return {
+        "task": spec.name,
+        "model": name,
+        "family": "baseline",
+        "mixer": None,
+        "parameters": results[0].parameters,
+        "parameters_without_embedding": None,
+        "seeds": len(results),
+        "metric": spec.metric,
+        "score": score.to_json() if score else {"value": value, "low": None, "high": None},
+        "validation": outcome.validation(name),
+        "baseline": mean_score(outcome.baselines[best]) if best else None,
+        "steps": None,
+        "train_seconds": mean(result.seconds for result in results),
+        "higher_is_better": spec.higher_is_better,
+        "tuning_seconds": None,
+        "learning_rate": None,
+        "dropout": None,
+        "summary": finite(dict(results[0].summary)),
+        **dict.fromkeys(_MEASURED),
+        "precision": None,
+        "layout": None,
+        "run": None,
+        "command": None,
+    }
+
+
+def train_command(outcome: Outcome, settings: ModelSettings, record: RunRecord, request: CompareRequest) -> str:
+    """The command that repeats the first of a row's runs."""
+    parts = [f"crossover train {outcome.contest.spec.name} '{describe_model(settings)}'"]
+    parts += [f"--budget {record.budget}", f"--lr {record.learning_rate:g}", f"--batch {record.batch}"]
+    parts += [f"--seed {record.seed}", f"--precision {record.precision}"]
+    for flag in ("data", "train", "valid", "test", "split", "text", "label", "target", "time", "horizon", "window"):
+        value = getattr(request.data, flag)
+        if value is not None:
+            parts.append(f"--{flag} {value}")
+    parts += [f"--task-set {key}={value}" for key, value in request.data.settings.items()]
+    return " ".join(parts)
+
+
+def run_entries(outcome: Outcome) -> list[dict[str, Any]]:
+    """One entry per run, failed ones included."""
+    entries = []
+    for name, attempts in outcome.attempts.items():
+        for attempt in attempts:
+            record = attempt.record
+            entries.append(
+                {
+                    "task": outcome.contest.spec.name,
+                    "model": name,
+                    "seed": attempt.seed,
+                    "folder": str(attempt.folder),
+                    "status": "done" if record else "failed",
+                    "error": attempt.error,
+                    "score": record.summary.get(record.metric) if record else None,
+                    "validation": record.validation if record else None,
+                    "curve": record.curve if record else [],
+                    "summary": record.summary if record else {},
+                }
+            )
+    return entries
+
+
+def details(outcome: Outcome) -> list[dict[str, Any]]:
+    """What a report draws of each model, from its best run by validation."""
+    return [
+        {"task": record.task, "model": record.model, **record.details}
+        for record in _best_records(outcome)
+        if record.details
+    ]
+
+
+def samples(outcome: Outcome) -> list[dict[str, Any]]:
+    """Some predictions of each model, from its best run by validation."""
+    return [
+        {"task": record.task, "model": record.model, "items": record.samples}
+        for record in _best_records(outcome)
+        if record.samples
+    ]
+
+
+def _best_records(outcome: Outcome) -> Sequence[RunRecord]:
+    sign = 1 if outcome.contest.spec.higher_is_better else -1
+    found = []
+    for settings in outcome.contest.models:
+        records = outcome.records(settings.name)
+        if records:
+            found.append(max(records, key=lambda record: sign * record.validation))
+    return found
+
+
+def _mean_summary(records: Sequence[RunRecord]) -> dict[str, float]:
+    names = records[0].summary.keys()
+    return {name: mean(record.summary[name] for record in records if name in record.summary) for name in names}

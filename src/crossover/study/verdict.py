@@ -1,0 +1,98 @@
+"""Verdicts: every pair of models, and every model against every baseline, by the paired bootstrap, Holm-corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from crossover.errors import MeasurementError
+from crossover.measure.statistics import Bootstrap, absolute_margin, bootstrap, decide
+from crossover.study.outcome import RESAMPLES, Outcome, by_model
+from crossover.study.request import LOW_POWER_SEEDS
+
+
+@dataclass(frozen=True)
+class _Pair:
+    outcome: Outcome
+    a: str
+    b: str
+    comparison: Bootstrap
+    margin: float
+
+
+def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The verdicts of a whole study, all its comparisons corrected together; see docs/study-format.md."""
+    pairs = [pair for outcome in outcomes for pair in _pairs(outcome)]
+    decisions = decide(
+        [pair.comparison for pair in pairs],
+        [pair.margin for pair in pairs],
+        [pair.outcome.contest.spec.higher_is_better for pair in pairs],
+    )
+    return [
+        {
+            "task": pair.outcome.contest.spec.name,
+            "a": pair.a,
+            "b": pair.b,
+            "metric": pair.outcome.contest.spec.metric,
+            **decision.to_json(),
+            "margin": pair.margin,
+            "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
+        }
+        for pair, decision in zip(pairs, decisions, strict=True)
+    ]
+
+
+def _pairs(outcome: Outcome) -> list[_Pair]:
+    models = list(by_model(outcome))
+    against = [(model, baseline) for model in models for baseline in outcome.baselines if outcome.items(baseline)]
+    pairs = []
+    for a, b in [*combinations(models, 2), *against]:
+        comparison = _compare(outcome, a, b)
+        if comparison is not None:
+            spec = outcome.contest.spec
+            score_a, score_b = outcome.score(a), outcome.score(b)
+            if score_a is not None and score_b is not None:
+                margin = absolute_margin(spec.margin, spec.margin_kind, score_a.value, score_b.value)
+                pairs.append(_Pair(outcome, a, b, comparison, margin))
+    return pairs
+
+
+def _compare(outcome: Outcome, a: str, b: str) -> Bootstrap | None:
+    """The bootstrap of a - b over the seeds that both finished; None where they cannot be paired."""
+    items_a, items_b = _paired_items(outcome, a, b)
+    if not items_a or not items_b:
+        return None
+    spec = outcome.contest.spec
+    try:
+        return bootstrap(
+            items_a,
+            items_b,
+            outcome.contest.task.summarise,
+            spec.metric,
+            block=spec.item_block,
+            resamples=RESAMPLES,
+            shared_items=outcome.shared_items,
+        )
+    except MeasurementError:
+        return None
+
+
+def _paired_items(outcome: Outcome, a: str, b: str) -> tuple[list[Any], list[Any]]:
+    """Items of both on the splits that both were scored on.
+
+    With a split per seed only the same seeds can be paired, a baseline's split being that of the seed; with one
+    split for all a baseline is a single run.
+    """
+    if outcome.shared_items:
+        return outcome.items(a), outcome.items(b)
+    of_a, of_b = _by_seed(outcome, a), _by_seed(outcome, b)
+    seeds = sorted(of_a.keys() & of_b.keys())
+    return [of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds]
+
+
+def _by_seed(outcome: Outcome, name: str) -> dict[int, Any]:
+    if name in outcome.baselines:
+        return {seed: b.items for seed, b in enumerate(outcome.baselines[name]) if b.items is not None}
+    return {attempt.seed: attempt.items for attempt in outcome.done(name)}
