@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol, cast
+
+import torch
 from torch import Tensor, nn
 
 from crossover.measure.numerics import Numerics
+from crossover.models.backbones import ModelState
 from crossover.models.mixers.base import Span
-from crossover.tasks.base import Batch
+from crossover.tasks.base import Batch, RolloutTask, TaskSpec
+
+
+class HasSpec(Protocol):
+    """A task, or the half of one that a saved model brings back."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """What kind of outputs it takes."""
+        ...
 
 
 def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[Tensor, Batch]:
@@ -16,8 +30,33 @@ def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[T
     are read before the batch moves, so a device is never waited for.
     """
     full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
-    batch = batch.to(numerics.device) if numerics.device != "cpu" else batch
+    batch = _on_device(batch, numerics)
     span = Span(lengths_B=None if full else batch.lengths_B, carry=False)
     with numerics.autocast():
         outputs, _ = model(batch.inputs, features=batch.features or None, span=span)
     return outputs.float(), batch
+
+
+def scored_outputs(model: nn.Module, batch: Batch, numerics: Numerics, task: HasSpec) -> tuple[Tensor, Batch]:
+    """The outputs that `task` scores and decodes: those of `batch_outputs`, or rolled out from the model's own."""
+    if task.spec.decoding != "rollout":
+        return batch_outputs(model, batch, numerics)
+    batch = _on_device(batch, numerics)
+    return cast(RolloutTask, task).rollout(_stepper(model, numerics), batch), batch
+
+
+def _stepper(model: nn.Module, numerics: Numerics) -> Callable[[Tensor], Tensor]:
+    """Runs `model` over further inputs [B, t, ...] with its state carried from call to call."""
+    state: ModelState | None = None
+
+    def step(inputs: Tensor) -> Tensor:
+        nonlocal state
+        with numerics.autocast():
+            outputs, state = model(inputs, state=state)
+        return outputs.float()
+
+    return step
+
+
+def _on_device(batch: Batch, numerics: Numerics) -> Batch:
+    return batch if torch.device(numerics.device).type == "cpu" else batch.to(numerics.device)

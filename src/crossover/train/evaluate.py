@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from crossover.errors import DataError
-from crossover.inference.forward import batch_outputs
+from crossover.inference.forward import scored_outputs
 from crossover.measure.numerics import Numerics
 from crossover.tasks.base import Split, Sums, Task
 
@@ -52,7 +52,7 @@ def evaluate(
             for given in task.batches(split, seed=0, epoch=0, batch=size):
                 if given.size == 0:
                     continue
-                outputs, batch = batch_outputs(model, given, numerics)
+                outputs, batch = scored_outputs(model, given, numerics, task)
                 for name, values in task.metrics(outputs, batch).items():
                     collected[name].append(values)
                 rows.append(given.rows_B.numpy())
