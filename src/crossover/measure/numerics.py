@@ -9,10 +9,9 @@ not the name.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -22,7 +21,9 @@ from typing import Any, Literal
 import torch
 
 from crossover.config import build
-from crossover.errors import ConfigError, MeasurementError, listing, unknown
+from crossover.data.catalogue import cache_folder
+from crossover.errors import CheckpointError, ConfigError, MeasurementError, listing, unknown
+from crossover.files import write_json
 from crossover.measure import allocator
 from crossover.measure.allocator import Allocator
 from crossover.measure.probe import Probe, errors_against
@@ -226,12 +227,6 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def cache_folder() -> Path:
-    """Where figures about this machine are kept: ``$XDG_CACHE_HOME/crossover``, by default ``~/.cache/crossover``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "crossover"
-
-
 def _cache_key(base: Numerics) -> str:
     kind = torch.device(base.device).type
     name = torch.cuda.get_device_name(base.device) if kind == "cuda" else processor()
@@ -255,15 +250,10 @@ def _remember(base: Numerics, candidates: list[Candidate]) -> list[Candidate]:
     """Keep `candidates` for later processes; a cache that cannot be written costs a second next time, no more."""
     file = _cache_file()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            known = dict(json.loads(file.read_text()))
-        except (OSError, ValueError):
-            known = {}
-        known[_cache_key(base)] = [asdict(candidate) for candidate in candidates]
-        beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(known, indent=1))
-        beside.replace(file)
-    except OSError:
-        pass
+        known = dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        known = {}
+    known[_cache_key(base)] = [asdict(candidate) for candidate in candidates]
+    with suppress(CheckpointError):
+        write_json(file, known)
     return candidates

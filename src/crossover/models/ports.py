@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from crossover.config import build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +52,16 @@ class PerStep:
 
 
 Outputs = PerRow | PerStep
+
+_KINDS: dict[str, type] = {"tokens": Tokens, "continuous": Continuous, "per-row": PerRow, "per-step": PerStep}
+
+
+def port_to_json(port: Inputs | Outputs) -> dict[str, Any]:
+    """The JSON form: the fields and their ``"kind"``."""
+    kind = next(name for name, cls in _KINDS.items() if type(port) is cls)
+    return {"kind": kind, **asdict(port)}
+
+
+def port_from_json(value: Mapping[str, Any]) -> Any:
+    """The port that `port_to_json` wrote; KeyError or ConfigError for anything else."""
+    return build(_KINDS[value["kind"]], {k: v for k, v in value.items() if k != "kind"}, path=value["kind"])

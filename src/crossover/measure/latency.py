@@ -1,0 +1,111 @@
+"""Latency at batch 1: whole sequences, and step by step with the carried state; and the size of that state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossover.measure.clock import seconds_of
+from crossover.measure.numerics import Numerics
+from crossover.measure.statistics import percentiles
+from crossover.measure.workload import filled_state, random_inputs
+from crossover.models.backbones import ModelState
+from crossover.models.mixers.base import Span
+from crossover.models.model import SequenceModel
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one call: the median and the 99th percentile, over `samples` calls."""
+
+    p50: float
+    p99: float
+    samples: int
+
+    def to_json(self) -> dict[str, float]:
+        """``{"p50", "p99", "samples"}``."""
+        return {"p50": self.p50, "p99": self.p99, "samples": self.samples}
+
+
+def _latency(call: Callable[[], Any], device: str, samples: int, warmup: int) -> Latency:
+    for _ in range(warmup):
+        call()
+    p50, p99 = percentiles([seconds_of(call, device) for _ in range(samples)], [50, 99])
+    return Latency(p50, p99, samples)
+
+
+def sequence_latency(
+    model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100, warmup: int = 5
+) -> Latency:
+    """Seconds from `time` input steps of one row to the outputs."""
+    inputs, features = random_inputs(model.inputs, 1, time, 0, numerics.device)
+
+    def whole() -> Tensor:
+        with torch.inference_mode(), numerics.autocast():
+            return model(inputs, features, span=Span(carry=False))[0]
+
+    with _evaluating(model):
+        return _latency(whole, numerics.device, samples, warmup)
+
+
+def step_latency(
+    model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100, warmup: int = 5
+) -> Latency | None:
+    """Seconds of one more step of one row after `time` steps, from the carried state; None for an encoder."""
+    if not model.causal:
+        return None
+    with _evaluating(model):
+        state: ModelState | None = filled_state(model, 1, time, numerics, spare=samples + warmup)
+        inputs, features = random_inputs(model.inputs, 1, 1, 0, numerics.device)
+
+        def step() -> None:
+            nonlocal state
+            with torch.inference_mode(), numerics.autocast():
+                state = model(inputs, features, state)[1]
+
+        return _latency(step, numerics.device, samples, warmup)
+
+
+def state_bytes(model: SequenceModel, time: int, numerics: Numerics, *, batch: int = 1) -> int | None:
+    """Bytes of the state that a causal model carries after `time` steps, from its tensors; None for an encoder.
+
+    Without spare room: what the cache of keys and values must hold, not what was allocated ahead for it.
+    """
+    if not model.causal:
+        return None
+    inputs, features = random_inputs(model.inputs, batch, time, 0, numerics.device)
+    with _evaluating(model), torch.inference_mode(), numerics.autocast():
+        _, state = model(inputs, features)
+    return tensor_bytes(state.mixers) if state is not None else None
+
+
+def tensor_bytes(value: Any) -> int:
+    """Bytes of all tensors in nested tuples, lists and None."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    return sum(tensor_bytes(item) for item in value) if isinstance(value, tuple | list) else 0
+
+
+def measure_latency(model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100) -> dict[str, Any]:
+    """The ``"latency"`` object of a study's table: ``{"sequence": {…}, "step": {…} or null}``."""
+    step = step_latency(model, time, numerics, samples=samples)
+    return {
+        "sequence": sequence_latency(model, time, numerics, samples=samples).to_json(),
+        "step": step.to_json() if step is not None else None,
+    }
+
+
+@contextmanager
+def _evaluating(model: SequenceModel) -> Iterator[None]:
+    """A model in evaluation mode, and back in the mode that it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

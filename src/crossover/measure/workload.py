@@ -1,0 +1,177 @@
+"""A workload: a model, a shape and a pass, as a value, so that time and memory are measured on the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossover.config import build
+from crossover.costs import Cost, Execution, Shape
+from crossover.errors import ConfigError, unknown
+from crossover.measure.numerics import Numerics
+from crossover.models.backbones import ModelState
+from crossover.models.counting import model_cost
+from crossover.models.mixers.base import Span
+from crossover.models.model import SequenceModel, build_model
+from crossover.models.ports import Inputs, Outputs, PerStep, Tokens, port_from_json, port_to_json
+from crossover.models.settings import ModelSettings
+
+Pass = Literal["train", "encode", "decode"]
+PASSES: tuple[Pass, ...] = ("train", "encode", "decode")
+_PREFILL = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One point of a cost curve.
+
+    ``train`` is a whole training step (forward, loss, backward, AdamW) on `batch` rows of `time` steps; ``encode``
+    whole-sequence inference on them; ``decode`` one step of streaming inference after `time` steps, from the carried
+    state (a hidden state or a cache of keys and values).
+    """
+
+    model: ModelSettings
+    inputs: Inputs = field(default_factory=lambda: Tokens(vocabulary=256))
+    outputs: Outputs = field(default_factory=lambda: PerStep(size=256))
+    causal: bool = True
+    batch: int = 1
+    time: int = 128
+    kind: Pass = "train"
+    numerics: Numerics = field(default_factory=Numerics)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in PASSES:
+            raise ConfigError(unknown("pass", self.kind, PASSES))
+        if self.batch < 1 or self.time < 1:
+            raise ConfigError(f"batch={self.batch} and time={self.time} must both be 1 or more")
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, by which a workload reaches another process."""
+        ports = {"inputs": port_to_json(self.inputs), "outputs": port_to_json(self.outputs)}
+        return {**asdict(self), **ports}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Workload:
+        """The workload that `to_json` wrote; anything else is a ConfigError or KeyError."""
+        return cls(
+            **{
+                **value,
+                "model": build(ModelSettings, value["model"], path="model"),
+                "inputs": port_from_json(value["inputs"]),
+                "outputs": port_from_json(value["outputs"]),
+                "numerics": Numerics.from_json(value["numerics"]),
+            }
+        )
+
+    def cost(self) -> Cost:
+        """FLOPs and bytes of one pass, from the settings alone."""
+        execution = Execution(element_bytes=self.numerics.element_bytes)
+        shape = Shape(batch=self.batch, time=self.time)
+        if self.kind == "decode":
+            shape = Shape(batch=self.batch, time=1, context=self.time)
+        return model_cost(self.model, self.inputs, self.outputs, shape, causal=self.causal, execution=execution)
+
+    def prepare(self) -> Callable[[], Tensor]:
+        """Build the model and return a call that runs the pass once and gives a tensor of its results.
+
+        For ``train`` that is the loss, for the others the outputs; so a caller can see that they are finite.
+        """
+        model = build_model(self.model, self.inputs, self.outputs, causal=self.causal, seed=self.seed)
+        model = model.to(self.numerics.device)
+        if self.kind == "train":
+            return self._train(model)
+        model.eval()
+        return self._encode(model) if self.kind == "encode" else self._decode(model)
+
+    def _train(self, model: SequenceModel) -> Callable[[], Tensor]:
+        model.train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+        inputs, features = random_inputs(self.inputs, self.batch, self.time, self.seed, self.numerics.device)
+
+        def step() -> Tensor:
+            optimizer.zero_grad(set_to_none=True)
+            with self.numerics.autocast():
+                outputs, _ = model(inputs, features, span=Span(carry=False))
+            loss = probe_loss(outputs.float())
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return step
+
+    def _encode(self, model: SequenceModel) -> Callable[[], Tensor]:
+        inputs, features = random_inputs(self.inputs, self.batch, self.time, self.seed, self.numerics.device)
+
+        def encode() -> Tensor:
+            with torch.inference_mode(), self.numerics.autocast():
+                return model(inputs, features, span=Span(carry=False))[0]
+
+        return encode
+
+    def _decode(self, model: SequenceModel) -> Callable[[], Tensor]:
+        state = filled_state(model, self.batch, self.time, self.numerics, seed=self.seed)
+        inputs, features = random_inputs(self.inputs, self.batch, 1, self.seed, self.numerics.device)
+
+        def decode() -> Tensor:
+            with torch.inference_mode(), self.numerics.autocast():
+                return model(inputs, features, state)[0]
+
+        return decode
+
+
+def random_inputs(
+    inputs: Inputs, batch: int, time: int, seed: int, device: str = "cpu"
+) -> tuple[Tensor, dict[str, Tensor] | None]:
+    """Inputs [batch, time] or [batch, time, channels] and features, drawn from `seed`."""
+    generator = torch.Generator().manual_seed(seed)
+    if not isinstance(inputs, Tokens):
+        return torch.randn(batch, time, inputs.channels, generator=generator).to(device), None
+    streams = {"": inputs.vocabulary, **inputs.features}
+    drawn = {
+        name: torch.randint(size, (batch, time), generator=generator).to(device) for name, size in streams.items()
+    }
+    return drawn.pop(""), drawn or None
+
+
+def probe_loss(outputs: Tensor) -> Tensor:
+    """A loss that needs no data: cross-entropy against fixed classes, or the mean square of single outputs."""
+    if outputs.shape[-1] == 1:
+        return outputs.square().mean()
+    rows = outputs.flatten(0, -2)
+    return F.cross_entropy(rows, torch.arange(len(rows), device=rows.device) % rows.shape[-1])
+
+
+def filled_state(
+    model: SequenceModel, batch: int, time: int, numerics: Numerics, *, seed: int = 0, spare: int = 64
+) -> ModelState:
+    """The state of a causal model after `time` random steps, with room for `spare` more; filled chunk by chunk."""
+    with torch.inference_mode(), numerics.autocast():
+        state = model.initial_state(batch, capacity=time + spare, device=numerics.device)
+        for start in range(0, time, _PREFILL):
+            size = min(_PREFILL, time - start)
+            inputs, features = random_inputs(model.inputs, batch, size, seed + start, numerics.device)
+            _, after = model(inputs, features, state)
+            if after is None:
+                raise ConfigError(f"model {model.settings.name!r} carries no state: stream with a causal model")
+            state = after
+    return state
+
+
+def with_axis(workload: Workload, axis: str, value: int) -> Workload:
+    """`workload` at another value of an axis: length, width, batch or depth."""
+    if axis == "length":
+        longest = max(workload.model.max_length, value + 1)
+        return replace(workload, time=value, model=replace(workload.model, max_length=longest))
+    if axis == "batch":
+        return replace(workload, batch=value)
+    if axis == "width":
+        return replace(workload, model=replace(workload.model, width=value))
+    if axis == "depth":
+        return replace(workload, model=replace(workload.model, layers=value))
+    raise ConfigError(unknown("axis", axis, ["length", "width", "batch", "depth"]))
