@@ -128,7 +128,7 @@ def _facts(study: Mapping[str, Any]) -> Table:
         (_("steady"), steady.get(machine.get("steady"), _("not measured"))),
         (_("PyTorch"), machine.get("torch")),
         (_("commit"), machine.get("commit")),
-        (_("precision"), numerics.get("precision")),
+        (_("number format"), numerics.get("precision")),
         (_("matrix products"), numerics.get("matmul")),
         (_("allocator"), numerics.get("allocator")),
         (_("threads"), str(numerics["threads"]) if numerics.get("threads") else None),
@@ -141,9 +141,9 @@ def _facts(study: Mapping[str, Any]) -> Table:
 
 def _candidates(numerics: Mapping[str, Any]) -> Table:
     columns = (
-        Column(_("precision"), figure=False),
+        Column(_("number format"), figure=False),
         Column(_("matrix products"), figure=False),
-        Column(_("step")),
+        Column(_("step time")),
         Column(_("error of the loss")),
         Column(_("error of the gradients")),
     )

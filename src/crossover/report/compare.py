@@ -18,6 +18,7 @@ OUTCOMES: dict[str, tuple[Message, Tone]] = {
     "equal": (_("equal"), "neutral"),
     "undecided": (_("undecided"), "warning"),
 }
+UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows")}
 LIMITS = {"latency": _("the latency limit"), "memory": _("the memory limit")}
 
 
@@ -46,7 +47,7 @@ def _introduction(result: TaskResult) -> Text:
     spec, rows = result.spec, result.spec.get("rows") or {}
     sentences: list[Text] = []
     if spec.get("description"):
-        sentences.append(_("{description}.", description=stored(str(spec["description"]).rstrip("."))))
+        sentences.append(_("Task: {description}.", description=stored(str(spec["description"]).rstrip("."))))
     if all(rows.get(split) is not None for split in ("train", "valid", "test")):
         sentences.append(
             _(
@@ -83,6 +84,12 @@ def recommendation(study: Mapping[str, Any], task: str) -> list[Block]:
     return blocks
 
 
+def per_second(spec: Mapping[str, Any]) -> Text:
+    """What a task's throughput is counted in."""
+    unit = spec.get("unit") or "tokens"
+    return _("{unit}/s", unit=UNITS.get(unit, unit))
+
+
 def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
     def latency(kind: str, level: str) -> Figure:
         return lambda row: (quantities.seconds(((row.get("latency") or {}).get(kind) or {}).get(level)), "")
@@ -98,9 +105,9 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
         (Column(_("validation")), plain("validation", quantities.score)),
         (Column(_("parameters")), plain("parameters", quantities.count)),
         (Column(_("without embedding"), note=_("parameters without embedding and output layer")), plain("parameters_without_embedding", quantities.count)),
-        (Column(_("training")), plain("train_seconds", quantities.seconds)),
-        (Column(_("{unit}/s", unit=stored(result.spec.get("unit") or "tokens"))), rate),
-        (Column(_("step")), plain("step_seconds", quantities.seconds)),
+        (Column(_("training time")), plain("train_seconds", quantities.seconds)),
+        (Column(per_second(result.spec)), rate),
+        (Column(_("step time")), plain("step_seconds", quantities.seconds)),
         (Column(_("latency p50"), note=_("of one whole sequence")), latency("sequence", "p50")),
         (Column(_("latency p99"), note=_("of one whole sequence")), latency("sequence", "p99")),
         (Column(_("per step p50"), note=_("streaming, one step at a time")), latency("step", "p50")),
@@ -110,7 +117,7 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
         (Column(_("forward"), note=_("floating-point operations of a training step")), plain("flops_forward", quantities.operations)),
         (Column(_("backward"), note=_("floating-point operations of a training step")), plain("flops_backward", quantities.operations)),
         (Column(_("utilisation"), note=_("share of the device's peak rate")), plain("utilisation", quantities.share)),
-        (Column(_("rate"), note=_("learning rate")), plain("learning_rate", lambda v: quantities.plain(v))),
+        (Column(_("learning rate")), plain("learning_rate", quantities.plain)),
         (Column(_("seeds")), plain("seeds", quantities.whole)),
     ]  # fmt: skip
 

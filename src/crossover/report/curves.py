@@ -28,7 +28,8 @@ def quality_against_time(result: TaskResult, styles: Styles) -> Chart | None:
     series = []
     for row in result.learned:
         curves = [
-            run["curve"] for run in result.study["runs"]
+            [point for point in run["curve"] if point.get("validation") is not None]
+            for run in result.study["runs"]
             if run["task"] == result.task and run["model"] == row["model"] and run.get("curve")
         ]  # fmt: skip
         if curves := [curve for curve in curves if curve]:
@@ -172,7 +173,7 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
         if entry["task"] == result.task and len(buckets) > 1:
             notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
             labels = [
-                quantities.between(str(b["from"]), str(b["to"])) if b["to"] is not None else f"≥ {b['from']}"
+                quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"]))
                 for b in buckets
             ]
             series.append(

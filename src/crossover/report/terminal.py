@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossover.report import quantities
 from crossover.report.claims import VERDICTS
+from crossover.report.compare import per_second
 from crossover.report.messages import Text, Translator, _, stored, translate
 from crossover.report.model import crossing_sentences, verdict_callouts, warnings, with_defaults
 from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
@@ -90,7 +91,7 @@ def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
     if result.baselines and result.baselines[0] not in shown:
         shown = [*shown[:-1], result.baselines[0]]
     titles: list[Text] = [
-        _("model"), metric_name(result.metric), _("parameters"), _("training"), _("{unit}/s", unit=result.spec.get("unit") or "tokens"),
+        _("model"), metric_name(result.metric), _("parameters"), _("training time"), per_second(result.spec),
         _("latency p50"), _("peak memory"),
     ]  # fmt: skip
     table = _grid(titles, range(1, len(titles)), say)
