@@ -70,3 +70,11 @@ TASKS.add(
 )
 TASKS.add("sentiment/sentfin", "crossover.tasks.sentiment:sentfin", "headlines of financial news")
 RESTORERS.add("text-classification", "crossover.tasks.text_classification:restore")
+
+_GENERATED = "crossover.tasks.generated"
+TASKS.add(
+    "recall", f"{_GENERATED}:recall", "associative recall: keys and values, then keys whose values are asked for"
+)
+TASKS.add("parity", f"{_GENERATED}:parity", "state tracking: whether the ones so far are odd in number")
+TASKS.add("copy", f"{_GENERATED}:copying", "delayed copy: a few symbols, to be said again after a given lag")
+RESTORERS.add("generated", f"{_GENERATED}:restore")
