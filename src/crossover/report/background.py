@@ -21,7 +21,7 @@ MATCHES = {
 
 def scope_paragraph(study: Mapping[str, Any]) -> Paragraph:
     """What was compared, on what, under which budget: one paragraph."""
-    settings, machine = study.get("settings") or {}, study["machine"]
+    settings = study.get("settings") or {}
     models = list(dict.fromkeys(row["model"] for row in study["table"] if not is_baseline(row)))
     sentences: list[Text] = []
     if models:

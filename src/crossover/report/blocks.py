@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Union
+from typing import Literal
 
 from crossover.report.messages import Text
 
@@ -160,7 +160,7 @@ class Heatmap:
     counts: tuple[tuple[int, ...], ...]
 
 
-Block = Union[Paragraph, Callout, Bullets, Command, Table, Chart, Heatmap]
+Block = Paragraph | Callout | Bullets | Command | Table | Chart | Heatmap
 
 
 @dataclass(frozen=True)

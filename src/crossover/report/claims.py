@@ -17,8 +17,10 @@ from crossover.report.blocks import (
     Paragraph,
     Row,
     Section,
+    Series,
+    Table,
+    Tone,
 )
-from crossover.report.blocks import Series, Table, Tone
 from crossover.report.messages import Message, Text, _, stored
 from crossover.report.palette import styles
 
@@ -80,7 +82,7 @@ def _chart(claim: Mapping[str, Any]) -> Chart | None:
     )
     series = tuple(
         Series(
-            stored(s["name"]), looks[s["name"]], figure["x"], s["y"], low=s.get("low") or (), high=s.get("high") or (),
+            s["name"], looks[s["name"]], figure["x"], s["y"], low=s.get("low") or (), high=s.get("high") or (),
             kind="bars" if any(isinstance(x, str) for x in figure["x"]) else "line",
         )
         for s in figure["series"]

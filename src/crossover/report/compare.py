@@ -1,4 +1,4 @@
-"""A task's section: the verdict, the table, the charts, where the errors lie, samples, and what to know of the data."""
+"""A task's section: verdict, table, charts, where the errors lie, samples, what to know of the data."""
 
 from __future__ import annotations
 
@@ -76,8 +76,10 @@ def recommendation(study: Mapping[str, Any], task: str) -> list[Block]:
         asked = [LIMITS[limit] for limit, met in (entry.get("meets") or {}).items() if met and limit in LIMITS]
         template = {
             0: _("Recommended: {model}, which has the best validation score of all rows, baselines included."),
-            1: _("Recommended: {model}, which has the best validation score of the rows that meet {limit}, baselines included."),
-            2: _("Recommended: {model}, which has the best validation score of the rows that meet {limit} and {other}, baselines included."),
+            1: _("Recommended: {model}, which has the best validation score of the rows that meet {limit}, "
+                 "baselines included."),
+            2: _("Recommended: {model}, which has the best validation score of the rows that meet {limit} and "
+                 "{other}, baselines included."),
         }[len(asked)]  # fmt: skip
         limits = dict(zip(("limit", "other"), asked, strict=False))
         blocks.append(Paragraph(template.filled(model=entry["model"], **limits)))
@@ -94,32 +96,44 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
     def latency(kind: str, level: str) -> Figure:
         return lambda row: (quantities.seconds(((row.get("latency") or {}).get(kind) or {}).get(level)), "")
 
-    def rate(row: Mapping[str, Any]) -> tuple[Text, Text]:
-        return quantities.whole(quantities.value_of(row.get("tokens_per_second"))), ""
-
     def plain(name: str, form: Callable[[float | None], str]) -> Figure:
         return lambda row: (form(quantities.value_of(row.get(name))), "")
 
     return [
-        (Column(metric_name(result.metric), note=_("on the test split, with its 95 % interval")), lambda row: quantities.interval(row.get("score"))),
+        (
+            Column(metric_name(result.metric), note=_("on the test split, with its 95 % interval")),
+            lambda row: quantities.interval(row.get("score")),
+        ),
         (Column(_("validation")), plain("validation", quantities.score)),
         (Column(_("parameters")), plain("parameters", quantities.count)),
-        (Column(_("without embedding"), note=_("parameters without embedding and output layer")), plain("parameters_without_embedding", quantities.count)),
+        (
+            Column(_("without embedding"), note=_("parameters without embedding and output layer")),
+            plain("parameters_without_embedding", quantities.count),
+        ),
         (Column(_("training time")), plain("train_seconds", quantities.seconds)),
-        (Column(per_second(result.spec)), rate),
+        (Column(per_second(result.spec)), plain("tokens_per_second", quantities.whole)),
         (Column(_("step time")), plain("step_seconds", quantities.seconds)),
         (Column(_("latency p50"), note=_("of one whole sequence")), latency("sequence", "p50")),
         (Column(_("latency p99"), note=_("of one whole sequence")), latency("sequence", "p99")),
         (Column(_("per step p50"), note=_("streaming, one step at a time")), latency("step", "p50")),
         (Column(_("per step p99"), note=_("streaming, one step at a time")), latency("step", "p99")),
         (Column(_("peak memory"), note=_("in training")), plain("peak_bytes", quantities.size)),
-        (Column(_("state"), note=_("what is carried from step to step, one sequence")), plain("state_bytes", quantities.size)),
-        (Column(_("forward"), note=_("floating-point operations of a training step")), plain("flops_forward", quantities.operations)),
-        (Column(_("backward"), note=_("floating-point operations of a training step")), plain("flops_backward", quantities.operations)),
+        (
+            Column(_("state"), note=_("what is carried from step to step, one sequence")),
+            plain("state_bytes", quantities.size),
+        ),
+        (
+            Column(_("forward"), note=_("floating-point operations of a training step")),
+            plain("flops_forward", quantities.operations),
+        ),
+        (
+            Column(_("backward"), note=_("floating-point operations of a training step")),
+            plain("flops_backward", quantities.operations),
+        ),
         (Column(_("utilisation"), note=_("share of the device's peak rate")), plain("utilisation", quantities.share)),
         (Column(_("learning rate")), plain("learning_rate", quantities.plain)),
         (Column(_("seeds")), plain("seeds", quantities.whole)),
-    ]  # fmt: skip
+    ]
 
 
 def results_table(result: TaskResult, styles: Styles) -> Table:
@@ -179,7 +193,8 @@ def _comparisons(result: TaskResult) -> Table:
                 )
             )
         )  # fmt: skip
-    caption = _("Every pair compared: {metric} of the first minus the second, by paired bootstrap over test items and seeds", metric=metric_name(result.metric))  # fmt: skip
+    caption = _("Every pair compared: {metric} of the first minus the second, by paired bootstrap over test "
+                "items and seeds", metric=metric_name(result.metric))  # fmt: skip
     return Table(caption, columns, tuple(rows))
 
 

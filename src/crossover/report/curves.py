@@ -36,8 +36,15 @@ def quality_against_time(result: TaskResult, styles: Styles) -> Chart | None:
             x, middle, low, high = median_curve(curves)
             banded = len(curves) > 1
             series.append(
-                Series(row["model"], styles[row["model"]], x, middle, low=low if banded else (), high=high if banded else ())
-            )  # fmt: skip
+                Series(
+                    row["model"],
+                    styles[row["model"]],
+                    x,
+                    middle,
+                    low=low if banded else (),
+                    high=high if banded else (),
+                )
+            )
     if not series:
         return None
     return Chart(
@@ -108,10 +115,15 @@ def pareto(result: TaskResult, styles: Styles) -> Chart | None:
         note = f"{quantities.seconds(_latency(row))} · {quantities.size(row['peak_bytes'])}"
         series.append(
             _point(
-                row, styles, _latency(row) or 0.0, [note],
-                sizes=(max(_SMALLEST_MARKER, _LARGEST_MARKER * share),), hollow=row["model"] not in front, labelled=True,
+                row,
+                styles,
+                _latency(row) or 0.0,
+                [note],
+                sizes=(max(_SMALLEST_MARKER, _LARGEST_MARKER * share),),
+                hollow=row["model"] not in front,
+                labelled=True,
             )
-        )  # fmt: skip
+        )
     return Chart(
         f"pareto-{result.task}",
         _("Quality, latency and memory"),
@@ -157,7 +169,8 @@ def best_against_trials(result: TaskResult, styles: Styles) -> Chart | None:
     return Chart(
         f"trials-{result.task}",
         _("Expected best against trials"),
-        _("Expected best validation score after so many trials of the search: where the lines cross, the verdict hangs "
+        _("Expected best validation score after so many trials of the search: where the lines cross, the "
+          "verdict hangs "
           "on how much was tuned."),
         Axis(_("trials"), ticks=trials if len(trials) <= 12 else ()),
         quality_axis(result),
@@ -172,13 +185,17 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
         buckets = entry.get("by_length") or []
         if entry["task"] == result.task and len(buckets) > 1:
             notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
-            labels = [
-                quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"]))
-                for b in buckets
-            ]
+            labels = [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
             series.append(
-                Series(entry["model"], styles[entry["model"]], labels, [b["score"] for b in buckets], kind="bars", notes=notes)
-            )  # fmt: skip
+                Series(
+                    entry["model"],
+                    styles[entry["model"]],
+                    labels,
+                    [b["score"] for b in buckets],
+                    kind="bars",
+                    notes=notes,
+                )
+            )
     if not series:
         return None
     return Chart(

@@ -205,9 +205,14 @@ def heatmap_figure(heatmap: Heatmap, say: Translator) -> dict[str, Any]:
     }  # fmt: skip
     layout = {
         "xaxis": {"title": {"text": say(heatmap.x_title)}, "type": "category", "showgrid": False},
-        "yaxis": {"title": {"text": say(heatmap.y_title)}, "type": "category", "autorange": "reversed", "showgrid": False},
+        "yaxis": {
+            "title": {"text": say(heatmap.y_title)},
+            "type": "category",
+            "autorange": "reversed",
+            "showgrid": False,
+        },
         "showlegend": False,
-    }  # fmt: skip
+    }
     return {"data": [trace], "layout": layout}
 
 

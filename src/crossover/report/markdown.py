@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crossover.report.blocks import Block, Bullets, Callout, Cell, Chart, Command, Heatmap, Paragraph, Report, Section
-from crossover.report.blocks import Table
+from crossover.report.blocks import (
+    Block,
+    Bullets,
+    Callout,
+    Cell,
+    Chart,
+    Command,
+    Heatmap,
+    Paragraph,
+    Report,
+    Section,
+    Table,
+)
 from crossover.report.figures import chart_table, heatmap_table
 from crossover.report.messages import Translator
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
-from typing import Union
 
 from crossover.errors import ConfigError, unknown
 
@@ -49,7 +48,7 @@ class Sentences:
     items: tuple[Text, ...]
 
 
-Text = Union[str, Message, Listing, Sentences]
+Text = str | Message | Listing | Sentences
 """What a report is made of: a plain string (a name, a formatted number) is the same in every language."""
 
 
@@ -149,7 +148,7 @@ def translate(lang: str | None = None) -> Translator:
     for message in catalogue:
         if message.id and not message.fuzzy:
             source = message.id if isinstance(message.id, str) else message.id[0]
-            forms = (message.string,) if isinstance(message.string, str) else tuple(message.string)
-            if all(forms):
-                entries[source] = forms
+            forms = message.string or ""
+            entries[source] = (forms,) if isinstance(forms, str) else tuple(forms)
+    entries = {source: forms for source, forms in entries.items() if all(forms)}
     return Translator(language, entries, {} if catalogue.num_plurals == 1 else {1: 0})

@@ -79,7 +79,8 @@ def warnings(study: Mapping[str, Any]) -> list[Callout]:
         found.append(
             Callout(
                 _(
-                    "Two equal measurements differed by more than 10 %: times are shown, but there is no verdict on time."
+                    "Two equal measurements differed by more than 10 %: times are shown, but there is no "
+                    "verdict on time."
                 ),
                 "warning",
                 _("unsteady machine"),

@@ -106,6 +106,8 @@ def budget(value: str) -> str:
 
 def tick(value: float, unit: str) -> str:
     """A round figure with as few digits as it takes: ``20 ms``, ``5 k``."""
+    if not unit and value < 1:
+        return f"{value:.4g}"
     factor, prefix = next((p for p in _TICK_PREFIXES if value >= p[0] * 0.999), _TICK_PREFIXES[-1])
     return f"{value / factor:.4g}{NBSP if prefix or unit else ''}{prefix}{unit}"
 

@@ -8,8 +8,21 @@ from statistics import median
 from typing import Any
 
 from crossover.report import quantities
-from crossover.report.blocks import Axis, Block, Bullets, Callout, Cell, Chart, Column, Crossing, Row, Section, Series
-from crossover.report.blocks import Style, Table
+from crossover.report.blocks import (
+    Axis,
+    Block,
+    Bullets,
+    Callout,
+    Cell,
+    Chart,
+    Column,
+    Crossing,
+    Row,
+    Section,
+    Series,
+    Style,
+    Table,
+)
 from crossover.report.messages import Message, Text, _
 from crossover.report.palette import family_name
 
@@ -46,9 +59,11 @@ def scaling_section(study: Mapping[str, Any], styles: Styles) -> Section | None:
     for axis, pass_ in dict.fromkeys((curve["axis"], curve["pass"]) for curve in scale["curves"]):
         curves = [curve for curve in scale["curves"] if (curve["axis"], curve["pass"]) == (axis, pass_)]
         crossings = [
-            c for c in scale["crossings"]
-            if (c.get("axis", axis), c.get("pass", pass_)) == (axis, pass_) and not (unsteady and c["measure"] == "time")
-        ]  # fmt: skip
+            c
+            for c in scale["crossings"]
+            if (c.get("axis", axis), c.get("pass", pass_)) == (axis, pass_)
+            and not (unsteady and c["measure"] == "time")
+        ]
         parts.append(_part(axis, pass_, curves, crossings, styles, unsteady))
     return Section("scaling", _("Scaling"), parts=tuple(parts))
 
@@ -83,9 +98,15 @@ def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[C
         (a if shared[0][1] <= shared[0][2] else b, a if shared[-1][1] <= shared[-1][2] else b) if shared else ("", "")
     )
     values: dict[str, Text] = {
-        "measure": MEASURES.get(crossing["measure"], crossing["measure"]), "axis": AXES.get(axis, axis), "a": a, "b": b,
-        "from": quantities.plain(low), "to": quantities.plain(high), "below": first, "above": last,
-    }  # fmt: skip
+        "measure": MEASURES.get(crossing["measure"], crossing["measure"]),
+        "axis": AXES.get(axis, axis),
+        "a": a,
+        "b": b,
+        "from": quantities.plain(low),
+        "to": quantities.plain(high),
+        "below": first,
+        "above": last,
+    }
     if at is None:
         if first and first == last:
             return _(
@@ -157,7 +178,8 @@ def _chart(
         f"{measure}-{axis}-{pass_}",
         MEASURES[measure],
         _(
-            "Both axes are logarithmic; a dashed line has the fitted slope, a vertical line marks a crossing, shaded over its interval."
+            "Both axes are logarithmic; a dashed line has the fitted slope, a vertical line marks a "
+            "crossing, shaded over its interval."
         ),
         Axis(AXES.get(axis, axis), log=True, ticks=x if len(x) <= 10 else ()),
         Axis(MEASURES[measure], log=True, unit=unit),

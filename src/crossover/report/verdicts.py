@@ -93,7 +93,7 @@ class TaskResult:
         for v in self.verdicts:
             if {v["a"], v["b"]} == {first, second} and first != second:
                 winner = {"a": v["a"], "b": v["b"]}.get(v["verdict"])
-                outcome = v["verdict"] if winner is None else "better" if winner == first else "worse"
+                outcome: Outcome = v["verdict"] if winner is None else "better" if winner == first else "worse"
                 return Comparison(outcome, self._oriented(v, first), v.get("margin"), v.get("seeds_needed"))
         return None
 
@@ -115,8 +115,10 @@ def task_verdict(result: TaskResult) -> TaskVerdict | None:
 def _neither(result: TaskResult) -> tuple[Text, Tone, list[Text]] | None:
     leader = result.learned[0]
     for outcome, template in (
-        ("better", _("Neither: the {baseline} baseline is better than {model} ({metric} {its} against {score}; difference {bounds}).")),
-        ("equal", _("Neither: the {baseline} baseline is as good as {model} ({metric} {its} against {score}; the difference, {bounds}, lies within {margin}).")),
+        ("better", _("Neither: the {baseline} baseline is better than {model} ({metric} {its} against "
+                     "{score}; difference {bounds}).")),
+        ("equal", _("Neither: the {baseline} baseline is as good as {model} ({metric} {its} against {score}; "
+                    "the difference, {bounds}, lies within {margin}).")),
     ):  # fmt: skip
         for row in result.baselines:
             found = result.compare(row["model"], leader["model"])
@@ -165,19 +167,26 @@ def _better(result: TaskResult, leader: Mapping[str, Any], beaten: list[Any]) ->
         template = _("{model} is better than {other}: {metric} {score} against {its}, ahead by {bounds}.")
     else:
         template = _(
-            "{model} is better than {others}: {metric} {score} against {its} of {other}, the next of them, ahead by {bounds}."
+            "{model} is better than {others}: {metric} {score} against {its} of {other}, the next of them, "
+            "ahead by {bounds}."
         )
     values: dict[str, Text] = {
-        "model": leader["model"], "other": nearest["model"], "others": Listing(tuple(row["model"] for row, _c in beaten)),
-        "metric": metric_name(result.metric), "score": _score(leader), "its": _score(nearest), "bounds": _bounds(found),
-    }  # fmt: skip
+        "model": leader["model"],
+        "other": nearest["model"],
+        "others": Listing(tuple(row["model"] for row, _c in beaten)),
+        "metric": metric_name(result.metric),
+        "score": _score(leader),
+        "its": _score(nearest),
+        "bounds": _bounds(found),
+    }
     return [template.filled(**values)]
 
 
 def _equal(result: TaskResult, leader: Mapping[str, Any], level: list[Any]) -> list[Text]:
     return [
         _(
-            "{model} and {other} are equal: {metric} {score} against {its}, and the difference, {bounds}, lies within {margin}.",
+            "{model} and {other} are equal: {metric} {score} against {its}, and the difference, {bounds}, "
+            "lies within {margin}.",
             model=leader["model"], other=row["model"], metric=metric_name(result.metric), score=_score(leader),
             its=_score(row), bounds=_bounds(found), margin=quantities.score(found.margin),
         )

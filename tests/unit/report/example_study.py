@@ -5,29 +5,44 @@ from __future__ import annotations
 import math
 from typing import Any
 
-
-def around(value: float, half: float) -> dict[str, float]:
-    return {"value": value, "low": value - half, "high": value + half}
+from unit.report.example_costs import MACHINE, NUMERICS, around, scale
 
 
 def row(task: str, model: str, family: str, score: float, *, half: float = 0.012, **given: Any) -> dict[str, Any]:
     baseline = family == "baseline"
     values: dict[str, Any] = {
-        "task": task, "model": model, "family": family, "mixer": None if baseline else model,
-        "parameters": 1_812_480, "parameters_without_embedding": 788_480, "seeds": 1 if baseline else 3,
-        "metric": "accuracy", "score": around(score, half), "validation": score + 0.004, "baseline": 0.342,
-        "steps": None if baseline else 1840, "train_seconds": 0.42 if baseline else 58.3,
+        "task": task,
+        "model": model,
+        "family": family,
+        "mixer": None if baseline else model,
+        "parameters": 1_812_480,
+        "parameters_without_embedding": None if baseline else 788_480,
+        "seeds": 1 if baseline else 3,
+        "metric": "accuracy",
+        "score": around(score, half),
+        "validation": score + 0.004,
+        "baseline": 0.342,
+        "steps": None if baseline else 1840,
+        "train_seconds": 0.42 if baseline else 58.3,
         "tokens_per_second": None if baseline else around(48_312.0, 900.0),
         "step_seconds": None if baseline else around(0.0317, 0.0008),
-        "latency": None if baseline else {"sequence": {"p50": 0.0021, "p99": 0.0034}, "step": {"p50": 0.00031, "p99": 0.00052}},
-        "higher_is_better": True, "tuning_seconds": 0.0, "learning_rate": None if baseline else 0.003,
-        "dropout": None if baseline else 0.1, "peak_bytes": None if baseline else 182_400_000,
-        "state_bytes": None if baseline else 4096, "flops_forward": None if baseline else 101_000_000,
-        "flops_backward": None if baseline else 202_000_000, "utilisation": None if baseline else 0.41,
-        "precision": None if baseline else "bf16", "layout": "1x1x1x1",
+        "latency": None
+        if baseline
+        else {"sequence": {"p50": 0.0021, "p99": 0.0034}, "step": {"p50": 0.00031, "p99": 0.00052}},
+        "higher_is_better": True,
+        "tuning_seconds": 0.0,
+        "learning_rate": None if baseline else 0.003,
+        "dropout": None if baseline else 0.1,
+        "peak_bytes": None if baseline else 182_400_000,
+        "state_bytes": None if baseline else 4096,
+        "flops_forward": None if baseline else 101_000_000,
+        "flops_backward": None if baseline else 202_000_000,
+        "utilisation": None if baseline else 0.41,
+        "precision": None if baseline else "bf16",
+        "layout": "1x1x1x1",
         "run": f"runs/{task}/{model}/seed0",
         "command": f"crossover train {task} {model} --budget 60s --seed 0",
-    }  # fmt: skip
+    }
     return values | given
 
 
@@ -46,32 +61,68 @@ def curve(score: float, seconds: float, seed: int, *, points: int = 10) -> list[
 def runs(task: str, model: str, score: float, *, seconds: float = 58.0, seeds: int = 3) -> list[dict[str, Any]]:
     return [
         {
-            "task": task, "model": model, "seed": seed, "folder": f"runs/{task}/{model}/seed{seed}", "status": "done",
-            "error": None, "score": score + 0.003 * (seed - 1), "validation": score + 0.004,
-            "curve": curve(score, seconds, seed), "summary": {"accuracy": score, "macro_f1": score - 0.008},
+            "task": task,
+            "model": model,
+            "seed": seed,
+            "folder": f"runs/{task}/{model}/seed{seed}",
+            "status": "done",
+            "error": None,
+            "score": score + 0.003 * (seed - 1),
+            "validation": score + 0.004,
+            "curve": curve(score, seconds, seed),
+            "summary": {"accuracy": score, "macro_f1": score - 0.008},
         }
         for seed in range(seeds)
-    ]  # fmt: skip
+    ]
 
 
 def verdict(task: str, a: str, b: str, word: str, difference: float, half: float, **given: Any) -> dict[str, Any]:
     return {
-        "task": task, "a": a, "b": b, "metric": "accuracy", "verdict": word, "difference": around(difference, half),
-        "margin": 0.015, "seeds_needed": None, "low_power": True,
-    } | given  # fmt: skip
+        "task": task,
+        "a": a,
+        "b": b,
+        "metric": "accuracy",
+        "verdict": word,
+        "difference": around(difference, half),
+        "margin": 0.015,
+        "seeds_needed": None,
+        "low_power": True,
+    } | given
 
 
 def task(description: str, rows: tuple[int, int, int], labels: list[str], **given: Any) -> dict[str, Any]:
     return {
-        "family": "text-classification", "description": description, "metric": "accuracy", "higher_is_better": True,
-        "margin": 0.015, "margin_kind": "absolute", "objective": "classification", "unit": "tokens",
-        "rows": dict(zip(("train", "valid", "test"), rows, strict=True)), "labels": labels, "notes": [],
+        "family": "text-classification",
+        "description": description,
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "margin": 0.015,
+        "margin_kind": "absolute",
+        "objective": "classification",
+        "unit": "tokens",
+        "rows": dict(zip(("train", "valid", "test"), rows, strict=True)),
+        "labels": labels,
+        "notes": [],
         "references": [],
         "baselines": [
-            {"name": "majority", "kind": "trivial", "score": 0.342, "seconds": 0.001, "parameters": None, "summary": {}},
-            {"name": "linear", "kind": "strong", "score": 0.874, "seconds": 0.42, "parameters": 12_400, "summary": {}},
+            {
+                "name": "majority",
+                "kind": "trivial",
+                "score": 0.342,
+                "seconds": 0.001,
+                "parameters": None,
+                "summary": {},
+            },
+            {
+                "name": "linear",
+                "kind": "strong",
+                "score": 0.874,
+                "seconds": 0.42,
+                "parameters": 12_400,
+                "summary": {},
+            },
         ],
-    } | given  # fmt: skip
+    } | given
 
 
 def expected_best(best: float) -> list[dict[str, float]]:
@@ -92,7 +143,9 @@ def details(task_name: str, model: str, labels: list[str], right: float) -> dict
     kept = round(200 * right)
     wrong = (200 - kept) // 2
     return {
-        "task": task_name, "model": model, "labels": labels,
+        "task": task_name,
+        "model": model,
+        "labels": labels,
         "confusion": [[kept if i == j else wrong for j in range(len(labels))] for i in range(len(labels))],
         "per_class": [
             {"label": label, "precision": right, "recall": right - 0.01, "f1": right - 0.005, "support": 200}
@@ -101,56 +154,17 @@ def details(task_name: str, model: str, labels: list[str], right: float) -> dict
         "by_length": [
             {"from": low, "to": low + 7, "count": 150, "score": right - 0.004 * low / 8} for low in (1, 8, 16, 24)
         ],
-    }  # fmt: skip
+    }
 
 
-def scale_curve(model: str, family: str, base: float, power: float, *, pass_: str = "train") -> dict[str, Any]:
-    points = [
-        {
-            "x": x, "step_seconds": around(base * (x / 64) ** power, 0.04 * base * (x / 64) ** power),
-            "peak_bytes": round(4e6 * (x / 64) ** (power if family == "attention" else 1.0)),
-            "flops_forward": round(2e8 * (x / 64) ** power), "flops_backward": round(4e8 * (x / 64) ** power),
-            "solver": "scan" if model == "mingru" else "fused",
-        }
-        for x in (64, 128, 256, 512, 1024, 2048)
-    ]  # fmt: skip
-    exponents = {"time": around(power, 0.04), "memory": around(1.0, 0.02), "flops": around(power, 0.0)}
-    return {"model": model, "family": family, "axis": "length", "pass": pass_, "points": points, "exponents": exponents}
-
-
-def scale() -> dict[str, Any]:
-    return {
-        "axis": "length",
-        "pass": "train",
-        "curves": [
-            scale_curve("lstm", "recurrent", 0.012, 1.0),
-            scale_curve("mingru", "recurrent", 0.007, 0.98),
-            scale_curve("transformer", "attention", 0.004, 1.55),
-        ],
-        "crossings": [
-            {"a": "lstm", "b": "transformer", "measure": "time", "at": {"value": 471.0, "low": 420.0, "high": 540.0}, "searched": [64, 2048]},
-            {"a": "mingru", "b": "transformer", "measure": "time", "at": {"value": 171.0, "low": 150.0, "high": 196.0}, "searched": [64, 2048]},
-            {"a": "lstm", "b": "mingru", "measure": "time", "at": None, "searched": [64, 2048]},
-        ],
-    }  # fmt: skip
-
-
-MACHINE = {
-    "device": "cpu", "cores": 2, "memory_bytes": 16_800_000_000, "torch": "2.13.0", "platform": "Linux x86_64",
-    "steady": True, "commit": "66c001c",
-}  # fmt: skip
-NUMERICS = {
-    "precision": "bf16", "matmul": "onednn", "allocator": "jemalloc", "threads": 2, "tolerance": 0.02,
-    "candidates": [
-        {"precision": "fp32", "matmul": "mkl", "step_seconds": 0.051, "loss_error": 0.0, "gradient_error": 0.0},
-        {"precision": "fp32", "matmul": "onednn", "step_seconds": 0.047, "loss_error": 1.2e-7, "gradient_error": 3e-6},
-        {"precision": "bf16", "matmul": "onednn", "step_seconds": 0.032, "loss_error": 0.0011, "gradient_error": 0.009},
-    ],
-}  # fmt: skip
 LABELS = ["negative", "neutral", "positive"]
 HEADLINES, DIGITS, RECALL, PARITY, FORECAST = (
-    "sentiment/headlines", "classification/digits", "recall", "parity", "forecasting/etth1",
-)  # fmt: skip
+    "sentiment/headlines",
+    "classification/digits",
+    "recall",
+    "parity",
+    "forecasting/etth1",
+)
 
 
 def compare_study() -> dict[str, Any]:
@@ -158,131 +172,188 @@ def compare_study() -> dict[str, Any]:
     mse = {"metric": "mse", "higher_is_better": False, "baseline": 1.294}
     tasks = {
         HEADLINES: task(
-            "News-like headlines in English and Chinese, three classes", (4000, 500, 1000), LABELS,
-            notes=["12 of 5,500 rows were longer than 64 tokens and were truncated.", "3 exact duplicates of training rows were removed from the test split."],
-            references=[{"name": "FinBERT", "metric": "accuracy", "score": 0.957, "source": "Araci 2019, arXiv:1908.10063", "note": "pre-trained, another split"}],
+            "News-like headlines in English and Chinese, three classes",
+            (4000, 500, 1000),
+            LABELS,
+            notes=[
+                "12 of 5,500 rows were longer than 64 tokens and were truncated.",
+                "3 exact duplicates of training rows were removed from the test split.",
+            ],
+            references=[
+                {
+                    "name": "FinBERT",
+                    "metric": "accuracy",
+                    "score": 0.957,
+                    "source": "Araci 2019, arXiv:1908.10063",
+                    "note": "pre-trained, another split",
+                }
+            ],
         ),
-        DIGITS: task("Handwritten digits read row by row", (1257, 180, 360), [str(d) for d in range(10)], family="classification"),
-        RECALL: task("Multi-query associative recall", (8000, 500, 1000), [], family="recall", objective="language-modeling"),
-        PARITY: task("Parity of a bit string, tested at up to eight times the trained length", (8000, 500, 1000), ["0", "1"], family="parity"),
-        FORECAST: task("Electricity transformer temperature", (8449, 2785, 2785), [], family="forecasting", objective="forecasting", metric="mse",
-                       higher_is_better=False, margin=0.03, margin_kind="relative"),
-    }  # fmt: skip
+        DIGITS: task(
+            "Handwritten digits read row by row",
+            (1257, 180, 360),
+            [str(d) for d in range(10)],
+            family="classification",
+        ),
+        RECALL: task(
+            "Multi-query associative recall", (8000, 500, 1000), [], family="recall", objective="language-modeling"
+        ),
+        PARITY: task(
+            "Parity of a bit string, tested at up to eight times the trained length",
+            (8000, 500, 1000),
+            ["0", "1"],
+            family="parity",
+        ),
+        FORECAST: task(
+            "Electricity transformer temperature",
+            (8449, 2785, 2785),
+            [],
+            family="forecasting",
+            objective="forecasting",
+            metric="mse",
+            higher_is_better=False,
+            margin=0.03,
+            margin_kind="relative",
+        ),
+    }
     table = [
         row(HEADLINES, "lstm", "recurrent", 0.912),
-        row(HEADLINES, "transformer", "attention", 0.887, parameters=1_820_672, parameters_without_embedding=796_672, train_seconds=57.9, state_bytes=524_288, peak_bytes=241_000_000, latency={"sequence": {"p50": 0.0016, "p99": 0.0029}, "step": {"p50": 0.00045, "p99": 0.00081}}),
+        row(
+            HEADLINES,
+            "transformer",
+            "attention",
+            0.887,
+            parameters=1_820_672,
+            parameters_without_embedding=796_672,
+            train_seconds=57.9,
+            state_bytes=524_288,
+            peak_bytes=241_000_000,
+            latency={"sequence": {"p50": 0.0016, "p99": 0.0029}, "step": {"p50": 0.00045, "p99": 0.00081}},
+        ),
         row(HEADLINES, "linear", "baseline", 0.874, parameters=12_400),
         row(HEADLINES, "majority", "baseline", 0.342, parameters=None),
-        row(DIGITS, "lstm", "recurrent", 0.969), row(DIGITS, "transformer", "attention", 0.964, state_bytes=65_536, peak_bytes=201_000_000),
+        row(DIGITS, "lstm", "recurrent", 0.969),
+        row(DIGITS, "transformer", "attention", 0.964, state_bytes=65_536, peak_bytes=201_000_000),
         row(DIGITS, "linear", "baseline", 0.972, parameters=3200),
-        row(RECALL, "lstm", "recurrent", 0.431, half=0.09), row(RECALL, "transformer", "attention", 0.996, half=0.003, state_bytes=131_072, latency={"sequence": {"p50": 0.0012, "p99": 0.002}, "step": None}),
+        row(RECALL, "lstm", "recurrent", 0.431, half=0.09),
+        row(
+            RECALL,
+            "transformer",
+            "attention",
+            0.996,
+            half=0.003,
+            state_bytes=131_072,
+            latency={"sequence": {"p50": 0.0012, "p99": 0.002}, "step": None},
+        ),
         row(RECALL, "last-value", "baseline", 0.126, parameters=None),
-        row(PARITY, "lstm", "recurrent", 0.999, half=0.001), row(PARITY, "transformer", "attention", 0.514, half=0.02),
+        row(PARITY, "lstm", "recurrent", 0.999, half=0.001),
+        row(PARITY, "transformer", "attention", 0.514, half=0.02),
         row(PARITY, "majority", "baseline", 0.503, parameters=None),
-        row(FORECAST, "lstm", "recurrent", 0.3764, half=0.006, **mse), row(FORECAST, "transformer", "attention", 0.3791, half=0.008, **mse),
+        row(FORECAST, "lstm", "recurrent", 0.3764, half=0.006, **mse),
+        row(FORECAST, "transformer", "attention", 0.3791, half=0.008, **mse),
         row(FORECAST, "ridge", "baseline", 0.388, half=0.005, **mse),
-    ]  # fmt: skip
+    ]
     failed = {
-        "task": FORECAST, "model": "transformer", "seed": 2, "folder": "runs/forecasting/etth1/transformer/seed2",
-        "status": "failed", "error": "the loss was nan at step 212 with learning rate 0.01: take a lower rate", "score": None,
-        "validation": None, "curve": [], "summary": {},
-    }  # fmt: skip
+        "task": FORECAST,
+        "model": "transformer",
+        "seed": 2,
+        "folder": "runs/forecasting/etth1/transformer/seed2",
+        "status": "failed",
+        "error": "the loss was nan at step 212 with learning rate 0.01: take a lower rate",
+        "score": None,
+        "validation": None,
+        "curve": [],
+        "summary": {},
+    }
     return {
         "version": 1,
         "kind": "compare",
         "created": "2026-03-14T09:26:53+00:00",
-        "command": "crossover compare sentiment/headlines classification/digits recall parity forecasting/etth1 --seeds 3 --budget 60s --max-latency 10ms",
+        "command": "crossover compare sentiment/headlines classification/digits recall parity "
+        "forecasting/etth1 --seeds 3 --budget 60s --max-latency 10ms",
         "seconds": 1834.2,
         "machine": dict(MACHINE),
         "numerics": dict(NUMERICS),
-        "settings": {"models": ["lstm", "transformer"], "seeds": 3, "trials": 4, "budget": "60s", "match": "params", "max_latency": "10ms", "max_memory": None},
+        "settings": {
+            "models": ["lstm", "transformer"],
+            "seeds": 3,
+            "trials": 4,
+            "budget": "60s",
+            "match": "params",
+            "max_latency": "10ms",
+            "max_memory": None,
+        },
         "tasks": tasks,
         "table": table,
         "runs": [
-            *runs(HEADLINES, "lstm", 0.912), *runs(HEADLINES, "transformer", 0.887), *runs(DIGITS, "lstm", 0.969),
-            *runs(DIGITS, "transformer", 0.964), *runs(RECALL, "lstm", 0.431), *runs(RECALL, "transformer", 0.996),
-            *runs(PARITY, "lstm", 0.999), *runs(PARITY, "transformer", 0.514), *runs(FORECAST, "lstm", 0.3764),
-            *runs(FORECAST, "transformer", 0.3791, seeds=2), failed,
+            *runs(HEADLINES, "lstm", 0.912),
+            *runs(HEADLINES, "transformer", 0.887),
+            *runs(DIGITS, "lstm", 0.969),
+            *runs(DIGITS, "transformer", 0.964),
+            *runs(RECALL, "lstm", 0.431),
+            *runs(RECALL, "transformer", 0.996),
+            *runs(PARITY, "lstm", 0.999),
+            *runs(PARITY, "transformer", 0.514),
+            *runs(FORECAST, "lstm", 0.3764),
+            *runs(FORECAST, "transformer", 0.3791, seeds=2),
+            failed,
         ],
         "verdicts": [
-            verdict(HEADLINES, "lstm", "transformer", "a", 0.025, 0.011), verdict(HEADLINES, "lstm", "linear", "a", 0.038, 0.012),
+            verdict(HEADLINES, "lstm", "transformer", "a", 0.025, 0.011),
+            verdict(HEADLINES, "lstm", "linear", "a", 0.038, 0.012),
             verdict(HEADLINES, "transformer", "linear", "undecided", 0.013, 0.016, seeds_needed=7),
-            verdict(DIGITS, "lstm", "transformer", "equal", 0.005, 0.009), verdict(DIGITS, "lstm", "linear", "equal", -0.003, 0.01),
+            verdict(DIGITS, "lstm", "transformer", "equal", 0.005, 0.009),
+            verdict(DIGITS, "lstm", "linear", "equal", -0.003, 0.01),
             verdict(DIGITS, "transformer", "linear", "equal", -0.006, 0.008),
-            verdict(RECALL, "lstm", "transformer", "b", -0.565, 0.09), verdict(RECALL, "transformer", "last-value", "a", 0.87, 0.01),
-            verdict(PARITY, "lstm", "transformer", "a", 0.485, 0.02), verdict(PARITY, "lstm", "majority", "a", 0.496, 0.02),
-            verdict(FORECAST, "lstm", "transformer", "undecided", -0.0027, 0.0061, metric="mse", margin=0.0113, seeds_needed=9),
+            verdict(RECALL, "lstm", "transformer", "b", -0.565, 0.09),
+            verdict(RECALL, "transformer", "last-value", "a", 0.87, 0.01),
+            verdict(PARITY, "lstm", "transformer", "a", 0.485, 0.02),
+            verdict(PARITY, "lstm", "majority", "a", 0.496, 0.02),
+            verdict(
+                FORECAST,
+                "lstm",
+                "transformer",
+                "undecided",
+                -0.0027,
+                0.0061,
+                metric="mse",
+                margin=0.0113,
+                seeds_needed=9,
+            ),
             verdict(FORECAST, "lstm", "ridge", "a", -0.0116, 0.004, metric="mse", margin=0.0113),
             verdict(FORECAST, "transformer", "ridge", "a", -0.0089, 0.005, metric="mse", margin=0.0113),
         ],
         "recommendation": [
-            {"task": HEADLINES, "model": "lstm", "run": f"runs/{HEADLINES}/lstm/seed0", "reason": "best validation score of the models that meet the limits", "meets": {"latency": True, "memory": None}},
-            {"task": DIGITS, "model": "linear", "run": None, "reason": "best validation score", "meets": {"latency": True, "memory": None}},
+            {
+                "task": HEADLINES,
+                "model": "lstm",
+                "run": f"runs/{HEADLINES}/lstm/seed0",
+                "reason": "best validation score of the models that meet the limits",
+                "meets": {"latency": True, "memory": None},
+            },
+            {
+                "task": DIGITS,
+                "model": "linear",
+                "run": None,
+                "reason": "best validation score",
+                "meets": {"latency": True, "memory": None},
+            },
         ],
         "trials": [trials(HEADLINES, "lstm", 0.916), trials(HEADLINES, "transformer", 0.891)],
         "details": [details(HEADLINES, "lstm", LABELS, 0.91), details(HEADLINES, "transformer", LABELS, 0.885)],
         "samples": [
-            {"task": HEADLINES, "model": "lstm", "items": [
-                {"input": "Profit of Northwind did not fall below 12 million", "target": "positive", "prediction": "positive"},
-                {"input": "南风集团营收未能超过去年的 3.2 亿元", "target": "negative", "prediction": "neutral"}]},
+            {
+                "task": HEADLINES,
+                "model": "lstm",
+                "items": [
+                    {
+                        "input": "Profit of Northwind did not fall below 12 million",
+                        "target": "positive",
+                        "prediction": "positive",
+                    },
+                    {"input": "南风集团营收未能超过去年的 3.2 亿元", "target": "negative", "prediction": "neutral"},
+                ],
+            },
         ],
         "scale": scale(),
-    }  # fmt: skip
-
-
-def scale_study() -> dict[str, Any]:
-    """What `crossover scale` writes: curves and crossings, no tasks."""
-    empty: dict[str, Any] = {
-        key: [] for key in ("table", "runs", "verdicts", "recommendation", "trials", "details", "samples")
-    }
-    return (
-        compare_study()
-        | empty
-        | {
-            "kind": "scale",
-            "command": "crossover scale --models lstm,mingru,transformer --axis length=64..2048",
-            "seconds": 48.7,
-            "tasks": {},
-        }
-    )
-
-
-def audit_study() -> dict[str, Any]:
-    """What `crossover audit` writes: three claims, one without a chart."""
-    lengths = [64, 128, 256, 512, 1024, 2048]
-
-    def line(name: str, base: float, power: float) -> dict[str, Any]:
-        y = [base * (x / 64) ** power for x in lengths]
-        return {"name": name, "y": y, "low": [0.95 * v for v in y], "high": [1.06 * v for v in y]}
-
-    figure = {
-        "x": lengths, "series": [line("lstm", 0.011, 1.0), line("attention", 0.003, 1.7)], "x_title": "length",
-        "y_title": "step seconds", "log_x": True, "log_y": True,
-    }  # fmt: skip
-    claims = [
-        {
-            "id": "C4", "statement": "An RNN layer costs O(T·H²)", "verdict": "holds", "where": "length 64 to 2,048",
-            "scope": "lstm, width 256, batch 8, CPU", "sentence": "It holds: time grows with length to the power 1.00 (0.97 to 1.03).",
-            "figure": figure, "how": ["FLOPs are counted on the meta device.", "Times are medians of 20 steps, in turn."],
-            "command": "crossover audit C4",
-        },
-        {
-            "id": "C5", "statement": "A Transformer layer costs O(T²·H²)", "verdict": "does not hold", "where": None,
-            "scope": "transformer, width 256, batch 8, CPU", "sentence": "It does not hold: the FLOPs are T·H² + T²·H.",
-            "figure": figure, "how": ["FLOPs are counted on the meta device."], "command": "crossover audit C5",
-        },
-        {
-            "id": "C10", "statement": "A Transformer needs less memory on long sequences", "verdict": "not decided", "where": None,
-            "scope": "CPU", "sentence": "Not decided: no accelerator is present.", "figure": None, "how": [], "command": "crossover audit C10",
-        },
-        {
-            "id": "C33", "statement": "RNNs lose distant inputs, self-attention keeps them", "verdict": "holds where", "where": "lag above 128",
-            "scope": "copy, 3 seeds", "sentence": "It holds where the lag is above 128.", "figure": None, "how": [], "command": "crossover audit C33",
-        },
-    ]  # fmt: skip
-    return scale_study() | {
-        "kind": "audit",
-        "command": "crossover audit C4 C5 C10 C33",
-        "scale": None,
-        "claims": claims,
     }
