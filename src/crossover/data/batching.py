@@ -66,7 +66,7 @@ def _checked_lengths(lengths: np.ndarray | None, size: int, batch: int) -> np.nd
     lengths = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
     if size and lengths.max() > batch:
         raise ConfigError(
-            f"a row has {lengths.max()} tokens and a batch holds {batch}: use a larger batch or a smaller maximum length"
+            f"a row has {lengths.max()} tokens and a batch holds {batch}: use a larger batch or shorter rows"
         )
     return lengths
 

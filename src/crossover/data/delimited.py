@@ -43,16 +43,25 @@ def parse_delimited(text: str, path: Path, *, columns: Sequence[str] = ()) -> De
     try:
         rows, lines = _records(text, delimiter, path, quoted=True)
     except DataError:
-        if '"' not in text:
+        if not (literal := _literal_records(text, delimiter, path)):
             raise
-        try:
-            rows, lines = _records(text, delimiter, path, quoted=False)
-        except DataError:
-            rows, lines = [], []
-        if not rows:
-            raise
+        rows, lines = literal
         notes += (f"The quotes in {path.name} do not enclose fields: they are read as ordinary characters.",)
+    if not rows:
+        raise DataError(f"{path} holds no field with a value: give a file with data")
     return Delimited(rows, lines, delimiter, notes)
+
+
+def _literal_records(text: str, delimiter: str, path: Path) -> tuple[list[list[str]], list[int]] | None:
+    """The rows with quotes as ordinary characters, if that makes a regular table in which no field is quoted."""
+    if '"' not in text:
+        return None
+    try:
+        rows, lines = _records(text, delimiter, path, quoted=False)
+    except DataError:
+        return None
+    quoted = any(len(field) > 1 and field[0] == field[-1] == '"' for fields in rows for field in fields)
+    return None if quoted else (rows, lines)
 
 
 def _reader(text: str, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from crossover.data.delimited import parse_delimited
 from crossover.data.encoding import decode, read_bytes
-from crossover.data.tables import column_names, read_table
+from crossover.data.tables import column_names, on_one_line, read_table
 from crossover.data.timestamps import check_order, parse_timestamps
 from crossover.errors import DataError, unknown
 
@@ -68,7 +68,7 @@ def read_series(
             notes.append(f"Column {time!r} of {path.name} is read as the time.")
     timestamps = None
     if time is not None and stamps is not None:
-        timestamps = ["" if value is None else str(value).strip() for value in stamps]
+        timestamps = ["" if value is None else on_one_line(str(value)) for value in stamps]
         parsed = parse_timestamps(timestamps, time, columns.places, path)
         notes.extend(check_order(parsed, timestamps, time, columns.places, path))
     channels = tuple(targets) or tuple(name for name in columns.values if name != time)
@@ -159,7 +159,7 @@ def _fill(
         raise DataError(f"{path} has {count} gaps ({located}): fill them with --fill-gaps, or in the file")
     filled_TC = values_TC.copy()
     steps = np.arange(len(values_TC))
-    for channel in np.flatnonzero(gaps_TC.any(axis=0)):
+    for channel in np.flatnonzero(gaps_TC.any(axis=0)).tolist():
         known = ~gaps_TC[:, channel]
         filled_TC[:, channel] = np.interp(steps, steps[known], values_TC[known, channel])
     return filled_TC, (f"{count} gaps in {path.name} ({located}) are filled by linear interpolation.",)

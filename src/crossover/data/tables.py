@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossover.data.delimited import DELIMITERS, parse_delimited
 from crossover.data.encoding import decode, read_bytes
+from crossover.data.parquet import read_parquet
 from crossover.errors import DataError, unknown
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_table(path: Path, *, columns: Sequence[str] = ()) -> Table:
     content = read_bytes(path)
     suffixes = {suffix.lower() for suffix in path.suffixes}
     if content.startswith(_PARQUET_MARK) or ".parquet" in suffixes:
-        return _with_columns(_read_parquet(content, path), str(path), columns)
+        return _with_columns(Table(read_parquet(content, path)), str(path), columns)
     decoded = decode(content, path)
     looks_json = decoded.text.lstrip()[:1] == "{" and not suffixes & _TEXT_SUFFIXES
     if looks_json or suffixes & _JSON_SUFFIXES:
@@ -70,7 +71,7 @@ def _with_columns(table: Table, source: str, columns: Sequence[str]) -> Table:
         if len(names) == 1:
             tried = ", ".join(DELIMITERS.values())
             raise DataError(f"{source} has one column, {names[0]!r}, and no {name!r} (delimiters tried: {tried})")
-        raise DataError(f"{source}: {unknown('column', name, names)}")
+        raise DataError(f"{source}: {unknown('column', name, map(on_one_line, names))}")
     return table
 
 
@@ -87,12 +88,17 @@ def _read_delimited(text: str, path: Path, columns: Sequence[str]) -> Table:
 
 
 def column_names(header: Sequence[str], path: Path) -> list[str]:
-    """The names of a header row, stripped; an empty one becomes ``column_3``, a repeated one is a DataError."""
-    names = [name.strip() or f"column_{i}" for i, name in enumerate(header, start=1)]
+    """The names of a header row, on one line; an empty one becomes ``column_3``, a repeated one is a DataError."""
+    names = [on_one_line(name) or f"column_{i}" for i, name in enumerate(header, start=1)]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError(f"{path} has {count} columns named {name!r}: give each its own name")
     return names
+
+
+def on_one_line(text: str) -> str:
+    """`text` with every run of white space as one space."""
+    return " ".join(text.split())
 
 
 def _read_json_lines(text: str, path: Path) -> Table:
@@ -144,16 +150,3 @@ def _frame(columns: dict[str, list[Any]], dtype: Any, path: Path) -> polars.Data
         return polars.DataFrame([polars.Series(name, values, dtype=dtype) for name, values in columns.items()])
     except UnicodeEncodeError as error:
         raise DataError(f"{path} holds half a surrogate pair ({error.reason}): save it as UTF-8 again") from error
-
-
-def _read_parquet(content: bytes, path: Path) -> Table:
-    import polars
-
-    try:
-        frame = polars.read_parquet(content)
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"{path} is no readable Parquet file ({reason}): write it again") from error
-    if frame.height == 0 or frame.width == 0:
-        raise DataError(f"{path} has {frame.height} rows and {frame.width} columns: give a file with data")
-    return Table(frame)

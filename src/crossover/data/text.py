@@ -150,6 +150,7 @@ class SubwordVocabulary:
 
     def __init__(self, tokenizer: Any, *, lowercase: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._tokenizer.encode_special_tokens = True  # "<s>" in a text is text, not the special id
         self.lowercase = lowercase
 
     @property
