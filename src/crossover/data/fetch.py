@@ -42,7 +42,7 @@ def get(
     if wanted.restricted and not accept_licence:
         raise DataError(f"{wanted.notice().rstrip('.')}: read it and add --accept-licence to fetch the data")
     folder = cache_folder() / "data"
-    missing = [file for file in wanted.files if not _is_there(folder / file.path, file)]
+    missing = [file for file in wanted.files if not _is_there(folder / file.path, file, trusted=source is None)]
     if len(wanted.files) > 1 and source is not None and not _holds_several(source):
         names = ", ".join(Path(file.path).name for file in wanted.files)
         raise DataError(f"{name} has {len(wanted.files)} files ({names}): give their folder or a .zip, not {source}")
@@ -53,8 +53,9 @@ def get(
     return folder / wanted.path
 
 
-def _is_there(path: Path, file: DataFile) -> bool:
-    return path.is_file() and (file.sha256 is None or checksum(path) == file.sha256)
+def _is_there(path: Path, file: DataFile, *, trusted: bool) -> bool:
+    """Whether the file lies there with its checksum; one without is `trusted` unless the user names a source."""
+    return path.is_file() and (trusted if file.sha256 is None else checksum(path) == file.sha256)
 
 
 def _place(

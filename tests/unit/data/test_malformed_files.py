@@ -128,4 +128,6 @@ def test_ts(tmp_path, content):
 @given(content=_packed(st.binary(max_size=200) | _lines("aé净\x00 \n")))
 def test_text_of_any_bytes(tmp_path, content):
     decoded = outcome(read_text, tmp_path / "text", content)
-    assert decoded is None or decoded.text.strip("\ufeff \n") is not None
+    if decoded is not None:
+        assert decoded.text.encode("utf-8").decode("utf-8") == decoded.text
+        assert all(note.endswith(".") for note in decoded.notes)
