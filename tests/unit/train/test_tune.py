@@ -101,7 +101,7 @@ def test_a_diverged_trial_is_the_worst_and_the_search_goes_on(monkeypatch: pytes
 
 def test_a_search_in_which_all_diverge_says_so() -> None:
     settings = TrainSettings(budget="10steps", optimizer="sgd", clip=0.0, learning_rate=1e30)
-    with pytest.raises(TrainingError, match="all 2 trials of lstm.* failed, the first so: .*lower --lr"):
+    with pytest.raises(TrainingError, match=r"all 2 trials of lstm.* failed, the first so: .*lower --lr"):
         search(TinyTask(), tiny_model(), settings, trials=2, seed=0, numerics=NUMERICS)
 
 

@@ -1,0 +1,189 @@
+"""Predictions from a trained model, without its data: text or a file in, labels, values or text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from crossover.data.text import BEGIN, PAD, UNKNOWN, vocabulary_from_json
+from crossover.errors import CheckpointError, ConfigError, DataError, listing, unknown
+from crossover.inference.forward import scored_outputs
+from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
+from crossover.measure.numerics import Numerics
+from crossover.models.model import SequenceModel
+from crossover.tasks import RESTORERS, Batch, TaskSpec
+
+
+class Reader(Protocol):
+    """The half of a task that needs no data: user input to batches, outputs to predictions."""
+
+    spec: TaskSpec
+
+    def encode(self, texts: list[str]) -> Batch:
+        """Texts to a batch without targets."""
+        ...
+
+    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
+        """Outputs to predictions."""
+        ...
+
+
+class FileReader(Reader, Protocol):
+    """A reader whose input is a data file (series)."""
+
+    def encode_file(self, path: Path) -> Batch:
+        """The rows of a file to a batch without targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model with what its task needs to read inputs and outputs; `folder` is the run it came from."""
+
+    model: SequenceModel
+    saved: SavedModel
+    numerics: Numerics
+    folder: Path
+
+    def predict(self, texts: Sequence[str], *, batch_rows: int = 64) -> list[dict[str, Any]]:
+        """One prediction per text, in order; DataError where the task has no textual input."""
+        reader, found = self._reader(), []
+        for start in range(0, len(texts), batch_rows):
+            found += self._decoded(reader, reader.encode(list(texts[start : start + batch_rows])))
+        return found
+
+    def predict_file(self, path: Path) -> list[dict[str, Any]]:
+        """Predictions for the rows of a data file, or for each line of a text file."""
+        reader = self._reader()
+        if hasattr(reader, "encode_file"):
+            return self._decoded(reader, cast(FileReader, reader).encode_file(path))
+        return self.predict(_lines(path))
+
+    def generate(self, prompt: str, *, tokens: int, temperature: float = 1.0, seed: int = 0) -> str:
+        """`prompt` continued by `tokens` tokens of a language model, drawn at `temperature` (0: the likeliest).
+
+        The state is carried from token to token, so each costs one step. Raises ConfigError for a model that is no
+        language model, for a length beyond its maximum, and for impossible numbers.
+        """
+        if self.saved.objective != "language-modeling" or "vocabulary" not in self.saved.artifacts:
+            raise ConfigError(
+                f"the model in {self.folder} was trained on {self.saved.task}: only language models write"
+            )
+        vocabulary = vocabulary_from_json(self.saved.artifacts["vocabulary"])
+        (given,) = vocabulary.encode([prompt])
+        drawn = self.continue_ids(given or [BEGIN], tokens=tokens, temperature=temperature, seed=seed)
+        return prompt + vocabulary.decode(list(drawn))
+
+    def continue_ids(
+        self, ids: Sequence[int], *, tokens: int, temperature: float = 1.0, seed: int = 0
+    ) -> Iterator[int]:
+        """The ids that follow `ids`, one at a time; see `generate`. Pad, unknown and begin are never drawn."""
+        if tokens < 1 or not temperature >= 0:
+            raise ConfigError(
+                f"cannot draw {tokens} tokens at temperature {temperature}: give 1 or more, at 0 or more"
+            )
+        length, settings = len(ids) + tokens, self.saved.settings
+        if settings.positions == "learned" and length > settings.max_length:
+            raise ConfigError(
+                f"{len(ids)} tokens and {tokens} more are longer than the model's maximum of {settings.max_length}: "
+                "shorten the prompt or ask for fewer"
+            )
+        return self._continue(list(ids), tokens, temperature, torch.Generator().manual_seed(seed))
+
+    @torch.inference_mode()
+    def _continue(self, ids: list[int], tokens: int, temperature: float, generator: torch.Generator) -> Iterator[int]:
+        device = torch.device(self.numerics.device)
+        state = self.model.initial_state(1, capacity=len(ids) + tokens, device=device, dtype=torch.float32)
+        chunk = torch.tensor([ids], device=device)
+        for _ in range(tokens):
+            outputs_BTV, carried = self.model(chunk, state=state)
+            state = carried if carried is not None else state
+            drawn = _draw(outputs_BTV[0, -1].float().cpu(), temperature, generator)
+            yield drawn
+            chunk = torch.tensor([[drawn]], device=device)
+
+    def _reader(self) -> Reader:
+        family = str(self.saved.artifacts.get("family", self.saved.task_family))
+        if family not in RESTORERS:
+            raise DataError(
+                f"task {self.saved.task!r} cannot read new input: tasks of the families "
+                f"{listing(RESTORERS.names())} can"
+            )
+        reader: Reader = RESTORERS.get(family)(self.saved.artifacts)
+        return reader
+
+    @torch.inference_mode()
+    def _decoded(self, reader: Reader, batch: Batch) -> list[dict[str, Any]]:
+        outputs, batch = scored_outputs(self.model, batch, self.numerics, reader)
+        return reader.decode(outputs, batch)
+
+
+def load(folder: str | Path, *, task: str | None = None, device: str = "cpu") -> Predictor:
+    """The trained model of a run, or the one that a study recommends (for `task`, or else its first).
+
+    Raises CheckpointError for a folder that holds neither, ConfigError for a task that the study does not have.
+    """
+    run = run_folder(Path(folder), task=task)
+    numerics = replace(Numerics.default(device))
+    model, saved = load_model(run, device=numerics.device)
+    return Predictor(model, saved, numerics, run)
+
+
+def run_folder(folder: Path, *, task: str | None = None) -> Path:
+    """`folder` itself if it is a run, or the run that the study in it recommends; errors as in `load`."""
+    if (folder / ARTIFACTS_FILE).is_file():
+        return folder
+    study = folder / "study.json"
+    if not study.is_file():
+        raise CheckpointError(f"{folder} holds no finished run and no study: give the folder of one")
+    try:
+        recommended = json.loads(study.read_text(encoding="utf-8"))["recommendation"]
+        by_task = {entry["task"]: entry for entry in recommended}
+        chosen = by_task.get(task) if task is not None else next(iter(by_task.values()), None)
+        model, run = (chosen["model"], chosen["run"]) if chosen else (None, None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{study} cannot be read ({error}): run the study again") from None
+    if task is not None and task not in by_task:
+        raise ConfigError(unknown("task of the study", task, by_task))
+    if run is None:
+        baseline = f"the baseline {model!r}, which is no saved model" if model else "no model"
+        raise CheckpointError(f"the study in {folder} recommends {baseline}: give the folder of one of its runs")
+    return _located(folder, Path(run))
+
+
+def _located(study: Path, run: Path) -> Path:
+    """Where a recommended run lies now: as written, or under its study when that was moved."""
+    parts = run.parts
+    under = Path(*parts[parts.index("runs") :]) if "runs" in parts else run
+    for candidate in (study / under, study / run, run):
+        if (candidate / ARTIFACTS_FILE).is_file():
+            return candidate
+    raise CheckpointError(
+        f"the study in {study} recommends {run}, which is not there: give the folder of another run"
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank; DataError where it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist: give a text file with one input per line") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text ({error}): give one input per line") from None
+    return [line for line in lines if line.strip()]
+
+
+def _draw(logits_V: Tensor, temperature: float, generator: torch.Generator) -> int:
+    """One id from softmax(logits / temperature), the ids that stand for no text left out."""
+    logits_V = logits_V.clone()
+    logits_V[[PAD, UNKNOWN, BEGIN]] = -torch.inf
+    if temperature == 0:
+        return int(logits_V.argmax())
+    return int(torch.multinomial((logits_V / temperature).softmax(-1), 1, generator=generator))
