@@ -18,7 +18,6 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import (
     AttentionSolve,
-    Kernel,
     attend_causal,
     attend_whole,
     explicit_attention,
@@ -174,9 +173,10 @@ class Attention(Mixer):
         super().__init__(settings)
         self.qkv = nn.Linear(settings.width, settings.projected, bias=settings.bias)
         self.out = nn.Linear(settings.width, settings.width, bias=settings.bias)
-        self.solve = self._solver(fused_attention)
+        self.solve = self._solver(fused=True)
 
-    def _solver(self, kernel: Kernel) -> AttentionSolve:
+    def _solver(self, *, fused: bool) -> AttentionSolve:
+        kernel = fused_attention if fused else explicit_attention
         return partial(attend_causal if self.causal else attend_whole, kernel=kernel)
 
     def initial_state(
@@ -210,7 +210,7 @@ class Attention(Mixer):
         self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
     ) -> tuple[Tensor, State | None]:
         """The same with softmax(q k^T / sqrt(K)) v written out."""
-        return self._mix(x_BTD, state, span or Span(), self._solver(explicit_attention))
+        return self._mix(x_BTD, state, span or Span(), self._solver(fused=False))
 
     def _mix(
         self, x_BTD: Tensor, state: State | None, span: Span, solve: AttentionSolve
@@ -223,21 +223,21 @@ class Attention(Mixer):
 
     def prepare(self, x_BTD: Tensor, state: State | None, span: Span) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, H, T, K], keys and values [B, G, T, K], turned to their positions."""
-        q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD)
+        q_BTHK, k_BTGK, v_BTGK = self.project(x_BTD)
         if self.settings.rotary:
             start = span.offset if state is None else Cache(*state).position
             step_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
             position = start[:, None] + step_T if isinstance(start, Tensor) else start + step_T
-            turn = turns(position, self.settings.head_size, self.settings.rope_base, q_BHTK.dtype)
-            q_BHTK, k_BGTK = rotate(q_BHTK, turn), rotate(k_BGTK, turn)
-        return q_BHTK, k_BGTK, v_BGTK
+            turn = turns(position, self.settings.head_size, self.settings.rope_base, q_BTHK.dtype)
+            q_BTHK, k_BTGK = rotate(q_BTHK, turn), rotate(k_BTGK, turn)
+        return q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGK.transpose(1, 2)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, H, T, K], keys and values [B, G, T, K]."""
+        """Queries [B, T, H, K], keys and values [B, T, G, K]."""
         heads, key_heads = self.settings.heads, self.settings.key_heads
-        split = self.qkv(x_BTD).unflatten(-1, (-1, self.settings.head_size)).transpose(1, 2)
-        q_BHTK, k_BGTK, v_BGTK = split.split([heads, key_heads, key_heads], dim=1)
-        return q_BHTK, k_BGTK, v_BGTK
+        split = self.qkv(x_BTD).unflatten(-1, (-1, self.settings.head_size))
+        q_BTHK, k_BTGK, v_BTGK = split.split([heads, key_heads, key_heads], dim=2)
+        return q_BTHK, k_BTGK, v_BTGK
 
     def finish(self, y_BHTK: Tensor, mask_BT: Tensor | None) -> Tensor:
         """Heads side by side, through the output projection; zero after a row's end."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Turns = tuple[Tensor, Tensor]
-"""Cosine and sine of each position's angles, [1, T, K/2], or [B, 1, T, K/2] where rows differ."""
+"""Cosine and sine of each position's angles, [T, 1, K/2], or [B, T, 1, K/2] where rows differ."""
 
 
 def turns(position_T: Tensor, size: int, base: float, dtype: torch.dtype) -> Turns:
@@ -17,12 +17,12 @@ def turns(position_T: Tensor, size: int, base: float, dtype: torch.dtype) -> Tur
     precision = torch.promote_types(dtype, torch.float32)
     half = size // 2
     frequency_K = base ** (-torch.arange(half, device=position_T.device, dtype=precision) / half)
-    angle_TK = (position_T[..., None] * frequency_K).unsqueeze(-3)
+    angle_TK = position_T[..., None, None] * frequency_K
     return angle_TK.cos(), angle_TK.sin()
 
 
-def rotate(x_BHTK: Tensor, turn: Turns) -> Tensor:
+def rotate(x_BTHK: Tensor, turn: Turns) -> Tensor:
     """The features of each step, turned; the dtype stays."""
     cos, sin = turn
-    first, second = x_BHTK.to(cos.dtype).chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x_BHTK.dtype)
+    first, second = x_BTHK.to(cos.dtype).chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x_BTHK.dtype)

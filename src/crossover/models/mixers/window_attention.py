@@ -1,0 +1,269 @@
+"""Softmax attention over a sliding window; its state is the window itself, of fixed size.
+
+Beltagy et al. 2020, "Longformer", arXiv 2004.05150, section 3.1, and the causal form of Jiang et al. 2023, "Mistral
+7B", arXiv 2310.06825. Shape suffixes: H heads, G heads of keys and values, K size of a head, W keys in a window,
+S steps of keys (those before the chunk, the chunk, and those after it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossover.costs import Cost, Execution, Shape, Term
+from crossover.errors import ConfigError
+from crossover.models.mixers.attend import AttentionSolve, fused_attention
+from crossover.models.mixers.attention import Attention, AttentionSettings, computed_dtype
+from crossover.models.mixers.base import Span, State
+from crossover.models.mixers.rotary import rotate, turns
+from crossover.models.mixers.spans import last_steps, no_state, real_resets, segments
+from crossover.models.mixers.terms import cost_of
+from crossover.sharding import Sharding
+
+_COUNTER_BYTES = 8
+_NOTHING = -1
+"""The segment of a slot in which no step stands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowAttentionSettings(AttentionSettings):
+    """Attention over the last `window` keys, the step's own included; over as many on both sides if not causal."""
+
+    name: ClassVar[str] = "window-attention"
+    formula: ClassVar[str] = "y_t = W_o softmax(q_t K_{t-w+1..t}^T / sqrt(k)) V_{t-w+1..t}"
+    cost_law: ClassVar[str] = "O(T d^2 + T w d) work, 1 serial step, a state of 2 w d"
+    source: ClassVar[str] = "Beltagy et al. 2020, arXiv 2004.05150"
+
+    window: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window < 1:
+            raise ConfigError(f"{self.name}: window={self.window} must be at least 1, the step itself")
+
+    @property
+    def before(self) -> int:
+        """Number of keys that a step sees before itself."""
+        return self.window - 1
+
+    @property
+    def after(self) -> int:
+        """Number of keys that a step sees after itself."""
+        return 0 if self.causal else self.window - 1
+
+    def sharding(self) -> Sharding:
+        """Heads split over `tensor`; the last keys and values are handed on over `sequence`."""
+        divisible = {"heads": self.heads, "kv_heads": self.key_heads}
+        if self.causal:
+            return Sharding(divisible=divisible, state="hand-on")
+        refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
+        return Sharding(divisible=divisible, state="none", refusal=refusal)
+
+    def cost(self, shape: Shape, execution: Execution) -> Cost:
+        """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
+        state = 2 * self.key_heads * self.before * self.head_size * execution.element_bytes + _COUNTER_BYTES
+        return cost_of(
+            [
+                *self._projections(shape, execution),
+                self._windows(shape, execution),
+                Term(
+                    name="keys and values",
+                    state_bytes=shape.batch * state if self.causal else 0,
+                    scales_with=("batch", "heads"),
+                ),
+            ],
+            shape,
+            execution,
+            width=self.width,
+        )
+
+    def _windows(self, shape: Shape, execution: Execution) -> Term:
+        pairs = shape.time * (self.before + 1 + self.after)
+        products = 4 * shape.batch * self.heads * self.head_size
+        lacking = self._lacking(shape.time, shape.context) + (0 if self.causal else self._lacking(shape.time, 0))
+        return Term(
+            name="scores",
+            flops_forward=products * pairs,
+            flops_backward=2 * products * pairs,
+            flops_skipped=products * lacking,
+            activation_bytes=self._kept(shape, execution),
+            serial_steps=1,
+            scales_with=("batch", "time", "heads"),
+        )
+
+    def _lacking(self, time: int, context: int) -> int:
+        """Keys that the first steps of a row lack, `context` of them being there."""
+        absent = max(self.before - context, 0)
+        steps = min(time, absent)
+        return steps * absent - steps * (steps - 1) // 2
+
+    def _kept(self, shape: Shape, execution: Execution) -> float:
+        """Bytes kept: the keys and values of every block (fused), or of every query's window."""
+        batch, time, elements = shape.batch, shape.time, execution.element_bytes
+        turned = 4 * (self.before + time + self.after) * self.head_size if self.rotary else 0
+        if not execution.fused:
+            window = self.before + 1 + self.after
+            per_query = 2 * window * self.width * elements + self.heads * window * elements + window
+            return batch * time * (self.width * elements + per_query) + turned
+        size = min(self.window, time)
+        blocks = -(-time // size)
+        reach = self.before + size + self.after
+        padded = batch * blocks * size
+        queries = padded * self.width * elements * (1 if blocks * size == time else 2)
+        key_values = 2 * batch * blocks * reach * self.key_heads * self.head_size * elements
+        return queries + key_values + padded * (reach * elements + 4 * self.heads) + turned
+
+    def build(self) -> WindowAttention:
+        """The module."""
+        return WindowAttention(self)
+
+
+class Window(NamedTuple):
+    """The steps before the next one, the latest in the last slot: `k`, `v` [B, G, W - 1, K], `filled` [B].
+
+    Keys are kept as projected and turned (rotary) when used, by their distance: the state has no position in it, so
+    that a stream may go on for ever.
+    """
+
+    k: Tensor
+    v: Tensor
+    filled: Tensor
+
+
+class WindowKernel(Protocol):
+    """Attention of q [B, H, T, K] over k, v [B, G, S, K]: query t sees its own segment of the keys t to t + W - 1."""
+
+    def __call__(  # noqa: D102
+        self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, segment_BS: Tensor, settings: WindowAttentionSettings
+    ) -> Tensor: ...
+
+
+def attend_blocks(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, segment_BS: Tensor, settings: WindowAttentionSettings
+) -> Tensor:
+    """Blocks of `window` queries, each over the keys that any of them sees: O(T window) in fused kernels."""
+    batch, _, time, _ = q_BHTK.shape
+    size = min(settings.window, time)
+    blocks = -(-time // size)
+    padding = blocks * size - time
+    reach = settings.before + size + settings.after
+
+    def cut(x_BGSK: Tensor) -> Tensor:
+        windows = F.pad(x_BGSK, (0, 0, 0, padding)).unfold(2, reach, size)
+        return windows.permute(0, 2, 1, 4, 3).flatten(0, 1)
+
+    segment_BS = F.pad(segment_BS, (0, padding), value=_NOTHING)
+    own_BNL = segment_BS.narrow(1, settings.before, blocks * size).unflatten(1, (blocks, size))
+    distance_LR = _distance(size, reach, q_BHTK.device)
+    near_LR = (distance_LR >= 0) & (distance_LR <= settings.before + settings.after)
+    mask_BNLR = near_LR & (segment_BS.unfold(1, reach, size)[:, :, None] == own_BNL[..., None])
+    q = F.pad(q_BHTK, (0, 0, 0, padding)).unflatten(2, (blocks, size)).transpose(1, 2).flatten(0, 1)
+    y = fused_attention(q, cut(k_BGSK), cut(v_BGSK), mask_BNLR.flatten(0, 1)[:, None], causal=False)
+    return y.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :time]
+
+
+def _distance(size: int, reach: int, device: torch.device) -> Tensor:
+    return torch.arange(reach, device=device) - torch.arange(size, device=device)[:, None]
+
+
+def attend_windows(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, segment_BS: Tensor, settings: WindowAttentionSettings
+) -> Tensor:
+    """Each query over its own window, written out."""
+    keys, shared = settings.before + 1 + settings.after, settings.heads // settings.key_heads
+    k_BHTKW = k_BGSK.unfold(2, keys, 1).repeat_interleave(shared, 1)
+    v_BHTKW = v_BGSK.unfold(2, keys, 1).repeat_interleave(shared, 1)
+    own_BT = segment_BS.narrow(1, settings.before, q_BHTK.shape[2])
+    visible_BTW = segment_BS.unfold(1, keys, 1) == own_BT[..., None]
+    scores_BHT1W = (q_BHTK * settings.head_size**-0.5)[:, :, :, None] @ k_BHTKW
+    weights = scores_BHT1W.masked_fill(~visible_BTW[:, None, :, None], -torch.inf).softmax(-1)
+    return (weights.to(v_BHTKW.dtype) @ v_BHTKW.transpose(3, 4))[:, :, :, 0]
+
+
+def attend(
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    state: State | None,
+    span: Span,
+    *,
+    settings: WindowAttentionSettings,
+    kernel: WindowKernel,
+) -> tuple[Tensor, State | None]:
+    """Every step over its window of real steps, those in the state included, within the last reset."""
+    time = q_BHTK.shape[2]
+    earlier = _no_steps(k_BGTK, settings.before) if state is None else Window(*state)
+    k_BGSK = F.pad(torch.cat([earlier.k.to(k_BGTK.dtype), k_BGTK], dim=2), (0, 0, 0, settings.after))
+    v_BGSK = F.pad(torch.cat([earlier.v.to(v_BGTK.dtype), v_BGTK], dim=2), (0, 0, 0, settings.after))
+    segment_BT = segments(real_resets(span, time), k_BGTK[:, 0])
+    segment_BS = _segments_around(segment_BT, earlier.filled, span, settings)
+    after = None
+    if settings.causal and span.carry:
+        latest_BW = last_steps(segment_BS, span.lengths_B, settings.before, 1)
+        after = Window(
+            last_steps(k_BGSK, span.lengths_B, settings.before, 2),
+            last_steps(v_BGSK, span.lengths_B, settings.before, 2),
+            (latest_BW == segment_BT[:, -1:]).sum(1),
+        )
+    if settings.rotary:
+        position_S = torch.arange(k_BGSK.shape[2], device=q_BHTK.device)
+        cos, sin = turns(position_S, settings.head_size, settings.rope_base, q_BHTK.dtype)
+        own = slice(settings.before, settings.before + time)
+        q_BHTK = rotate(q_BHTK.transpose(1, 2), (cos[own], sin[own])).transpose(1, 2)
+        k_BGSK = rotate(k_BGSK.transpose(1, 2), (cos, sin)).transpose(1, 2)
+    return kernel(q_BHTK, k_BGSK, v_BGSK, segment_BS, settings), after
+
+
+def _no_steps(k_BGTK: Tensor, slots: int) -> Window:
+    batch, heads, _, size = k_BGTK.shape
+    empty = k_BGTK.new_zeros(batch, heads, slots, size)
+    return Window(empty, empty, torch.zeros(batch, dtype=torch.int64, device=k_BGTK.device))
+
+
+def _segments_around(segment_BT: Tensor, filled_B: Tensor, span: Span, settings: WindowAttentionSettings) -> Tensor:
+    """Segments [B, S] of all keys: those in the state belong to the first, no step stands in the others."""
+    mask_BT = span.mask_BT(segment_BT.shape[1])
+    if mask_BT is not None:
+        segment_BT = segment_BT.masked_fill(~mask_BT, _NOTHING)
+    slot_W = torch.arange(settings.before, device=segment_BT.device)
+    earlier_BW = torch.where(slot_W >= settings.before - filled_B[:, None], 0, _NOTHING)
+    return F.pad(torch.cat([earlier_BW, segment_BT], dim=1), (0, settings.after), value=_NOTHING)
+
+
+class WindowAttention(Attention):
+    """x_BTD -> y_BTD by softmax attention over a window. State: `Window`."""
+
+    settings: WindowAttentionSettings
+
+    def _solver(self, *, fused: bool) -> AttentionSolve:
+        return partial(attend, settings=self.settings, kernel=attend_blocks if fused else attend_windows)
+
+    def initial_state(
+        self,
+        batch: int,
+        *,
+        capacity: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """An empty window; `capacity` changes nothing, since it does not grow."""
+        if not self.causal:
+            raise no_state(self.settings)
+        weight, settings = self.qkv.weight, self.settings
+        device = torch.device(device) if device is not None else weight.device
+        like = torch.zeros(
+            (batch, settings.key_heads, 0, settings.head_size),
+            device=device,
+            dtype=dtype or computed_dtype(weight, device),
+        )
+        return _no_steps(like, settings.before)
+
+    def prepare(self, x_BTD: Tensor, state: State | None, span: Span) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, K], keys and values [B, G, T, K], not turned yet."""
+        q_BTHK, k_BTGK, v_BTGK = self.project(x_BTD)
+        return q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGK.transpose(1, 2)
