@@ -87,14 +87,14 @@ def test_delimited_tables(tmp_path, content):
     assert table is None or table.frame.height > 0
 
 
-@files(320)
+@files(340)
 @given(content=_damaged(JSON_LINES) | _lines('{}[]":,01ae.nul\n\\ -'), suffix=st.sampled_from(["jsonl", "txt"]))
 def test_json_lines(tmp_path, content, suffix):
     table = outcome(read_table, tmp_path / f"rows.{suffix}", content)
     assert table is None or table.frame.height > 0
 
 
-@files(40)
+@files(20)
 @given(content=_damaged(_parquet()))
 def test_parquet(tmp_path, content):
     table = outcome(read_table, tmp_path / "rows.parquet", content)
