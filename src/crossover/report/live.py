@@ -73,6 +73,14 @@ class LiveView:
             self._live.stop()
             self._live = None
 
+    def tell(self, line: str) -> None:
+        """A message that stays: above the view in a terminal, a line elsewhere."""
+        if self._live is not None:
+            self._live.console.print(line, highlight=False, markup=False)
+        else:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
     def begin(self, stage: Stage, run: int, runs: int) -> None:
         """A run begins: the `run`-th of `runs`, counted from 1."""
         self._place = Place(stage, run, runs)

@@ -30,7 +30,9 @@ def flat_table(study: Mapping[str, Any]) -> polars.DataFrame:
 
     rows = [dict(_flat(row)) for row in study["table"]]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return polars.DataFrame([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+    frame = polars.DataFrame([{name: row.get(name) for name in names} for row in rows], infer_schema_length=None)
+    figures = [f"{name}_{part}" for name, parts in _NESTED.items() for part in parts]
+    return frame.cast({name: polars.Float64 for name in figures if name in frame.columns})
 
 
 def write_table(study: Mapping[str, Any], path: Path) -> None:

@@ -168,7 +168,7 @@ HEADLINES, DIGITS, RECALL, PARITY, FORECAST = (
 
 
 def compare_study() -> dict[str, Any]:
-    """Five tasks with every outcome: a winner, neither, two sides of a coin, undecided, and a lower-is-better metric."""
+    """Five tasks with every outcome: a winner, neither, two sides of a coin, undecided; one metric a loss."""
     mse = {"metric": "mse", "higher_is_better": False, "baseline": 1.294}
     tasks = {
         HEADLINES: task(

@@ -1,0 +1,94 @@
+import io
+
+import pytest
+
+from crossover.report.live import LiveView
+from crossover.train.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def event(step: int = 10, **given) -> Progress:
+    values = {
+        "task": "parity",
+        "model": "lstm",
+        "seed": 1,
+        "step": step,
+        "fraction": step / 100,
+        "loss": 0.5,
+        "rate": 1e-3,
+        "tokens_per_second": 48_312.0,
+        "seconds": 6.0,
+        "metric": "accuracy",
+        "validation": 0.75,
+    }
+    return Progress(**(values | given))
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+def test_without_a_terminal_a_line_says_all() -> None:
+    stream = io.StringIO()
+    with LiveView("en", stream) as view:
+        view.begin("train", 3, 12)
+        view(event())
+    assert plain(stream.getvalue()) == (
+        "[3/12] training  parity  lstm  seed 1   10%  step 10  loss 0.500  accuracy 0.750  48,312 "
+        "tokens/s  54.0 s left\n"
+    )
+
+
+def test_lines_are_limited_in_rate_but_for_validations_and_new_runs() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with LiveView("en", stream, clock=clock) as view:
+        view.begin("search", 1, 2)
+        for second in range(25):
+            clock.now = float(second)
+            view(event(second + 1, validated=second == 5))
+        view.begin("train", 2, 2)
+        view(event(1))
+    steps = [line.split("step ")[1].split()[0] for line in stream.getvalue().splitlines()]
+    assert steps == ["1", "6", "16", "1"]
+
+
+def test_what_is_not_known_yet_is_left_out() -> None:
+    stream = io.StringIO()
+    with LiveView("en", stream) as view:
+        view(event(0, loss=None, validation=None, fraction=0.0))
+    assert plain(stream.getvalue()) == "parity  lstm  seed 1    0%  step 0  48,312 tokens/s\n"
+
+
+def test_in_a_terminal_the_latest_event_is_drawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "140")
+    stream = Terminal()
+    with LiveView("zh", stream) as view:
+        view.begin("train", 3, 12)
+        for step in range(1, 50):
+            view(event(step))
+    text = plain(stream.getvalue())
+    assert "parity" in text
+    assert "词元/秒" in text
+    assert text.count("parity") < 10
+    assert "\x1b[" in text
+
+
+def test_a_broken_run_leaves_the_terminal_usable() -> None:
+    stream = Terminal()
+    with pytest.raises(KeyboardInterrupt), LiveView("en", stream) as view:
+        view(event())
+        raise KeyboardInterrupt
+    assert stream.getvalue().rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in stream.getvalue()

@@ -1,0 +1,86 @@
+import pytest
+
+from crossover.report.blocks import Bullets, Chart
+from crossover.report.messages import translate
+from crossover.report.model import build_report, with_defaults
+from crossover.report.palette import palette
+from crossover.report.scaling import crossing_sentence, scaling_section
+from unit.report.example_costs import scale_curve, scale_study
+
+
+def section(study: dict):
+    found = scaling_section(with_defaults(study), palette(study))
+    assert found is not None
+    return found
+
+
+def charts(study: dict) -> dict[str, Chart]:
+    return {b.name: b for part in section(study).parts for b in part.blocks if isinstance(b, Chart)}
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (
+            0,
+            "Time of a step: lstm and transformer cross at length 471 (420–540); transformer needs less "
+            "below, lstm above.",
+        ),
+        (
+            2,
+            "Time of a step: lstm and mingru do not cross between length 64 and 2,048; mingru needs less throughout.",
+        ),
+    ],
+)
+def test_crossings_as_sentences(index: int, said: str) -> None:
+    scale = scale_study()["scale"]
+    sentence = crossing_sentence(scale["crossings"][index], "length", scale["curves"])
+    assert translate("en")(sentence) == said
+
+
+def test_curves_that_swap_without_a_crossing_are_not_ranked() -> None:
+    scale = scale_study()["scale"]
+    lost = scale["crossings"][0] | {"at": None}
+    said = translate("en")(crossing_sentence(lost, "length", scale["curves"]))
+    assert said == "Time of a step: no crossing of lstm and transformer is found between length 64 and 2,048."
+
+
+def test_each_curve_has_its_points_and_its_fitted_slope() -> None:
+    chart = charts(scale_study())["time-length-train"]
+    assert [series.kind for series in chart.series] == ["points", "fit"] * 3
+    lstm, fit = chart.series[:2]
+    assert translate("en")(lstm.name) == "lstm (slope 1.00)"
+    assert fit.y == pytest.approx(lstm.y)
+
+
+def test_crossings_are_marked_only_where_they_were_found() -> None:
+    found = charts(scale_study())
+    assert [round(mark.x) for mark in found["time-length-train"].crossings] == [471, 171]
+    assert found["memory-length-train"].crossings == ()
+
+
+def test_an_unsteady_machine_decides_no_crossing_in_time() -> None:
+    study = scale_study()
+    study["machine"]["steady"] = False
+    study["scale"]["crossings"].append(study["scale"]["crossings"][0] | {"measure": "memory"})
+    assert charts(study)["time-length-train"].crossings == ()
+    report = build_report(study)
+    told = [translate("en")(item) for block in report.summary if isinstance(block, Bullets) for item in block.items]
+    assert len(told) == 1
+    assert told[0].startswith("Peak memory: ")
+
+
+def test_each_axis_and_pass_has_a_part_of_its_own() -> None:
+    study = scale_study()
+    study["scale"]["curves"].append(scale_curve("lstm", "recurrent", 0.001, 0.1, pass_="decode"))
+    titles = [translate("en")(part.title) for part in section(study).parts]
+    assert titles == ["Cost against length, training", "Cost against length, decoding step by step"]
+
+
+def test_missing_figures_leave_the_chart_out() -> None:
+    study = scale_study()
+    for curve in study["scale"]["curves"]:
+        curve["exponents"]["memory"] = None
+        for point in curve["points"]:
+            point["peak_bytes"] = None
+    assert set(charts(study)) == {"time-length-train", "flops-length-train"}
