@@ -41,7 +41,7 @@ def scope_paragraph(study: Mapping[str, Any]) -> Paragraph:
             )
         if settings.get("budget"):
             sentences.append(_("One run may spend {budget}.", budget=quantities.budget(str(settings["budget"]))))
-        if settings.get("trials"):
+        if (settings.get("trials") or 1) > 1:
             trials = int(settings["trials"])
             sentences.append(
                 ngettext(

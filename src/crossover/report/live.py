@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from crossover.report import quantities
-from crossover.report.messages import Message, Text, Translator, _, translate
+from crossover.report.messages import Text, Translator, _, translate
 from crossover.report.verdicts import metric_name
 from crossover.train.progress import Progress
 
@@ -18,27 +17,15 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.live import Live
 
-Stage = Literal["search", "train", "measure"]
-
-STAGES: dict[Stage, Message] = {"search": _("search"), "train": _("training"), "measure": _("measuring")}
 _REDRAWS_PER_SECOND = 4
 _LINE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a study the work stands: run `run` of `runs`."""
-
-    stage: Stage
-    run: int
-    runs: int
 
 
 class LiveView:
     """Takes `Progress` events and shows the latest; used as a context, and called with each event.
 
     In a terminal it is redrawn in place and gone at the end; elsewhere (a pipe, a log file) it writes a line when a
-    run begins, after each validation, and at most every ten seconds in between.
+    run begins, after each validation, and at most every ten seconds in between. `tell` writes a message above it.
     """
 
     def __init__(
@@ -48,7 +35,6 @@ class LiveView:
         self._stream = stream or sys.stderr
         self._clock = clock
         self._live: Live | None = None
-        self._place: Place | None = None
         self._latest: Progress | None = None
         self._written = float("-inf")
 
@@ -81,26 +67,17 @@ class LiveView:
             self._stream.write(line + "\n")
             self._stream.flush()
 
-    def begin(self, stage: Stage, run: int, runs: int) -> None:
-        """A run begins: the `run`-th of `runs`, counted from 1."""
-        self._place = Place(stage, run, runs)
-        self._latest = None
-        self._written = float("-inf")
-
     def __call__(self, progress: Progress) -> None:
         """Show one event."""
+        begins = self._latest is None or _run(self._latest) != _run(progress)
         self._latest = progress
         now = self._clock()
-        if self._live is None and (progress.validated or now - self._written >= _LINE_SECONDS):
-            self._stream.write("  ".join([*self._heading(progress), *map(self._say, figures(progress))]) + "\n")
-            self._stream.flush()
+        if self._live is None and (begins or progress.validated or now - self._written >= _LINE_SECONDS):
+            self.tell("  ".join([*self._heading(progress), *map(self._say, figures(progress))]))
             self._written = now
 
     def _heading(self, progress: Progress) -> list[str]:
-        said = [progress.task, progress.model, self._say(_("seed {seed}", seed=str(progress.seed)))]
-        if self._place is not None:
-            said.insert(0, f"[{self._place.run}/{self._place.runs}] {self._say(STAGES[self._place.stage])}")
-        return said
+        return [progress.task, progress.model, self._say(_("seed {seed}", seed=str(progress.seed)))]
 
     def _drawn(self) -> Group:
         """The latest event on two lines: what runs, and how far and how well."""
@@ -111,14 +88,17 @@ class LiveView:
 
         progress = self._latest
         if progress is None:
-            waiting = self._say(_("{stage} …", stage=STAGES[self._place.stage])) if self._place else ""
-            return Group(Line(waiting, style="bright_black"))
+            return Group()
         line = Table.grid(padding=(0, 2))
         line.add_row(
             ProgressBar(total=1.0, completed=progress.fraction, width=24),
             *(Line(self._say(figure), no_wrap=True) for figure in figures(progress)),
         )
         return Group(Line(" · ".join(self._heading(progress)), style="bold", no_wrap=True, overflow="ellipsis"), line)
+
+
+def _run(progress: Progress) -> tuple[str, str, int]:
+    return progress.task, progress.model, progress.seed
 
 
 def figures(progress: Progress) -> list[Text]:

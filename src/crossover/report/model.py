@@ -9,7 +9,7 @@ from crossover.report import claims
 from crossover.report.background import commands_section, failures_section, machine_section, scope_paragraph
 from crossover.report.blocks import Block, Bullets, Callout, Report, Section, Style
 from crossover.report.compare import low_power_callout, task_section
-from crossover.report.messages import Text, _
+from crossover.report.messages import Text, _, ngettext
 from crossover.report.palette import palette
 from crossover.report.scaling import crossing_sentence, scaling_section
 from crossover.report.verdicts import TaskResult, is_baseline, low_power, task_verdict
@@ -71,7 +71,7 @@ def _summary(study: Mapping[str, Any]) -> list[Block]:
 
 
 def warnings(study: Mapping[str, Any]) -> list[Callout]:
-    """What limits every figure of the study: few seeds, an unsteady machine."""
+    """What limits every figure of the study: few seeds, an unsteady machine, runs left out."""
     found = []
     if low_power(study):
         found.append(low_power_callout(max(row.get("seeds") or 1 for row in study["table"] if not is_baseline(row))))
@@ -86,6 +86,13 @@ def warnings(study: Mapping[str, Any]) -> list[Callout]:
                 _("unsteady machine"),
             )
         )
+    if unfinished := int((study.get("settings") or {}).get("unfinished") or 0):
+        left = ngettext(
+            "{count} run was left out when the time limit was reached.",
+            "{count} runs were left out when the time limit was reached.",
+            unfinished,
+        )
+        found.append(Callout(left, "warning", _("time limit")))
     return found
 
 

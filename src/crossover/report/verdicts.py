@@ -243,13 +243,16 @@ def scope(result: TaskResult) -> Text:
         row["parameters_without_embedding"] for row in result.learned if row.get("parameters_without_embedding")
     ]:
         parts.append(_("{parameters} parameters without embedding", parameters=_span(sizes)))
-    if budget := (study.get("settings") or {}).get("budget"):
+    if budget := (study.get("settings") or {}).get("budget") or _own_budget(result):
         parts.append(_("{budget} a run", budget=quantities.budget(str(budget))))
-    elif times := [row["train_seconds"] for row in result.learned if row.get("train_seconds")]:
-        parts.append(_("{budget} a run", budget=quantities.seconds(max(times))))
     parts.append(ngettext("{count} seed", "{count} seeds", seeds))
     parts.append(device_name(study["machine"]))
     return _("Scope: {scope}.", scope=Listing(tuple(parts)))
+
+
+def _own_budget(result: TaskResult) -> str | None:
+    """The task's budget, where the study sets none for all."""
+    return next((row["budget"] for row in result.learned if row.get("budget")), None)
 
 
 def device_name(machine: Mapping[str, Any]) -> Text:

@@ -43,25 +43,29 @@ def plain(text: str) -> str:
 def test_without_a_terminal_a_line_says_all() -> None:
     stream = io.StringIO()
     with LiveView("en", stream) as view:
-        view.begin("train", 3, 12)
         view(event())
     assert plain(stream.getvalue()) == (
-        "[3/12] training  parity  lstm  seed 1   10%  step 10  loss 0.500  accuracy 0.750  48,312 "
-        "tokens/s  54.0 s left\n"
+        "parity  lstm  seed 1   10%  step 10  loss 0.500  accuracy 0.750  48,312 tokens/s  54.0 s left\n"
     )
 
 
 def test_lines_are_limited_in_rate_but_for_validations_and_new_runs() -> None:
     stream, clock = io.StringIO(), Clock()
     with LiveView("en", stream, clock=clock) as view:
-        view.begin("search", 1, 2)
         for second in range(25):
             clock.now = float(second)
             view(event(second + 1, validated=second == 5))
-        view.begin("train", 2, 2)
-        view(event(1))
+        view(event(1, seed=2))
     steps = [line.split("step ")[1].split()[0] for line in stream.getvalue().splitlines()]
     assert steps == ["1", "6", "16", "1"]
+
+
+def test_a_message_stands_above_the_view_and_stays() -> None:
+    for stream in (io.StringIO(), Terminal()):
+        with LiveView("en", stream) as view:
+            view(event())
+            view.tell("measuring [parity]")
+        assert "measuring [parity]\n" in stream.getvalue()
 
 
 def test_what_is_not_known_yet_is_left_out() -> None:
@@ -76,7 +80,6 @@ def test_in_a_terminal_the_latest_event_is_drawn_in_place(monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", "140")
     stream = Terminal()
     with LiveView("zh", stream) as view:
-        view.begin("train", 3, 12)
         for step in range(1, 50):
             view(event(step))
     text = plain(stream.getvalue())
