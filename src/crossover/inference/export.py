@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossover.errors import CheckpointError, ConfigError, listing, unknown
+from crossover.errors import CheckpointError, ConfigError, unknown
 from crossover.files import unwritable, write_file
 from crossover.inference.predictor import run_folder
 from crossover.inference.saved import ARTIFACTS_FILE, WEIGHTS_FILE, SavedModel, load_model
@@ -76,7 +76,7 @@ class _Whole(nn.Module):
 def _export_onnx(folder: Path, out: Path) -> Path:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"export to onnx needs {listing(missing)}: pip install 'crossover-lab[onnx]'")
+        raise ConfigError(f"export to onnx needs {', '.join(missing)}: pip install 'crossover-lab[onnx]'")
     model, saved = load_model(folder)
     names = tuple(saved.inputs.features) if isinstance(saved.inputs, Tokens) else ()
     whole, example = _Whole(model, names).eval(), _example(saved)
@@ -118,8 +118,8 @@ def _traced(whole: nn.Module, example: tuple[Tensor, ...], names: tuple[str, ...
 
 def _no_such_form(saved: SavedModel, reason: str) -> CheckpointError:
     return CheckpointError(
-        f"{saved.settings.name} cannot be exported to onnx for rows of any length ({reason}): a mixer that is computed "
-        "step by step in Python has no such form, so use --to safetensors"
+        f"{saved.settings.name} cannot be exported to onnx for rows of any length ({reason}): a mixer that is "
+        "computed step by step in Python has no such form, so use --to safetensors"
     )
 
 
@@ -167,9 +167,9 @@ def _compare(
         except Exception as error:
             # The runtime's errors share no base class; on inputs of the right kind all mean a length was fixed.
             raise _no_such_form(saved, type(error).__name__) from error
-        error = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
-        if not error <= _TOLERANCE:
+        difference = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+        if not difference <= _TOLERANCE:
             raise CheckpointError(
-                f"the onnx file of {saved.settings.name} differs from PyTorch by {error:.1e} of its largest output "
-                f"(allowed {_TOLERANCE:.0e}), so it is not kept: use --to safetensors"
+                f"the onnx file of {saved.settings.name} is {difference:.1e} of the largest output off "
+                f"PyTorch (allowed {_TOLERANCE:.0e}), so it is not kept: use --to safetensors"
             )
