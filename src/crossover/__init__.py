@@ -11,9 +11,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "compare": "crossover.study.compare",
-    "scale": "crossover.study.scale",
-    "train": "crossover.study.single",
+    "compare": "crossover.api",
+    "scale": "crossover.api",
+    "train": "crossover.api",
+    "Study": "crossover.api",
     "load": "crossover.inference.predictor",
     "CrossoverError": "crossover.errors",
     "ConfigError": "crossover.errors",

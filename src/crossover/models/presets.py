@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -109,13 +110,15 @@ def parse_model(text: str) -> ModelSettings:
     return replace(override(settings, changes, path=name), name=text.strip())
 
 
-def adapt(settings: ModelSettings, defaults: dict[str, Any]) -> ModelSettings:
+def adapt(settings: ModelSettings, defaults: Mapping[str, Any], *, keep: Collection[str] = ()) -> ModelSettings:
     """`settings` with a task's `defaults` for what the user and the preset left at the model's own default.
+
+    Brackets in the model's name are the user's; `keep` names further settings that are.
 
     A default for a mixer setting (``attention.heads``) counts only for models with that mixer.
     """
     base = ModelSettings(name="", mixers=("",))
-    given = _bracket_keys(settings.name)
+    given = {*bracket_keys(settings.name), *keep}
     changes: dict[str, Any] = {}
     for key, value in defaults.items():
         mixer, dot, setting = key.partition(".")
@@ -165,7 +168,8 @@ def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
     return {f"mixer.{name}.{key}": value for name in having}
 
 
-def _bracket_keys(name: str) -> set[str]:
+def bracket_keys(name: str) -> set[str]:
+    """The settings that the brackets of a model's name give."""
     _, _, rest = name.partition("[")
     return {item.partition("=")[0].strip() for item in rest.rstrip("]").split(",")} if rest else set()
 

@@ -18,6 +18,7 @@ from crossover.measure.numerics import Numerics, check_device, choose
 from crossover.models.settings import ModelSettings
 from crossover.study import table
 from crossover.study.baselines import fit_baselines
+from crossover.study.choice import Choice, save_choice, saved_choice
 from crossover.study.contest import Contest, build_task, enter
 from crossover.study.machine import machine
 from crossover.study.measuring import measure_contest, typical_shape, workload
@@ -31,7 +32,7 @@ from crossover.train.budget import Budget
 from crossover.train.loop import train
 from crossover.train.progress import OnProgress
 from crossover.train.settings import TrainSettings, resolve
-from crossover.train.tune import Search, search
+from crossover.train.tune import search
 
 Tell = Callable[[str], None]
 
@@ -78,6 +79,7 @@ class _Comparison:
         self.outcomes = [Outcome(contest=contest, shared_items=not request.resplit) for contest in contests]
         self.pair_difference: float | None = None
         self.unfinished = 0
+        self._chosen: dict[tuple[str, str], Choice] = {}
 
     def carry_out(self) -> None:
         """Search, fit the baselines, train, measure."""
@@ -105,7 +107,7 @@ class _Comparison:
             call = workload(contest, model, typical_shape(task, model, self.settings), self.numerics).prepare()
             return min(seconds_of(call, self.numerics.device) for _ in range(6))
 
-        contest = enter(task, self.request.models, self.request.match, step_seconds)
+        contest = enter(task, self.request.models, self.request.match, step_seconds, self.request.model_changes)
         for model in contest.models:
             Budget.parse(resolve(self.settings, task.spec, model).budget or task.spec.budget)
         return contest
@@ -163,21 +165,28 @@ class _Comparison:
         return limit is not None and time.monotonic() - self.started > limit
 
     def _search(self, outcome: Outcome, model: ModelSettings) -> None:
+        """The same search for every model; what was found before is read back."""
         outcome.entered[model.name] = model
         if self.request.trials == 1:
             return
         task = outcome.contest.task
-        found: Search = search(
-            task,
-            model,
-            self.settings,
-            trials=self.request.trials,
-            numerics=self.numerics,
-            folder=self.store.run_folder(task.spec.name, model.name),
-            on_progress=self.on_progress,
-        )
-        outcome.searches[model.name] = {"task": task.spec.name, "model": model.name, **found.to_json()}
-        outcome.entered[model.name] = found.model
+        folder = self.store.run_folder(task.spec.name, model.name)
+        chosen = saved_choice(folder, self.request.trials)
+        if chosen is None:
+            self.tell(f"searching {task.spec.name} {model.name}: {self.request.trials} trials")
+            found = search(
+                task,
+                model,
+                self.settings,
+                trials=self.request.trials,
+                seed=0,
+                numerics=self.numerics,
+                on_progress=self.on_progress,
+            )
+            chosen = save_choice(folder, model, found)
+        outcome.searches[model.name] = chosen.document
+        outcome.entered[model.name] = chosen.model
+        self._chosen[(task.spec.name, model.name)] = chosen
 
     def _attempt(self, outcome: Outcome, model: ModelSettings, seed: int) -> None:
         """One run, unless the time is up; a run that fails is noted and the study goes on."""
@@ -191,7 +200,7 @@ class _Comparison:
             result = train(
                 self._task(name, seed),
                 outcome.entered[model.name],
-                replace(self._searched(outcome, model), seed=seed),
+                self._run_settings(outcome, model, seed),
                 numerics=self.numerics,
                 folder=folder,
                 resume=True,
@@ -203,9 +212,10 @@ class _Comparison:
             attempt = note(error=str(error) or type(error).__name__)
         outcome.attempts.setdefault(model.name, []).append(attempt)
 
-    def _searched(self, outcome: Outcome, model: ModelSettings) -> TrainSettings:
-        chosen = outcome.searches.get(model.name, {}).get("settings", {})
-        return replace(self.settings, **chosen)
+    def _run_settings(self, outcome: Outcome, model: ModelSettings, seed: int) -> TrainSettings:
+        chosen = self._chosen.get((outcome.contest.spec.name, model.name))
+        settings = self.settings if chosen is None else chosen.apply(self.settings)
+        return replace(settings, seed=seed)
 
     def _measure(self) -> None:
         with ExitStack() as stack:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from crossover.config import override
 from crossover.costs import Shape
 from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
-from crossover.models.presets import adapt, parse_model
+from crossover.models.presets import adapt, bracket_keys, parse_model
 from crossover.models.settings import ModelSettings
 from crossover.study.request import CompareRequest, Match
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task, TaskSpec
+from crossover.train.settings import preset_name
 
 StepSeconds = Callable[[ModelSettings], float]
 """Measures the training step of a model on a task; only ``match="step"`` asks."""
@@ -37,20 +39,38 @@ def build_task(name: str, request: CompareRequest, seed: int = 0) -> Task:
     return TASKS.get(name)(data)
 
 
-def enter(task: Task, names: tuple[str, ...], match: Match, step_seconds: StepSeconds) -> Contest:
+def enter(
+    task: Task,
+    names: tuple[str, ...],
+    match: Match,
+    step_seconds: StepSeconds,
+    changes: Mapping[str, Any] | None = None,
+) -> Contest:
     """The contest of the named models on `task`; the first sets the size that the others are matched to."""
-    defaults = dict(task.spec.defaults)
-    models = [_with_recipe(adapt(parse_model(name), defaults), task.spec) for name in names]
+    models = [prepare_model(name, task.spec, changes) for name in names]
     first, *others = models
     return Contest(task, (first, *(_equalise(first, other, task.spec, match, step_seconds) for other in others)))
 
 
-def _with_recipe(settings: ModelSettings, spec: TaskSpec) -> ModelSettings:
-    """Model settings from the task's recipe for this preset; training settings in it are the run's."""
-    recipe = spec.recipes.get(settings.name.split("[", 1)[0], {})
-    fields = {key: value for key, value in recipe.items() if key in ModelSettings.__dataclass_fields__}
-    fields.pop("learning_rate", None)
-    return adapt(settings, fields) if fields else settings
+def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None = None) -> ModelSettings:
+    """The model called `name` as it enters a task.
+
+    What the user wrote (brackets, `changes`) goes before the task's recipe for this preset, that before the preset's
+    own settings, and the task's defaults fill what is left.
+    """
+    settings = override(parse_model(name), changes or {}, path="model")
+    own = {*bracket_keys(name), *(changes or {})}
+    recipe = {
+        key: value
+        for key, value in spec.recipes.get(preset_name(settings), {}).items()
+        if _is_model_setting(key) and key not in own
+    }
+    settings = override(settings, recipe, path=f"recipe of {spec.name}")
+    return adapt(settings, spec.defaults, keep={*own, *recipe})
+
+
+def _is_model_setting(key: str) -> bool:
+    return "." in key or (key in ModelSettings.__dataclass_fields__ and key != "learning_rate")
 
 
 def _equalise(

@@ -12,6 +12,7 @@ from crossover.parallel.layout import Layout
 from crossover.train.settings import TrainSettings
 
 DEFAULT_TASKS = ("sentiment/headlines", "classification/digits", "recall", "parity")
+_IDENTITY = ("tasks", "models", "data", "train", "match", "resplit", "precision", "model_changes")
 DEFAULT_MODELS = ("lstm", "transformer")
 LOW_POWER_SEEDS = 4
 """With fewer than five seeds a study says "low power"."""
@@ -28,6 +29,7 @@ class CompareRequest:
     names what is made equal to the first model's: parameters without ends, forward FLOPs per token, measured step
     time, or nothing. `resplit` draws a new split for every seed. `max_latency` is in seconds at batch 1, the 99th
     percentile; `max_memory` in bytes, the peak of inference; `time_limit` in seconds for the whole command.
+    `model_changes` are dotted model settings that every model gets (``{"dropout": 0.2}``).
     """
 
     tasks: tuple[str, ...] = DEFAULT_TASKS
@@ -45,6 +47,7 @@ class CompareRequest:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     layout: Layout = field(default_factory=Layout)
     memory: bool = True
+    model_changes: dict[str, Any] = field(default_factory=dict)
     command: str | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +74,7 @@ class CompareRequest:
         the recommendation, and leave finished runs valid.
         """
         values = self.to_json()
-        return {name: values[name] for name in ("tasks", "models", "data", "train", "match", "resplit", "precision")}
+        return {name: values[name] for name in _IDENTITY}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -147,7 +147,7 @@ def train_command(outcome: Outcome, settings: ModelSettings, record: RunRecord, 
         value = getattr(request.data, flag)
         if value is not None:
             parts.append(f"--{flag} {value}")
-    parts += [f"--task-set {key}={value}" for key, value in request.data.settings.items()]
+    parts += [f"--set task.{key}={value}" for key, value in request.data.settings.items()]
     return " ".join(parts)
 
 

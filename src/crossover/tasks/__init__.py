@@ -78,3 +78,10 @@ TASKS.add(
 TASKS.add("parity", f"{_GENERATED}:parity", "state tracking: whether the ones so far are odd in number")
 TASKS.add("copy", f"{_GENERATED}:copying", "delayed copy: a few symbols, to be said again after a given lag")
 RESTORERS.add("generated", f"{_GENERATED}:restore")
+
+_LANGUAGE = "crossover.tasks.language_modeling"
+TASKS.add("language-modeling", f"{_LANGUAGE}:own", "the next character or subword of your own text")
+TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Python language reference")
+TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
+TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
+RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")

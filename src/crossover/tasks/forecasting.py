@@ -7,27 +7,21 @@ steps (2, 3), (4, 5) with target 6 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from crossover.data.options import DataOptions
-from crossover.data.series import read_series
-from crossover.errors import ConfigError, DataError
-from crossover.models.ports import Continuous, PerRow, PerStep
-from crossover.tasks.base import Baseline, Batch, Split, TaskSpec
+from crossover.errors import ConfigError
+from crossover.tasks.base import Baseline, Split, TaskSpec
 from crossover.tasks.forecasting_baselines import detect_period, forecasting_baselines
 from crossover.tasks.forecasting_data import CO2, ELNINO, ETTH1, OWN, PRICES, WEATHER, SeriesData, SplitSeries
+from crossover.tasks.forecasting_reader import SeriesReader, forecasting_spec
 from crossover.tasks.options import Choice, Whole, read_settings
 from crossover.tasks.rows import RowTask
-from crossover.tasks.windows import ForecastError, Windowing, WindowRows, restore, windows_between
+from crossover.tasks.windows import ForecastError, Windowing, WindowRows, windows_between
 
-_SHOWN_VALUES = 6
 _LONGEST_AUTOMATIC_PATCH = 24
 
 SETTINGS: Mapping[str, Choice | Whole] = {
@@ -37,7 +31,7 @@ SETTINGS: Mapping[str, Choice | Whole] = {
 }
 
 
-class Forecasting(RowTask):
+class Forecasting(SeriesReader, RowTask):
     """Windows of a series to the values that follow; a row is a (window, channel) pair, or a window if joint."""
 
     splits: Mapping[Split, WindowRows]
@@ -45,102 +39,17 @@ class Forecasting(RowTask):
     def __init__(self, spec: TaskSpec, data: SplitSeries, windowing: Windowing, period: int | None) -> None:
         """`period` None is looked for in train; raises DataError for a split without a single window."""
         train_TC = data.values_TC[data.rows["train"].start : data.rows["train"].stop]
-        self.spec = spec
-        self.windowing = windowing
-        self.channels = data.channels
-        self.mean_C, deviation_C = train_TC.mean(0), train_TC.std(0)
-        self.deviation_C = np.where(deviation_C > 0, deviation_C, 1.0)
+        mean_C, deviation_C = train_TC.mean(0), train_TC.std(0)
+        deviation_C = np.where(deviation_C > 0, deviation_C, 1.0)
+        super().__init__(spec, data.channels, mean_C, deviation_C, windowing)
         self.period = detect_period(train_TC) if period is None else period
-        values_TC = self._scores(data.values_TC)
+        values_TC = self.scores(data.values_TC)
         self.splits = {split: windows_between(split, values_TC, rows, windowing) for split, rows in data.rows.items()}
         self.objective = ForecastError()
-
-    def rollout(self, step: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        """Forecasts [B, H, K] of an autoregressive head: each segment is predicted from those predicted before.
-
-        `step` takes further inputs [B, t, S] and returns the outputs [B, t, S], carrying the model's state.
-        """
-        segments = [step(batch.inputs)[:, -1:]]
-        while len(segments) < self.windowing.horizon_segments:
-            segments.append(step(segments[-1]))
-        rolled_BRS = torch.cat(segments, dim=1)
-        channels = batch.extra["shift"].shape[2]
-        values_BLK = rolled_BRS.reshape(batch.size, self.windowing.horizon_segments * self.windowing.patch, channels)
-        return values_BLK[:, : self.windowing.horizon]
 
     def baselines(self, split: Split) -> list[Baseline]:
         """Last value, seasonal naive where the series has a season, ridge, exponential smoothing at some origins."""
         return forecasting_baselines(self.splits, split, self.period)
-
-    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
-        """The last values of a window, the first that followed, and the first predicted, in the series' units."""
-        inputs_BLK = self._restored(batch.inputs, batch)[:, -_SHOWN_VALUES:]
-        targets_BHK = self._units(batch.targets.numpy(force=True), batch)[:, :_SHOWN_VALUES]
-        predictions_BHK = self._restored(outputs, batch)[:, :_SHOWN_VALUES]
-        return [
-            {
-                "input": f"{self._channel(row)}: … {_numbers(inputs_BLK[i])}",
-                "target": _numbers(targets_BHK[i]) + " …",
-                "prediction": _numbers(predictions_BHK[i]) + " …",
-            }
-            for i, row in enumerate(batch.rows_B[:limit].tolist())
-        ]
-
-    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
-        """One forecast per window, ``{"values": {channel: [H values]}}``, in the series' units.
-
-        With independent channels, one per (window, channel) row.
-        """
-        values_BHK = self._restored(outputs, batch)
-        return [
-            {"values": dict(zip(self._names(row), values_BHK[i].T.tolist(), strict=True))}
-            for i, row in enumerate(batch.rows_B.tolist())
-        ]
-
-    def encode_file(self, path: Path) -> Batch:
-        """The last window of a file with the same channels, without targets; DataError if it is too short."""
-        series = read_series(path, targets=self.channels)
-        window = self.windowing.window
-        if len(series.values_TC) < window:
-            raise DataError(f"{path} has {len(series.values_TC)} rows: a forecast reads the last {window}")
-        missing_HC = np.full((self.windowing.horizon, len(self.channels)), np.nan, dtype=np.float32)
-        values_TC = np.concatenate([self._scores(series.values_TC[-window:]), missing_HC])
-        rows = WindowRows(values_TC=values_TC, windowing=self.windowing, first=window, windows=1)
-        return rows.gather(np.arange(len(rows)))
-
-    def artifacts(self) -> dict[str, Any]:
-        """Channels, the statistics of train, and how windows are cut."""
-        return {
-            "channels": list(self.channels),
-            "mean": self.mean_C.tolist(),
-            "deviation": self.deviation_C.tolist(),
-            "window": self.windowing.window,
-            "horizon": self.windowing.horizon,
-            "patch": self.windowing.patch,
-            "independent": self.windowing.independent,
-            "normalise": self.windowing.normalise,
-            "autoregressive": self.windowing.autoregressive,
-        }
-
-    def _scores(self, values_TC: np.ndarray) -> np.ndarray:
-        return ((values_TC - self.mean_C) / self.deviation_C).astype(np.float32)
-
-    def _restored(self, outputs: Tensor, batch: Batch) -> np.ndarray:
-        return self._units(restore(outputs, batch).numpy(force=True), batch)
-
-    def _units(self, scores_BLK: np.ndarray, batch: Batch) -> np.ndarray:
-        """z-scores of train to the series' own units."""
-        mean, deviation = self.mean_C, self.deviation_C
-        if self.windowing.independent:
-            channels_B = batch.rows_B.numpy(force=True) % len(self.channels)
-            mean, deviation = mean[channels_B, None, None], deviation[channels_B, None, None]
-        return scores_BLK * deviation + mean
-
-    def _names(self, row: int) -> tuple[str, ...]:
-        return (self.channels[row % len(self.channels)],) if self.windowing.independent else self.channels
-
-    def _channel(self, row: int) -> str:
-        return ", ".join(self._names(row))
 
 
 def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
@@ -166,7 +75,20 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         autoregressive=settings["head"] == "autoregressive",
     )
     series = data.load(options, settings)
-    return Forecasting(_spec(data, series, windowing), series, windowing, data.period)
+    spec = forecasting_spec(
+        name,
+        len(series.channels),
+        windowing,
+        description=f"{data.description}: {window} values to the next {horizon}",
+        budget=data.budget,
+        batch_rows=data.batch_rows,
+        embedded=data.embedded,
+        defaults=data.defaults,
+        recipes=data.recipes,
+        references=data.references,
+        notes=(*data.notes, *series.notes),
+    )
+    return Forecasting(spec, series, windowing, data.period)
 
 
 def automatic_patch(window: int) -> int:
@@ -175,48 +97,9 @@ def automatic_patch(window: int) -> int:
     return next(size for size in range(most, 0, -1) if window % size == 0)
 
 
-def _spec(data: SeriesData, series: SplitSeries, windowing: Windowing) -> TaskSpec:
-    rows_per_window = len(series.channels) if windowing.independent else 1
-    row_channels = 1 if windowing.independent else len(series.channels)
-    steps, decoder = windowing.segments, windowing.autoregressive
-    size = windowing.horizon * row_channels
-    segment = windowing.patch * row_channels
-    return TaskSpec(
-        name=data.name,
-        family="forecasting",
-        description=f"{data.description}: {windowing.window} values to the next {windowing.horizon}",
-        inputs=Continuous(channels=segment),
-        outputs=PerStep(size=segment) if decoder else PerRow(size=size, pool="flatten", steps=steps),
-        objective="forecasting",
-        metric="mse",
-        higher_is_better=False,
-        causal=decoder,
-        margin=0.03,
-        margin_kind="relative",
-        decoding="rollout" if decoder else "none",
-        budget=data.budget,
-        batch_rows=data.batch_rows,
-        max_length=steps + (windowing.horizon_segments if decoder else 0),
-        item_block=windowing.horizon * rows_per_window,
-        embedded=data.embedded,
-        unit="values",
-        defaults=data.defaults,
-        recipes=data.recipes,
-        references=data.references,
-        notes=(*data.notes, *series.notes),
-    )
-
-
 co2 = partial(build_forecasting, CO2)
 elnino = partial(build_forecasting, ELNINO)
 etth1 = partial(build_forecasting, ETTH1)
 weather = partial(build_forecasting, WEATHER)
 prices = partial(build_forecasting, PRICES)
 own = partial(build_forecasting, OWN)
-
-
-def _numbers(values_LK: np.ndarray) -> str:
-    """Values as short text; of several channels each step in brackets."""
-    if values_LK.shape[1] == 1:
-        return " ".join(f"{value:.4g}" for value in values_LK[:, 0])
-    return " ".join("(" + " ".join(f"{value:.4g}" for value in step) + ")" for step in values_LK)

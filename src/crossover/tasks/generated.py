@@ -26,6 +26,8 @@ PARITY_FACTORS = (1, 2, 4, 8)
 class GeneratedTask(RowTask):
     """Rows of tokens with a target at some steps; scored by the share of those that is right."""
 
+    splits: Mapping[Split, Rows]
+
     def __init__(
         self,
         name: str,

@@ -59,7 +59,10 @@ class Whole:
         return number
 
 
-def read_settings(task: str, given: Mapping[str, Any], known: Mapping[str, Choice | Flag | Whole]) -> dict[str, Any]:
+Setting = Choice | Flag | Whole
+
+
+def read_settings(task: str, given: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
     """The task's settings with their defaults; an unknown key or value is a ConfigError (did you mean …)."""
     for key in given:
         if key not in known:

@@ -101,13 +101,31 @@ class RowTask:
         by: Literal["rows", "tokens"] = "rows",
     ) -> Iterator[Batch]:
         """One epoch of batches; train shuffled by (seed, epoch), the other splits in order."""
+        shuffle = split == "train"
         rows = self.splits[split]
+        yield from self.batches_of(
+            rows, seed=seed, epoch=epoch, batch=batch, shuffle=shuffle, shard=shard, start=start, by=by
+        )
+
+    @staticmethod
+    def batches_of(
+        rows: RowSource,
+        *,
+        seed: int,
+        epoch: int,
+        batch: int,
+        shuffle: bool,
+        shard: tuple[int, int],
+        start: int,
+        by: Literal["rows", "tokens"],
+    ) -> Iterator[Batch]:
+        """One epoch of batches of any rows."""
         chosen = batch_indices(
             len(rows),
             batch=batch,
             seed=seed,
             epoch=epoch,
-            shuffle=split == "train",
+            shuffle=shuffle,
             shard=shard,
             start=start,
             by=by,

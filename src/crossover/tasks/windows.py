@@ -151,14 +151,14 @@ class ForecastError(SquaredError):
 
     def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
         """Squared error, summed over values."""
-        return super().loss(restore(outputs, batch), batch)
+        return super().loss(restore_scores(outputs, batch), batch)
 
     def metrics(self, outputs: Tensor, batch: Batch) -> Sums:
         """Squared and absolute error of each row, and by step of the horizon."""
-        return super().metrics(restore(outputs, batch), batch)
+        return super().metrics(restore_scores(outputs, batch), batch)
 
 
-def restore(outputs: Tensor, batch: Batch) -> Tensor:
+def restore_scores(outputs: Tensor, batch: Batch) -> Tensor:
     """Model outputs, normalised as their rows were, to z-scores of train [B, L, K]."""
     shift_B1K, scale_B1K = batch.extra["shift"], batch.extra["scale"]
     channels = shift_B1K.shape[2]

@@ -1,0 +1,150 @@
+"""The program as functions: what the command line calls, and what a notebook can."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from crossover.data.options import DataOptions
+from crossover.measure.numerics import check_device, choose
+from crossover.parallel.layout import Layout
+from crossover.study.compare import run_comparison
+from crossover.study.contest import prepare_model
+from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
+from crossover.study.store import load_study
+from crossover.tasks import TASKS
+from crossover.train.loop import train as run_training
+from crossover.train.record import RunRecord
+from crossover.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import polars
+
+    from crossover.train.progress import OnProgress
+
+Tell = Callable[[str], None]
+
+RUNS = Path("crossover-runs")
+"""Where studies go that were given no folder."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study: its folder and its document (docs/study-format.md)."""
+
+    folder: Path
+    document: Mapping[str, Any]
+
+    def table(self) -> polars.DataFrame:
+        """The table as a data frame, one row per task and model, intervals flattened to value, low and high."""
+        from crossover.report.table import flat_table
+
+        return flat_table(self.document)
+
+    def crossings(self) -> list[Mapping[str, Any]]:
+        """Where two models' curves cross; empty unless the study scaled something."""
+        return list((self.document.get("scale") or {}).get("crossings", []))
+
+    def report(self, folder: Path | None = None, *, lang: str | None = None) -> Path:
+        """Write ``report.html``, ``report.md`` and ``table.parquet`` into `folder` (the study's); the HTML's path."""
+        from crossover.report.html import write_report
+        from crossover.report.table import write_table
+
+        target = folder or self.folder
+        if self.document.get("table"):
+            write_table(self.document, target / "table.parquet")
+        return write_report(self.document, target, lang)
+
+
+def compare(
+    tasks: Sequence[str] = DEFAULT_TASKS,
+    models: Sequence[str] = DEFAULT_MODELS,
+    *,
+    out: Path | str | None = None,
+    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
+    **options: Any,
+) -> Study:
+    """Train `models` on `tasks` under the same budget and compare them.
+
+    `options` are the fields of `crossover.study.request.CompareRequest` (seeds, trials, data, train, …). Raises
+    ConfigError, DataError or LayoutError for what cannot be done, before anything starts.
+    """
+    request = CompareRequest(tasks=tuple(tasks), models=tuple(models), **options)
+    folder = Path(out) if out is not None else new_folder("compare")
+    return Study(folder, run_comparison(request, folder, tell=tell, on_progress=on_progress))
+
+
+def scale(
+    models: Sequence[str] = ("lstm", "mingru", "transformer"),
+    axis: str = "length=64..2048",
+    *,
+    out: Path | str | None = None,
+    tell: Tell | None = None,
+    **options: Any,
+) -> Study:
+    """Measure time, memory and FLOPs of `models` along `axis`, fit exponents, find crossings.
+
+    `options` are those of `crossover.study.scale.scale`.
+    """
+    from crossover.study.scale import scale as run_scale
+
+    folder = Path(out) if out is not None else new_folder("scale")
+    return Study(folder, run_scale(list(models), axis, folder=folder, tell=tell, **options))
+
+
+def train(
+    task: str,
+    model: str,
+    *,
+    out: Path | str | None = None,
+    resume: bool = False,
+    data: DataOptions | None = None,
+    settings: TrainSettings | None = None,
+    model_changes: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    layout: Layout | None = None,
+    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
+) -> RunRecord:
+    """Train one model on one task in the folder `out`, and return its record.
+
+    `resume` goes on with the run in that folder. Raises what `crossover.train.loop.train` raises.
+    """
+    built = TASKS.get(task)(data or DataOptions())
+    prepared = prepare_model(model, built.spec, model_changes)
+    (layout or Layout()).check(1, model, built.spec)
+    numerics = choose(precision, check_device(device))
+    if tell is not None:
+        tell(numerics.describe())
+    folder = Path(out) if out is not None else new_folder("train")
+    result = run_training(
+        built,
+        prepared,
+        settings or TrainSettings(),
+        numerics=numerics,
+        folder=folder,
+        resume=resume,
+        on_progress=on_progress,
+    )
+    return result.record
+
+
+def open_study(folder: Path | str) -> Study:
+    """The study in `folder`; CheckpointError where there is none."""
+    return Study(Path(folder), load_study(Path(folder)))
+
+
+def new_folder(kind: str) -> Path:
+    """A folder under `RUNS` that no earlier study has."""
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    folder = RUNS / f"{kind}-{stamp}"
+    while folder.exists():
+        time.sleep(0.1)
+        folder = RUNS / f"{kind}-{stamp}-{time.time_ns() % 1000:03d}"
+    return folder

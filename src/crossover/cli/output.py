@@ -1,0 +1,58 @@
+"""What commands print: documents and answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossover.api import Study
+    from crossover.cli.flags import Common
+
+
+def print_document(document: Any) -> None:
+    """One JSON document on stdout."""
+    from crossover.train.record import finite
+
+    sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, indent=1) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Text for people on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Rows of text in aligned columns; the last column takes what is left."""
+    rows = [tuple(row) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] if rows else []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print_text("  ".join([*cells, row[-1]]).rstrip())
+
+
+def tell(line: str) -> None:
+    """A message for people on stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def command_line() -> str:
+    """This command as it was typed."""
+    return shlex.join(["crossover", *sys.argv[1:]])
+
+
+def finish(study: Study, common: Common) -> None:
+    """Write the report and print the summary, or the document with ``--json``."""
+    report = study.report(lang=common.lang)
+    if common.json:
+        print_document({"study": str(study.folder), "report": str(report), **study.document})
+        return
+    from rich.console import Console
+
+    from crossover.report.terminal import print_summary
+
+    print_summary(study.document, study.folder, Console(), common.lang)

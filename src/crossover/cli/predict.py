@@ -1,0 +1,109 @@
+"""``crossover predict`` and ``crossover export``: use what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from crossover.cli.flags import COMMON, Common
+from crossover.cli.output import print_document, print_text, tell
+from crossover.cli.plugins import load_plugins
+
+
+def predict(
+    run: Path,
+    text: str | None = None,
+    /,
+    *,
+    file: Path | None = None,
+    out: Path | None = None,
+    task: str | None = None,
+    device: str = "cpu",
+    tokens: int = 200,
+    temperature: float = 0.8,
+    seed: int = 0,
+    common: Common = COMMON,
+) -> int:
+    """Predict with a trained run, or with the run that a study recommends.
+
+    Parameters
+    ----------
+    run
+        Folder of a run or a study.
+    text
+        What to predict from.
+    file
+        File to predict from: a text a line, or what the task reads.
+    out
+        File for the predictions, one JSON object a line.
+    task
+        Which task of a study.
+    device
+        cpu, cuda or mps.
+    tokens
+        How many tokens a language model adds.
+    temperature
+        How freely a language model chooses them.
+    seed
+        Seed of that choice.
+    """
+    load_plugins(common.plugin)
+    from crossover.errors import ConfigError
+    from crossover.inference.predictor import load
+
+    predictor = load(run, task=task, device=device)
+    if (text is None) == (file is None):
+        raise ConfigError("give either a text or --file FILE to predict from")
+    if text is not None and predictor.generates:
+        predictions: list[dict[str, Any]] = [
+            {"text": predictor.generate(text, tokens=tokens, temperature=temperature, seed=seed)}
+        ]
+    elif text is not None:
+        predictions = predictor.predict([text])
+    else:
+        predictions = predictor.predict_file(Path(str(file)))
+    if out is not None:
+        from crossover.files import write_file
+
+        write_file(out, "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions))
+        tell(f"{len(predictions)} predictions written to {out}")
+    if common.json:
+        print_document({"predictions": predictions})
+    elif out is None:
+        for prediction in predictions:
+            print_text(prediction["text"] if predictor.generates else json.dumps(prediction, ensure_ascii=False))
+    return 0
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    to: Literal["safetensors", "onnx"] = "safetensors",
+    out: Path,
+    task: str | None = None,
+    common: Common = COMMON,
+) -> int:
+    """Export a trained run, or the run that a study recommends.
+
+    Parameters
+    ----------
+    run
+        Folder of a run or a study.
+    to
+        The format.
+    out
+        Where to write it.
+    task
+        Which task of a study.
+    """
+    load_plugins(common.plugin)
+    from crossover.inference.export import export as write
+
+    path = write(run, to=to, out=out, task=task)
+    if common.json:
+        print_document({"path": str(path)})
+    else:
+        print_text(str(path))
+    return 0

@@ -1,0 +1,378 @@
+"""Language modelling: the next character or subword of a text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crossover.data.catalogue import locate
+from crossover.data.encoding import read_text
+from crossover.data.options import DataOptions
+from crossover.data.text import Vocabulary, train_vocabulary, vocabulary_from_json
+from crossover.errors import ConfigError, DataError
+from crossover.models.ports import PerStep, Tokens
+from crossover.tasks.base import Baseline, Batch, Reference, Split, Sums, TaskSpec
+from crossover.tasks.ngrams import KneserNey
+from crossover.tasks.objectives import TokenPrediction
+from crossover.tasks.options import Choice, Setting, Whole, read_settings, refuse_unread
+from crossover.tasks.rows import RowTask
+
+FAMILY = "language-modeling"
+SETTINGS: dict[str, Setting] = {
+    "units": Choice(("characters", "subwords"), "characters"),
+    "vocabulary": Whole(4096, 300),
+    "block": Whole(128, 2),
+}
+_SHARES = (0.9, 0.95)
+"""Where valid and test begin in a text that comes without splits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextBlocks:
+    """Blocks of `block` steps cut from one long sequence of tokens, each predicting its next token.
+
+    `characters_N` and `words_N` count the characters and words that each token stands for, so that a loss per token
+    can be told per character and per word whatever the vocabulary. The last block may be shorter.
+    """
+
+    tokens: np.ndarray
+    characters: np.ndarray
+    words: np.ndarray
+    block: int
+    offset: int = 0
+
+    @cached_property
+    def starts_N(self) -> np.ndarray:
+        """First step of each block."""
+        return np.arange(self.offset, len(self.tokens) - 1, self.block)
+
+    def __len__(self) -> int:
+        return len(self.starts_N)
+
+    @cached_property
+    def lengths_N(self) -> np.ndarray:
+        """Steps of each block."""
+        return np.minimum(self.block, len(self.tokens) - 1 - self.starts_N)
+
+    def gather(self, rows_B: np.ndarray) -> Batch:
+        """The batch of these blocks, padded to the longest."""
+        lengths_B = self.lengths_N[rows_B]
+        steps = self.starts_N[rows_B][:, None] + np.arange(int(lengths_B.max(initial=1)))
+        real = np.arange(steps.shape[1]) < lengths_B[:, None]
+        steps = np.minimum(steps, len(self.tokens) - 2)
+        targets = np.where(real, self.tokens[steps + 1], -100)
+        return Batch(
+            inputs=torch.from_numpy(np.where(real, self.tokens[steps], 0)),
+            lengths_B=torch.from_numpy(lengths_B),
+            targets=torch.from_numpy(targets),
+            rows_B=torch.from_numpy(np.asarray(rows_B, dtype=np.int64)),
+            extra={
+                "characters": torch.from_numpy((self.characters[steps + 1] * real).sum(1)),
+                "words": torch.from_numpy((self.words[steps + 1] * real).sum(1)),
+            },
+        )
+
+
+class LanguageObjective(TokenPrediction):
+    """`TokenPrediction` told per character and per word as well."""
+
+    def metrics(self, outputs: Tensor, batch: Batch) -> Sums:
+        """The usual statistics, and the characters and words that the targets stand for."""
+        return {
+            **super().metrics(outputs, batch),
+            "characters": batch.extra["characters"].numpy(force=True).astype(np.float64),
+            "words": batch.extra["words"].numpy(force=True).astype(np.float64),
+        }
+
+    def summarise(self, sums: Sums) -> dict[str, float]:
+        """Nats and bits per character, perplexity per word, loss per token, accuracy."""
+        nats = float(sums["loss"]) / max(float(sums["characters"]), 1e-12)
+        per_word = float(sums["loss"]) / max(float(sums["words"]), 1e-12)
+        return {
+            **super().summarise(sums),
+            "nats_per_character": nats,
+            "bits_per_character": nats / math.log(2),
+            "perplexity_per_word": math.exp(min(per_word, 700.0)),
+        }
+
+
+class TextPredictor:
+    """Encodes prompts and decodes continuations; all that using a language model needs."""
+
+    spec: TaskSpec
+    vocabulary: Vocabulary
+
+    def __init__(self, spec: TaskSpec, vocabulary: Vocabulary) -> None:
+        self.spec = spec
+        self.vocabulary = vocabulary
+
+    def encode(self, texts: list[str]) -> Batch:
+        """Prompts to a batch, one row each; an empty prompt is a DataError."""
+        if not all(texts):
+            raise DataError("a prompt is empty: give some text to go on from")
+        ids = [torch.tensor(row) for row in self.vocabulary.encode(texts)]
+        lengths_B = torch.tensor([len(row) for row in ids])
+        inputs = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
+        return Batch(inputs=inputs, lengths_B=lengths_B, targets=inputs, rows_B=torch.arange(len(ids)))
+
+    def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
+        """The most likely next token of each row, with its probability."""
+        last_B = (batch.lengths_B - 1).clamp(min=0)
+        logits_BV = outputs[torch.arange(batch.size), last_B]
+        best = logits_BV.softmax(-1).max(-1)
+        return [
+            {"next": self.vocabulary.decode([int(index)]), "probability": float(share)}
+            for index, share in zip(best.indices, best.values, strict=True)
+        ]
+
+    def artifacts(self) -> dict[str, Any]:
+        """Vocabulary and name."""
+        return {"family": FAMILY, "name": self.spec.name, "vocabulary": self.vocabulary.to_json()}
+
+
+def restore(artifacts: Mapping[str, Any]) -> TextPredictor:
+    """The predictor that `TextPredictor.artifacts` described; DataError where something is missing."""
+    try:
+        vocabulary = vocabulary_from_json(artifacts["vocabulary"])
+        return TextPredictor(_spec(str(artifacts["name"]), vocabulary, block=128, unit="tokens"), vocabulary)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"these are no artifacts of a language model ({error})") from error
+
+
+class LanguageModeling(TextPredictor, RowTask):
+    """The next token at every step of a block; test and valid blocks cover their split once, without overlap."""
+
+    splits: Mapping[Split, TextBlocks]
+
+    def __init__(self, name: str, texts: Mapping[Split, str], settings: Mapping[str, Any], **fields: Any) -> None:
+        units: Literal["characters", "subwords"] = settings["units"]
+        pieces = re.findall(r"\S+\s*|\s+", texts["train"]) if units == "subwords" else [texts["train"]]
+        vocabulary = train_vocabulary(units, pieces, size=int(settings["vocabulary"]))
+        block = int(settings["block"])
+        notes = list(fields.pop("notes", ()))
+        splits: dict[Split, TextBlocks] = {}
+        for split, text in texts.items():
+            blocks = _cut(text, vocabulary, block)
+            if len(blocks.tokens) < block + 1:
+                raise DataError(
+                    f"task {name!r}: its {split} text has {len(blocks.tokens)} tokens, fewer than block + 1 = "
+                    f"{block + 1}: give a longer text or a smaller --set task.block"
+                )
+            splits[split] = blocks
+            unknown = int((blocks.tokens == 1).sum())
+            if unknown and split != "train":
+                notes.append(f"{unknown} {units} of {split} do not occur in train and count as unknown.")
+        self.splits = splits
+        self.objective = LanguageObjective()
+        super().__init__(_spec(name, vocabulary, block=block, unit=units, notes=tuple(notes), **fields), vocabulary)
+
+    def batches(
+        self,
+        split: Split,
+        *,
+        seed: int,
+        epoch: int,
+        batch: int,
+        shard: tuple[int, int] = (0, 1),
+        start: int = 0,
+        by: Literal["rows", "tokens"] = "rows",
+    ) -> Iterator[Batch]:
+        """As `RowTask.batches`; train is cut at an offset of its own in every epoch, so that blocks differ."""
+        if split != "train":
+            yield from super().batches(split, seed=seed, epoch=epoch, batch=batch, shard=shard, start=start, by=by)
+            return
+        blocks = self.splits["train"]
+        offset = int(np.random.default_rng([seed, epoch]).integers(blocks.block))
+        shifted = TextBlocks(
+            tokens=blocks.tokens,
+            characters=blocks.characters,
+            words=blocks.words,
+            block=blocks.block,
+            offset=min(offset, max(len(blocks.tokens) - blocks.block - 1, 0)),
+        )
+        yield from self.batches_of(
+            shifted, seed=seed, epoch=epoch, batch=batch, shuffle=True, shard=shard, start=start, by=by
+        )
+
+    def baselines(self, split: Split) -> list[Baseline]:
+        """Unigram frequencies, and a 5-gram with Kneser-Ney smoothing; both see the text before each token."""
+        return [self._ngram("unigram", "trivial", split, 1), self._ngram("5-gram", "strong", split, 5)]
+
+    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
+        """The start of a block, the text that follows it, and the most likely token at each of those steps."""
+        predicted_BT = outputs.argmax(-1)
+        shown = []
+        for row in range(min(limit, batch.size)):
+            length = int(batch.lengths_B[row])
+            half = length // 2
+            shown.append(
+                {
+                    "input": self.vocabulary.decode(batch.inputs[row, :half].tolist()),
+                    "target": self.vocabulary.decode(batch.targets[row, half:length].tolist()),
+                    "prediction": self.vocabulary.decode(predicted_BT[row, half:length].tolist()),
+                }
+            )
+        return shown
+
+    def _ngram(self, name: str, kind: Literal["trivial", "strong"], split: Split, order: int) -> Baseline:
+        started = perf_counter()
+        blocks, train = self.splits[split], self.splits["train"].tokens
+        size = self.vocabulary.size
+        # The first token of a split is no target of its first block: it belongs to the past.
+        past = np.concatenate([train, blocks.tokens[:1]])
+        model = KneserNey(past, blocks.tokens[1:], vocabulary=size, order=order)
+        losses = -model.log_probabilities()
+        ends = blocks.starts_N
+        items = {
+            "loss": np.add.reduceat(losses, ends),
+            "count": blocks.lengths_N.astype(np.float64),
+            "correct": np.full(len(blocks), np.nan),
+            "length": blocks.lengths_N.astype(np.float64),
+            "characters": np.add.reduceat(blocks.characters[1:].astype(np.float64), ends),
+            "words": np.add.reduceat(blocks.words[1:].astype(np.float64), ends),
+        }
+        return self.baseline(name, kind, items, seconds=perf_counter() - started, parameters=model.parameters)
+
+
+def python_docs(options: DataOptions) -> LanguageModeling:
+    """The text of the Python language reference that the interpreter carries (`pydoc_data.topics`)."""
+    from pydoc_data.topics import topics
+
+    name = f"{FAMILY}/python-docs"
+    refuse_unread(name, options, reads=("split_seed",))
+    settings = read_settings(name, options.settings, SETTINGS)
+    # Topics, not positions, are split: neighbouring topics repeat each other's sentences.
+    names = sorted(topics)
+    order = np.random.default_rng([options.split_seed, 7]).permutation(len(names))
+    cuts = [round(share * len(names)) for share in (0.8, 0.9)]
+    parts = zip(("train", "valid", "test"), np.split(order, cuts), strict=True)
+    texts: dict[Split, str] = {split: "\n".join(topics[names[i]] for i in part) for split, part in parts}  # type: ignore[misc]
+    return LanguageModeling(
+        name,
+        texts,
+        settings,
+        description="the Python language reference, topic by topic",
+        embedded=True,
+        notes=(f"{len(names)} topics, split by topic.",),
+    )
+
+
+def tinyshakespeare(options: DataOptions) -> LanguageModeling:
+    """Tiny Shakespeare; test is the last 10 % (what nanoGPT calls validation), valid the 2 % before it."""
+    name = f"{FAMILY}/tinyshakespeare"
+    refuse_unread(name, options, reads=("split_seed",))
+    settings = read_settings(name, options.settings, {**SETTINGS, "block": Whole(64, 2)})
+    path = locate(name)
+    text = read_text(path / "input.txt" if path.is_dir() else path).text
+    return LanguageModeling(
+        name,
+        _split_text(text, (0.88, 0.9)),
+        settings,
+        description="the plays of Shakespeare, character by character",
+        embedded=False,
+        batch_rows=12,
+        budget="2000steps",
+        references=(
+            Reference(
+                name="nanoGPT, 4 layers x 128",
+                metric="nats_per_character",
+                score=1.88,
+                source="nanoGPT README",
+                note="20 random batches of its validation split",
+            ),
+        ),
+    )
+
+
+def wikitext2(options: DataOptions) -> LanguageModeling:
+    """The validation text of WikiText-2 to train on and its test text to test on (its train file is not used)."""
+    name = f"{FAMILY}/wikitext2"
+    refuse_unread(name, options, reads=("split_seed",))
+    settings = read_settings(name, options.settings, SETTINGS)
+    folder = locate(name)
+    train = read_text(folder / "valid.txt").text
+    cut = round(0.95 * len(train))
+    texts: dict[Split, str] = {
+        "train": train[:cut],
+        "valid": train[cut:],
+        "test": read_text(folder / "test.txt").text,
+    }
+    return LanguageModeling(name, texts, settings, description="articles of Wikipedia", embedded=False)
+
+
+def own(options: DataOptions) -> LanguageModeling:
+    """The user's own text: one file cut 90/5/5 in order, or a file for each split."""
+    name = FAMILY
+    refuse_unread(name, options, reads=("data", "train", "valid", "test", "split_seed"))
+    settings = read_settings(name, options.settings, SETTINGS)
+    files = (options.train, options.valid, options.test)
+    notes: tuple[str, ...]
+    if options.data is not None and not any(files):
+        decoded = read_text(Path(options.data))
+        texts, notes = _split_text(decoded.text, _SHARES), decoded.notes
+    elif options.data is None and options.train and options.test:
+        read = {"train": read_text(options.train), "test": read_text(options.test)}
+        notes = (*read["train"].notes, *read["test"].notes)
+        whole = read["train"].text
+        cut = round(0.95 * len(whole))
+        given = read_text(options.valid).text if options.valid else None
+        texts = {"train": whole if given else whole[:cut], "valid": given or whole[cut:], "test": read["test"].text}
+    else:
+        raise ConfigError(f"task {name!r} needs a text: give --data FILE, or --train FILE and --test FILE")
+    return LanguageModeling(name, texts, settings, description="your own text", embedded=False, notes=notes)
+
+
+def _spec(name: str, vocabulary: Vocabulary, *, block: int, unit: str, **fields: Any) -> TaskSpec:
+    return TaskSpec(
+        **{
+            "name": name,
+            "family": FAMILY,
+            "description": "the next token of a text",
+            "inputs": Tokens(vocabulary=vocabulary.size),
+            "outputs": PerStep(size=vocabulary.size),
+            "objective": "language-modeling",
+            "metric": "bits_per_character",
+            "higher_is_better": False,
+            "causal": True,
+            "margin": 0.02,
+            "margin_kind": "relative",
+            "unit": unit,
+            "max_length": block,
+            "embedded": False,
+            "item_block": 8,
+            "defaults": {"width": 128, "layers": 4, "dropout": 0.0},
+            **fields,
+        }
+    )
+
+
+def _cut(text: str, vocabulary: Vocabulary, block: int) -> TextBlocks:
+    tokens = np.array(vocabulary.encode([text])[0], dtype=np.int64)
+    characters, words = _pieces(text, tokens, vocabulary)
+    return TextBlocks(tokens=tokens, characters=characters, words=words, block=block)
+
+
+def _pieces(text: str, tokens: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+    """Characters of each token, and 1 where a word ends in it (its share of the text's words otherwise)."""
+    if vocabulary.kind == "characters":
+        space = np.array([character.isspace() for character in text])
+        ends = np.append(~space[:-1] & space[1:], not space[-1]) if len(space) else space
+        return np.ones(len(tokens), dtype=np.int64), ends.astype(np.float64)
+    # A byte-level token may be part of a character: characters and words are spread evenly over the tokens.
+    share = len(text) / max(len(tokens), 1)
+    return np.full(len(tokens), share), np.full(len(tokens), len(text.split()) / max(len(tokens), 1))
+
+
+def _split_text(text: str, shares: Sequence[float]) -> dict[Split, str]:
+    cuts = [round(share * len(text)) for share in shares]
+    return {"train": text[: cuts[0]], "valid": text[cuts[0] : cuts[1]], "test": text[cuts[1] :]}
