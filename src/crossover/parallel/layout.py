@@ -1,0 +1,224 @@
+"""Layout: how a run is spread over devices, as a value. No torch here: the planner and the command line read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from crossover.config import build, parse_scalar
+from crossover.errors import ConfigError, LayoutError, unknown
+
+if TYPE_CHECKING:
+    from crossover.models.mixers.base import MixerSettings
+    from crossover.models.settings import ModelSettings
+    from crossover.tasks.base import TaskSpec
+
+AXES = ("data", "pipeline", "tensor", "sequence")
+SINGLE = "single"
+
+_WORDS = {
+    "schedule": ("auto", "gpipe", "1f1b", "interleaved", "wavefront"),
+    "sequence_method": ("auto", "hand-on", "scan", "gather", "ring"),
+    "recompute": ("none", "blocks"),
+    "gradients": ("fp32", "bf16", "powersgd"),
+}
+_COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Degrees of the four axes, and how they are run.
+
+    `microbatches` cut the batch and `chunks` cut time for the pipeline, `accumulate` sums gradients of that many
+    batches. `stages` is the number of blocks of each pipeline stage (None: as even as can be), `interleave` the
+    stages per rank. `synchronise` averages parameters every that many steps, or only at the ``"end"``. A value that
+    is not admissible is a LayoutError; what a layout asks of a model and a task is for `check`.
+    """
+
+    data: int = 1
+    pipeline: int = 1
+    tensor: int = 1
+    sequence: int = 1
+    microbatches: int = 1
+    chunks: int = 1
+    accumulate: int = 1
+    schedule: str = "auto"
+    interleave: int = 1
+    stages: tuple[int, ...] | None = None
+    sequence_method: str = "auto"
+    shard_parameters: bool = False
+    recompute: str = "none"
+    synchronise: int | str = 1
+    gradients: str = "fp32"
+
+    def __post_init__(self) -> None:
+        reasons = [f"{name}={getattr(self, name)} must be 1 or more" for name in _COUNTS if getattr(self, name) < 1]
+        for name, admissible in _WORDS.items():
+            if getattr(self, name) not in admissible:
+                reasons.append(unknown(name, getattr(self, name), admissible))
+        if self.synchronise != "end" and not (isinstance(self.synchronise, int) and self.synchronise >= 1):
+            reasons.append(f"synchronise={self.synchronise!r} must be a number of steps, 1 or more, or 'end'")
+        if self.stages is not None and min(self.stages, default=0) < 1:
+            reasons.append(f"stages={_plus(self.stages)} must give every stage 1 block or more")
+        _raise(self, reasons)
+
+    @property
+    def devices(self) -> int:
+        """Number of devices that the layout takes."""
+        return prod(getattr(self, axis) for axis in AXES)
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """The layout in a string: ``data=2,tensor=2``, ``stages=2+3``, ``single`` or nothing, or its JSON object.
+
+        Anything unknown or malformed is a LayoutError.
+        """
+        text = text.strip()
+        if text in ("", SINGLE):
+            return cls()
+        if text.startswith("{"):
+            try:
+                return cls.from_json(json.loads(text))
+            except ValueError as error:
+                raise LayoutError(f"layout {text!r} is no JSON object ({error}): write AXIS=DEGREE,…") from None
+        values: dict[str, Any] = {}
+        for part in text.split(","):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not value:
+                raise LayoutError(
+                    f"layout {text!r} has {part.strip()!r}: write AXIS=DEGREE,… such as data=2,tensor=2"
+                )
+            if name in values:
+                raise LayoutError(f"layout {text!r} gives {name} twice: give it once")
+            values[name] = value.split("+") if name == "stages" else parse_scalar(value)
+        return cls.from_json(values)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Layout:
+        """The layout in a JSON object; fields left out take their defaults."""
+        try:
+            return build(cls, value)
+        except ConfigError as error:
+            raise LayoutError(f"layout: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, as a JSON object."""
+        return {**asdict(self), "stages": list(self.stages) if self.stages is not None else None}
+
+    def __str__(self) -> str:
+        """The shortest string that `parse` reads back."""
+        given = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                text = _plus(value) if field.name == "stages" else json.dumps(value).strip('"')
+                given.append(f"{field.name}={text}")
+        return ",".join(given) or SINGLE
+
+    def reasons(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> list[str]:
+        """Everything that keeps this layout from `devices` devices, the model and the task; empty if nothing does."""
+        settings, mixers = _resolve(model, task)
+        reasons = []
+        if self.devices != devices:
+            degrees = " x ".join(f"{axis}={getattr(self, axis)}" for axis in AXES if getattr(self, axis) > 1)
+            reasons.append(f"{degrees or SINGLE} needs {self.devices} devices, given {devices}")
+        reasons += self._pipeline_reasons(settings.layers)
+        reasons += self._tensor_reasons(settings, mixers)
+        reasons += self._sequence_reasons(mixers)
+        for name in ("shard_parameters", "synchronise", "gradients"):
+            if self.data == 1 and getattr(self, name) != getattr(Layout, name):
+                reasons.append(f"{name}={getattr(self, name)} says how `data` ranks work together: it needs data>1")
+        rows = self.data * self.microbatches
+        if task is not None and task.batch_tokens is None and rows > task.batch_rows:
+            reasons.append(
+                f"data={self.data} x microbatches={self.microbatches} needs {rows} rows, "
+                f"a batch of {task.name} has {task.batch_rows}"
+            )
+        return reasons
+
+    def check(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
+        """Raise a LayoutError with every reason at once; see `reasons`.
+
+        This version carries out one device's layouts only, and says so for the others.
+        """
+        # On one device the count is not repeated: the sentence below says it.
+        reasons = self.reasons(self.devices if devices == 1 else devices, model, task)
+        if self.devices > 1:
+            reasons.append(
+                f"this version runs a model on one device, and the layout asks for {self.devices}: use {SINGLE!r}"
+            )
+        _raise(self, reasons)
+
+    def _pipeline_reasons(self, layers: int) -> list[str]:
+        reasons, stages = [], self.pipeline * self.interleave
+        if stages > layers:
+            reasons.append(
+                f"pipeline={self.pipeline} x interleave={self.interleave} needs {stages} blocks of {layers}"
+            )
+        if self.stages is not None:
+            if len(self.stages) != stages:
+                reasons.append(f"stages={_plus(self.stages)} are {len(self.stages)}, the pipeline has {stages}")
+            if sum(self.stages) != layers:
+                reasons.append(f"stages={_plus(self.stages)} hold {sum(self.stages)} blocks, the model has {layers}")
+        for name in ("microbatches", "chunks", "interleave", "schedule"):
+            if self.pipeline == 1 and getattr(self, name) != getattr(Layout, name) and not self._chunks_a_row(name):
+                reasons.append(f"{name}={getattr(self, name)} says how a pipeline is filled: it needs pipeline>1")
+        return reasons
+
+    def _chunks_a_row(self, name: str) -> bool:
+        """A row split over `sequence` is filled by micro-batches too."""
+        return name == "microbatches" and self.sequence > 1
+
+    def _tensor_reasons(self, settings: ModelSettings, mixers: dict[str, MixerSettings]) -> list[str]:
+        from crossover.models.block import feed_forward_width
+
+        sizes = {f"{size} of {name}": n for name, m in mixers.items() for size, n in m.sharding().divisible.items()}
+        sizes["feed-forward width"] = feed_forward_width(settings)
+        return [
+            f"tensor={self.tensor} does not divide the {what}, {size}"
+            for what, size in sizes.items()
+            if size % self.tensor
+        ]
+
+    def _sequence_reasons(self, mixers: dict[str, MixerSettings]) -> list[str]:
+        shardings = {name: mixer.sharding() for name, mixer in mixers.items()}
+        reasons = []
+        if self.sequence > 1:
+            reasons += [f"sequence={self.sequence}: {s.refusal}" for s in shardings.values() if s.state == "none"]
+            travels = {name: s.state for name, s in shardings.items() if s.state != "none"}
+            reasons += [
+                f"sequence_method={self.sequence_method} is not how the state of {name} travels ({state})"
+                for name, state in travels.items()
+                if self.sequence_method not in ("auto", state) and (self.sequence_method, state) != ("ring", "gather")
+            ]
+        if self.chunks > 1:
+            reasons += [
+                f"chunks={self.chunks} in time need a causal model, {name} is bidirectional here"
+                for name, mixer in mixers.items()
+                if not mixer.causal
+            ]
+        if self.sequence == 1 and self.sequence_method != "auto":
+            reasons.append(f"sequence_method={self.sequence_method} needs sequence>1")
+        return reasons
+
+
+def _resolve(model: ModelSettings | str, task: TaskSpec | None) -> tuple[ModelSettings, dict[str, MixerSettings]]:
+    """A model's settings and those of its mixers by name."""
+    from crossover.models.backbones import mixer_settings
+    from crossover.models.presets import parse_model
+
+    settings = parse_model(model) if isinstance(model, str) else model
+    causal = settings.causal if settings.causal is not None else task is None or task.causal
+    return settings, {mixer.name: mixer for mixer in mixer_settings(settings, causal=causal)}
+
+
+def _plus(stages: tuple[int, ...]) -> str:
+    return "+".join(str(blocks) for blocks in stages)
+
+
+def _raise(layout: Layout, reasons: list[str]) -> None:
+    if reasons:
+        raise LayoutError(f"layout {layout} cannot be used: " + "; ".join(reasons))
