@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TextIO
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -213,7 +215,7 @@ def load_items(folder: Path) -> Sums:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}): delete the run's folder and start it anew"
         ) from error
