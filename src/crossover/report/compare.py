@@ -7,7 +7,8 @@ from typing import Any
 
 from crossover.report import curves, quantities
 from crossover.report.blocks import Block, Bullets, Callout, Cell, Column, Paragraph, Row, Section, Style, Table, Tone
-from crossover.report.messages import Message, Sentences, Text, _, ngettext, stored
+from crossover.report.messages import Message, Sentences, Text, _, ngettext
+from crossover.report.notes import recognised
 from crossover.report.palette import family_name
 from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
 
@@ -47,7 +48,7 @@ def _introduction(result: TaskResult) -> Text:
     spec, rows = result.spec, result.spec.get("rows") or {}
     sentences: list[Text] = []
     if spec.get("description"):
-        sentences.append(_("Task: {description}.", description=stored(str(spec["description"]).rstrip("."))))
+        sentences.append(_("Task: {description}.", description=recognised(str(spec["description"]).rstrip("."))))
     if all(rows.get(split) is not None for split in ("train", "valid", "test")):
         sentences.append(
             _(
@@ -249,7 +250,7 @@ def _agreement(item: Mapping[str, str]) -> Tone:
 
 
 def _data_notes(result: TaskResult) -> Section | None:
-    notes = tuple(stored(note) for note in result.spec.get("notes") or [])
+    notes = tuple(recognised(str(note)) for note in result.spec.get("notes") or [])
     return Section(f"data-{result.task}", _("Notes on the data"), (Bullets(notes),)) if notes else None
 
 
