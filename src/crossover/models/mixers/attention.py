@@ -23,6 +23,7 @@ from crossover.models.mixers.attend import (
     explicit_attention,
     fused_attention,
 )
+from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.cache import Cache, empty_cache
 from crossover.models.mixers.rotary import rotate, turns
@@ -242,10 +243,3 @@ class Attention(Mixer):
     def finish(self, y_BHTK: Tensor, mask_BT: Tensor | None) -> Tensor:
         """Heads side by side, through the output projection; zero after a row's end."""
         return hide(self.out(y_BHTK.transpose(1, 2).flatten(2)), mask_BT)
-
-
-def computed_dtype(weight: Tensor, device: torch.device) -> torch.dtype:
-    """The dtype that a projection with this weight computes in: autocast's where that is on."""
-    if torch.is_autocast_enabled(device.type):
-        return torch.get_autocast_dtype(device.type)
-    return weight.dtype

@@ -18,7 +18,8 @@ from torch import Tensor
 from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import AttentionSolve, fused_attention
-from crossover.models.mixers.attention import Attention, AttentionSettings, computed_dtype
+from crossover.models.mixers.attention import Attention, AttentionSettings
+from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.rotary import rotate, turns
 from crossover.models.mixers.spans import last_steps, no_state, real_resets, segments

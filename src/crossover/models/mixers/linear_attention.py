@@ -1,0 +1,320 @@
+"""Gated linear attention: keys write values into a matrix that fades, queries read from it.
+
+Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv 2312.06635, with one
+decay per head and step as in Dao and Gu 2024 (Mamba-2), arXiv 2405.21060. With a decay per head, the chunk form needs
+only exponentials of sums of log-decays over later steps, which are at most 1: nothing is divided by a product of
+decays, so that it is stable in float32 for any decay and any chunk length.
+Shape suffixes: H heads, K size of a key, V size of a value, N chunks, C and J steps of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossover.costs import Cost, Execution, Shape, Term
+from crossover.errors import ConfigError
+from crossover.models.mixers.autocast import without_autocast
+from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
+from crossover.models.mixers.spans import hide, no_state, real_resets, refuse_state
+from crossover.models.mixers.terms import cost_of, projection
+from crossover.sharding import Sharding
+
+_EPSILON = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearAttentionSettings(MixerSettings):
+    """Linear attention with a decay per head and step.
+
+    `feature_map` is applied to queries and keys: ``identity`` (Yang et al.), ``elu`` (1 + elu: Katharopoulos et al.
+    2020) or ``silu``. `gate` multiplies the output by SiLU of a projection of the input. Not causal: half of the
+    heads read forwards and the other half backwards.
+    """
+
+    name: ClassVar[str] = "linear-attention"
+    family: ClassVar[str] = "recurrent"
+    formula: ClassVar[str] = "S_t = a_t S_{t-1} + k_t^T v_t, y_t = W_o (norm(q_t S_t) * silu(W_g x_t))"
+    cost_law: ClassVar[str] = "O(T d^2) work, T / chunk serial steps, a state of d^2 / heads"
+    source: ClassVar[str] = "Yang et al. 2023, arXiv 2312.06635"
+
+    heads: int = 4
+    chunk: int = 64
+    feature_map: Literal["identity", "elu", "silu"] = "identity"
+    gate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads:
+            raise ConfigError(
+                f"{self.name}: width={self.width} does not split over heads={self.heads}: use a positive number of "
+                "heads that divides the width"
+            )
+        if not self.causal and self.heads % 2:
+            raise ConfigError(
+                f"{self.name} with causal=False splits its heads={self.heads} over two directions: use an even number"
+            )
+        if self.chunk < 1:
+            raise ConfigError(f"{self.name}: chunk={self.chunk} must be at least 1")
+        if self.feature_map not in FEATURE_MAPS:
+            raise ConfigError(
+                f"{self.name}: feature_map={self.feature_map!r} is not one of {', '.join(FEATURE_MAPS)}"
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Features of one head, of keys and of values."""
+        return self.width // self.heads
+
+    @property
+    def heads_per_direction(self) -> int:
+        """Heads that read forwards, and as many backwards where not causal."""
+        return self.heads if self.causal else self.heads // 2
+
+    @property
+    def projected(self) -> int:
+        """Features of queries, keys, values and gate together."""
+        return (4 if self.gate else 3) * self.width
+
+    def parameters(self) -> dict[str, tuple[int, ...]]:
+        """Projections without biases, the decay with one, the scale of the norm."""
+        return {
+            "qkvg.weight": (self.projected, self.width),
+            "decay.weight": (self.heads, self.width),
+            "decay.bias": (self.heads,),
+            "norm.weight": (self.head_size,),
+            "out.weight": (self.width, self.width),
+        }
+
+    def sharding(self) -> Sharding:
+        """Heads split over `tensor`; chunk summaries (decay, state) are combined over `sequence`."""
+        if self.causal:
+            return Sharding(divisible={"heads_per_direction": self.heads_per_direction}, state="scan")
+        refusal = f"{self.name} with causal=False starts from both ends of a row, so a row cannot be split in time"
+        return Sharding(divisible={"heads_per_direction": self.heads_per_direction}, state="none", refusal=refusal)
+
+    def cost(self, shape: Shape, execution: Execution) -> Cost:
+        """Writes and reads are counted as the recurrence does them; chunks compute more, side by side."""
+        into_input = execution.input_gradient
+        project = partial(projection, shape=shape, execution=execution, inputs=self.width)
+        return cost_of(
+            [
+                project(
+                    name="queries, keys, values, gate", outputs=self.projected, bias=False, input_gradient=into_input
+                ),
+                project(name="decay", outputs=self.heads, bias=True, input_gradient=into_input, keeps_input=False),
+                self._recurrence(shape, execution),
+                Term(name="norm and gate", parameters=self.head_size, scales_with=("batch", "time", "hidden")),
+                project(name="output", outputs=self.width, bias=False),
+            ],
+            shape,
+            execution,
+            width=self.width,
+        )
+
+    def _recurrence(self, shape: Shape, execution: Execution) -> Term:
+        precision = max(execution.element_bytes, 4)
+        matrices = shape.batch * self.width * self.head_size
+        return Term(
+            name="recurrence",
+            flops_forward=4 * shape.time * matrices,
+            flops_backward=8 * shape.time * matrices,
+            activation_bytes=0,
+            state_bytes=matrices * precision if self.causal else 0,
+            serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
+            scales_with=("batch", "time", "heads", "hidden"),
+        )
+
+    def build(self) -> LinearAttention:
+        """The module."""
+        return LinearAttention(self)
+
+
+FEATURE_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x,
+    "elu": lambda x: 1 + F.elu(x),
+    "silu": F.silu,
+}
+
+
+class Steps(NamedTuple):
+    """What the recurrence reads, in float32 at least: `q`, `k` [B, H, T, K], `v` [B, H, T, V], `log_decay` [B, H, T].
+
+    `resets` [B, 1, T] marks steps that start from a zero state. A step with v = 0 and log_decay = 0 changes
+    nothing, which is what padding is.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    log_decay: Tensor
+    resets: Tensor | None
+
+    def heads(self, some: slice) -> Steps:
+        """The same for some of the heads."""
+        return Steps(self.q[:, some], self.k[:, some], self.v[:, some], self.log_decay[:, some], self.resets)
+
+    def reversed(self) -> Steps:
+        """The same from the last step to the first: what started a segment is then its end."""
+        resets = None if self.resets is None else F.pad(self.resets[..., 1:], (0, 1)).flip(-1)
+        return Steps(self.q.flip(2), self.k.flip(2), self.v.flip(2), self.log_decay.flip(2), resets)
+
+
+LinearSolve = Callable[[Steps, Tensor], tuple[Tensor, Tensor]]
+"""(steps, S_0 [B, H, K, V]) -> (y_BHTV, S_T)."""
+
+
+def solve_by_steps(steps: Steps, state_BHKV: Tensor) -> tuple[Tensor, Tensor]:
+    """S_t = a_t S_{t-1} + k_t^T v_t, y_t = q_t S_t, one step after the other."""
+    decay_BHT = steps.log_decay.exp()
+    if steps.resets is not None:
+        decay_BHT = decay_BHT.masked_fill(steps.resets, 0.0)
+    outputs = []
+    for t in range(decay_BHT.shape[2]):
+        write_BHKV = steps.k[:, :, t, :, None] @ steps.v[:, :, t, None]
+        state_BHKV = decay_BHT[:, :, t, None, None] * state_BHKV + write_BHKV
+        outputs.append(steps.q[:, :, t, None] @ state_BHKV)
+    return torch.cat(outputs, dim=2), state_BHKV
+
+
+def solve_by_chunks(steps: Steps, state_BHKV: Tensor, *, chunk: int) -> tuple[Tensor, Tensor]:
+    """All chunks side by side, but for their states, which are handed from one to the next."""
+    time = steps.q.shape[2]
+    chunk = min(chunk, time)
+    q, k, v, log_decay = (_cut(x, chunk) for x in steps[:4])
+    total_BHNC = log_decay.cumsum(-1)
+    since_start, until_end = total_BHNC.exp(), (total_BHNC[..., -1:] - total_BHNC).exp()
+    between_BHNCJ = total_BHNC[..., None] - total_BHNC[..., None, :]
+    seen = torch.ones(chunk, chunk, dtype=torch.bool, device=q.device).tril()
+    if steps.resets is not None:
+        segment = _cut(steps.resets, chunk).cumsum(-1)
+        seen = seen & (segment[..., None] == segment[..., None, :])
+        since_start = since_start.masked_fill(segment != 0, 0.0)
+        until_end = until_end.masked_fill(segment != segment[..., -1:], 0.0)
+    # Masked before the exponential: steps that are not seen have positive sums, which may overflow.
+    weight_BHNCJ = between_BHNCJ.masked_fill(~seen, -torch.inf).exp()
+    within = (q @ k.transpose(-1, -2) * weight_BHNCJ) @ v
+    written = (k * until_end[..., None]).transpose(-1, -2) @ v
+    starts, state_BHKV = _hand_on(written, since_start[..., -1], state_BHKV)
+    y = within + (q * since_start[..., None]) @ starts
+    return y.flatten(2, 3)[:, :, :time], state_BHKV
+
+
+def _cut(x_BHT: Tensor, chunk: int) -> Tensor:
+    """[B, H, T, ...] -> [B, H, N, C, ...], with steps that change nothing at the end."""
+    padding = -x_BHT.shape[2] % chunk
+    return F.pad(x_BHT, (0, 0) * (x_BHT.ndim - 3) + (0, padding)).unflatten(2, (-1, chunk))
+
+
+def _hand_on(written_BHNKV: Tensor, kept_BHN: Tensor, state_BHKV: Tensor) -> tuple[Tensor, Tensor]:
+    """The state before each chunk and after the last; `kept` is what a chunk leaves of the state before it."""
+    starts = []
+    for written_BHKV, kept_BH in zip(written_BHNKV.unbind(2), kept_BHN.unbind(2), strict=True):
+        starts.append(state_BHKV)
+        state_BHKV = torch.addcmul(written_BHKV, kept_BH[..., None, None], state_BHKV)
+    return torch.stack(starts, dim=2), state_BHKV
+
+
+class LinearAttention(Mixer):
+    """x_BTD -> y_BTD by gated linear attention.
+
+    State: one matrix per head, [B, H, K, V], in float32 at least, also under autocast. The matrix `qkvg` makes
+    queries, keys, values and gate, stacked in this order, head after head.
+    """
+
+    settings: LinearAttentionSettings
+    solve: LinearSolve
+
+    def __init__(self, settings: LinearAttentionSettings) -> None:
+        super().__init__(settings)
+        self.qkvg = nn.Linear(settings.width, settings.projected, bias=False)
+        self.decay = nn.Linear(settings.width, settings.heads)
+        self.norm = nn.RMSNorm(settings.head_size, eps=_EPSILON)
+        self.out = nn.Linear(settings.width, settings.width, bias=False)
+        self.solve = partial(solve_by_chunks, chunk=settings.chunk)
+        self.init_rules = {"decay.bias": retention_rates}
+
+    def initial_state(
+        self,
+        batch: int,
+        *,
+        capacity: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """Zeros, in float32 at least; `capacity` changes nothing, since the state does not grow."""
+        if not self.causal:
+            raise no_state(self.settings)
+        weight, size = self.out.weight, self.settings.head_size
+        precision = torch.promote_types(dtype or weight.dtype, torch.float32)
+        return (torch.zeros(batch, self.settings.heads, size, size, device=device or weight.device, dtype=precision),)
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
+    ) -> tuple[Tensor, State | None]:
+        """See `Mixer.forward`."""
+        return self._mix(x_BTD, state, span or Span(), self.solve)
+
+    def definition(
+        self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
+    ) -> tuple[Tensor, State | None]:
+        """The same, one readable step after the other."""
+        return self._mix(x_BTD, state, span or Span(), solve_by_steps)
+
+    def _mix(self, x_BTD: Tensor, state: State | None, span: Span, solve: LinearSolve) -> tuple[Tensor, State | None]:
+        if not self.causal:
+            refuse_state(self.settings, state)
+        mask_BT = span.mask_BT(x_BTD.shape[1])
+        steps, gate_BTD = self.prepare(hide(x_BTD, mask_BT), span)
+        with without_autocast(x_BTD.device):
+            if self.causal:
+                start = self._zeros(steps) if state is None else state[0].to(steps.q.dtype)
+                y_BHTV, end = solve(steps, start)
+            else:
+                y_BHTV, end = self._both_ways(steps, solve), None
+        after = (end,) if end is not None and span.carry else None
+        return self.finish(y_BHTV, gate_BTD, mask_BT), after
+
+    def prepare(self, x_BTD: Tensor, span: Span) -> tuple[Steps, Tensor | None]:
+        """The recurrence's inputs and the gate's, [B, T, D]; padding changes nothing in the recurrence."""
+        width, size = self.settings.width, self.settings.head_size
+        precision = torch.promote_types(x_BTD.dtype, torch.float32)
+        parts = self.qkvg(x_BTD).split(width, dim=-1)
+        q, k, v = (part.unflatten(-1, (-1, size)).transpose(1, 2).to(precision) for part in parts[:3])
+        mapped = FEATURE_MAPS[self.settings.feature_map]
+        # A rounding of the decay would add up over the steps: its projection is too small to be worth it.
+        with without_autocast(x_BTD.device):
+            log_decay_BTH = F.logsigmoid(self.decay(x_BTD.to(self.decay.weight.dtype)).to(precision))
+        log_decay_BHT = hide(log_decay_BTH, span.mask_BT(x_BTD.shape[1])).transpose(1, 2)
+        resets_BT = real_resets(span, x_BTD.shape[1])
+        resets = None if resets_BT is None else resets_BT[:, None]
+        steps = Steps(mapped(q) * size**-0.5, mapped(k), v, log_decay_BHT, resets)
+        return steps, parts[3] if self.settings.gate else None
+
+    def finish(self, y_BHTV: Tensor, gate_BTD: Tensor | None, mask_BT: Tensor | None) -> Tensor:
+        """Each head normalised, gated, through the output projection; zero after a row's end."""
+        y_BTD = self.norm(y_BHTV.transpose(1, 2)).flatten(2)
+        if gate_BTD is not None:
+            y_BTD = y_BTD * F.silu(gate_BTD)
+        return hide(self.out(y_BTD), mask_BT)
+
+    def _both_ways(self, steps: Steps, solve: LinearSolve) -> Tensor:
+        half = self.settings.heads_per_direction
+        forwards, backwards = steps.heads(slice(None, half)), steps.heads(slice(half, None)).reversed()
+        ahead, _ = solve(forwards, self._zeros(forwards))
+        back, _ = solve(backwards, self._zeros(backwards))
+        return torch.cat([ahead, back.flip(2)], dim=1)
+
+    def _zeros(self, steps: Steps) -> Tensor:
+        batch, heads, _, size = steps.k.shape
+        return steps.k.new_zeros(batch, heads, size, size)
+
+
+def retention_rates(values_H: Tensor, generator: torch.Generator) -> None:
+    """Biases at which head h keeps 1 - 2^(-5-h) of its state per step (Sun et al. 2023, RetNet, equation 8)."""
+    values_H.copy_((2.0 ** (5 + torch.arange(values_H.shape[0])) - 1).log())
