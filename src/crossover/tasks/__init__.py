@@ -31,6 +31,7 @@ TASKS.add(
     "forecasting/weather", "crossover.tasks.forecasting:weather", "daily minimum or maximum temperature of Melbourne"
 )
 TASKS.add("forecasting/prices", "crossover.tasks.forecasting:prices", "daily exchange rates of eight currencies")
+RESTORERS.add("forecasting", "crossover.tasks.forecasting_reader:restore")
 TASKS.add("classification", "crossover.tasks.sequence_classification:own", "your own labelled series (.ts files)")
 TASKS.add(
     "classification/digits", "crossover.tasks.sequence_classification:digits", "handwritten digits read step by step"
@@ -51,6 +52,7 @@ TASKS.add(
     "crossover.tasks.sequence_classification:italy_power_demand",
     "winter or summer from a day's power demand",
 )
+RESTORERS.add("classification", "crossover.tasks.sequence_classification:restore")
 
 TASKS.add(
     "text-classification",

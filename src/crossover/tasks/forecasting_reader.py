@@ -1,4 +1,4 @@
-"""The half of a forecasting task that needs no data: files to windows, outputs to values; what a saved run brings back.
+"""The half of a forecasting task that needs no data, and that a saved run brings back: files in, values out.
 
 Shape suffixes: see `crossover.tasks.windows`.
 """

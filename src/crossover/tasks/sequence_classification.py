@@ -36,69 +36,28 @@ from crossover.tasks.options import read_settings
 from crossover.tasks.random_convolutions import convolution_features, draw_kernels, resample
 from crossover.tasks.rows import Rows, RowTask
 
+FAMILY = "classification"
 KERNELS = 1000
 RIDGE_STRENGTHS = np.logspace(-3, 3, 10)
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_STEPS = 40
 
 
-class SequenceClassification(RowTask):
-    """One of C labels for each series [T, C]."""
+class LabelledReader:
+    """Series in, labels out: the half of the task that needs no data, and that `restore` gives back.
 
-    splits: Mapping[Split, Rows]
+    `mean_C` and `deviation_C` are the statistics of train, by which the z-scores are formed.
+    """
 
-    def __init__(self, data: LabelledData, given: LabelledSplits) -> None:
-        """Normalises with the statistics of train; raises DataError where the splits differ in channels."""
-        labels = sorted({label for part in given.labels.values() for label in part}, key=_natural)
-        steps_NC = np.concatenate(given.rows["train"])
-        self.labels = tuple(labels)
-        self.mean_C, deviation_C = steps_NC.mean(0, dtype=np.float64), steps_NC.std(0, dtype=np.float64)
-        self.deviation_C = np.where(deviation_C > 0, deviation_C, 1.0)
-        self.objective = Classification(labels)
-        self.splits = {
-            split: Rows(
-                inputs=[self._scores(row, split) for row in rows],
-                targets=np.array([labels.index(label) for label in given.labels[split]], dtype=np.int64),
-            )
-            for split, rows in given.rows.items()
-        }
-        longest = max(int(rows.lengths_N.max()) for rows in self.splits.values())
-        self.spec = TaskSpec(
-            name=data.name,
-            family="classification",
-            description=data.description,
-            inputs=Continuous(channels=len(self.mean_C)),
-            outputs=PerRow(size=len(labels), pool="mean"),
-            objective="classification",
-            metric="accuracy",
-            higher_is_better=True,
-            causal=False,
-            margin=0.015,
-            budget=data.budget,
-            batch_rows=data.batch_rows,
-            max_length=longest,
-            embedded=data.embedded,
-            unit="steps",
-            labels=self.labels,
-            defaults=data.defaults,
-            recipes=data.recipes,
-            references=data.references,
-            notes=given.notes,
-        )
+    def __init__(self, spec: TaskSpec, mean_C: np.ndarray, deviation_C: np.ndarray) -> None:
+        self.spec = spec
+        self.labels = spec.labels
+        self.mean_C = mean_C
+        self.deviation_C = deviation_C
 
-    def baselines(self, split: Split) -> list[Baseline]:
-        """The most frequent label; the nearest neighbour; random convolutions and ridge regression."""
-        train, scored = self.splits["train"], self.splits[split]
-        targets_N = np.asarray(train.targets)
-        most = np.bincount(targets_N, minlength=len(self.labels)).argmax()
-        steps = int(np.median(train.lengths_N))
-        train_NTC, scored_NTC = resample(list(train.inputs), steps), resample(list(scored.inputs), steps)
-        found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
-        for name, classify in (("1-nearest neighbour", _nearest), ("random convolutions + ridge", _convolutions)):
-            began = perf_counter()
-            predictions_N, parameters = classify(train_NTC, targets_N, scored_NTC)
-            found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
-        return found
+    def encode(self, texts: list[str]) -> Batch:
+        """Refuses: series are read from a file."""
+        raise DataError(f"task {self.spec.name!r} takes no text: give a .ts file with --file")
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """The first channel of a series drawn in bars, its label and the predicted one."""
@@ -113,7 +72,7 @@ class SequenceClassification(RowTask):
 
     def encode_file(self, path: Path) -> Batch:
         """The series of a ``.ts`` file, their labels unread; DataError where the channels are others than train's."""
-        rows = [self._scores(row, path.name) for row in read_ts(path).rows]
+        rows = [self.scores(row, path.name) for row in read_ts(path).rows]
         inputs, lengths_B = pad(rows)
         unread_B = torch.zeros(len(rows), dtype=torch.int64)
         return Batch(inputs=inputs, lengths_B=lengths_B, targets=unread_B, rows_B=torch.arange(len(rows)))
@@ -129,16 +88,73 @@ class SequenceClassification(RowTask):
         ]
 
     def artifacts(self) -> dict[str, Any]:
-        """Labels and the statistics of train."""
-        return {"labels": list(self.labels), "mean": self.mean_C.tolist(), "deviation": self.deviation_C.tolist()}
+        """What `restore` needs, as JSON."""
+        return {
+            "family": FAMILY,
+            "name": self.spec.name,
+            "labels": list(self.labels),
+            "max_length": self.spec.max_length,
+            "mean": self.mean_C.tolist(),
+            "deviation": self.deviation_C.tolist(),
+        }
 
-    def _scores(self, row_TC: np.ndarray, where: str) -> np.ndarray:
+    def scores(self, row_TC: np.ndarray, where: str) -> np.ndarray:
+        """A series to z-scores of train, float32; DataError where it has other channels than train."""
         if row_TC.shape[1] != len(self.mean_C):
             raise DataError(
                 f"{where} has series of {row_TC.shape[1]} channels, train has "
                 f"{len(self.mean_C)}: give series of the same channels"
             )
         return ((row_TC - self.mean_C) / self.deviation_C).astype(np.float32)
+
+
+class SequenceClassification(LabelledReader, RowTask):
+    """One of C labels for each series [T, C]."""
+
+    splits: Mapping[Split, Rows]
+
+    def __init__(self, data: LabelledData, given: LabelledSplits) -> None:
+        """Normalises with the statistics of train; raises DataError where the splits differ in channels."""
+        steps_NC = np.concatenate(given.rows["train"])
+        labels = tuple(sorted({label for part in given.labels.values() for label in part}, key=_natural))
+        mean_C, deviation_C = steps_NC.mean(0, dtype=np.float64), steps_NC.std(0, dtype=np.float64)
+        spec = series_spec(
+            data.name,
+            labels,
+            len(mean_C),
+            max(len(row) for rows in given.rows.values() for row in rows),
+            description=data.description,
+            budget=data.budget,
+            batch_rows=data.batch_rows,
+            embedded=data.embedded,
+            defaults=data.defaults,
+            recipes=data.recipes,
+            references=data.references,
+            notes=given.notes,
+        )
+        super().__init__(spec, mean_C, np.where(deviation_C > 0, deviation_C, 1.0))
+        self.objective = Classification(labels)
+        self.splits = {
+            split: Rows(
+                inputs=[self.scores(row, split) for row in rows],
+                targets=np.array([labels.index(label) for label in given.labels[split]], dtype=np.int64),
+            )
+            for split, rows in given.rows.items()
+        }
+
+    def baselines(self, split: Split) -> list[Baseline]:
+        """The most frequent label; the nearest neighbour; random convolutions and ridge regression."""
+        train, scored = self.splits["train"], self.splits[split]
+        targets_N = np.asarray(train.targets)
+        most = np.bincount(targets_N, minlength=len(self.labels)).argmax()
+        steps = int(np.median(train.lengths_N))
+        train_NTC, scored_NTC = resample(list(train.inputs), steps), resample(list(scored.inputs), steps)
+        found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
+        for name, classify in (("1-nearest neighbour", _nearest), ("random convolutions + ridge", _convolutions)):
+            began = perf_counter()
+            predictions_N, parameters = classify(train_NTC, targets_N, scored_NTC)
+            found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
+        return found
 
     def _predicted(
         self,
@@ -154,6 +170,37 @@ class SequenceClassification(RowTask):
             np.asarray(rows.targets), predictions_N, len(self.labels), lengths=rows.lengths_N
         )
         return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
+
+
+def restore(artifacts: Mapping[str, Any]) -> LabelledReader:
+    """The reader that `LabelledReader.artifacts` described; DataError where something is missing or wrong."""
+    try:
+        mean_C, deviation_C = (np.array(artifacts[key], dtype=np.float64) for key in ("mean", "deviation"))
+        labels = tuple(str(label) for label in artifacts["labels"])
+        spec = series_spec(str(artifacts["name"]), labels, len(mean_C), int(artifacts["max_length"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"these are no artifacts of labelled series ({type(error).__name__}: {error})") from error
+    return LabelledReader(spec, mean_C, deviation_C)
+
+
+def series_spec(name: str, labels: tuple[str, ...], channels: int, max_length: int, **fields: Any) -> TaskSpec:
+    """The spec of a task on labelled series; `fields` are further fields of `TaskSpec`, for a task with its data."""
+    spec: dict[str, Any] = {
+        "name": name,
+        "family": FAMILY,
+        "description": "a label for each series",
+        "inputs": Continuous(channels=channels),
+        "outputs": PerRow(size=len(labels), pool="mean"),
+        "objective": "classification",
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "causal": False,
+        "margin": 0.015,
+        "max_length": max_length,
+        "unit": "steps",
+        "labels": labels,
+    }
+    return TaskSpec(**{**spec, **fields})
 
 
 def build_classification(data: LabelledData, options: DataOptions) -> SequenceClassification:
