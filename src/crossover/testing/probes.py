@@ -16,13 +16,16 @@ PREFIX = 5
 
 
 def draw_mixer(settings: MixerSettings, dtype: torch.dtype = torch.float64) -> Mixer:
-    """The mixer with every parameter drawn from a normal, so that no zero hides a missing term."""
+    """The mixer with every parameter drawn from a normal, so that no zero hides a missing term.
+
+    The standard deviation is that of a matrix which about keeps the size of what it is given, at any width.
+    """
     mixer = settings.build().to(dtype).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _, parameter in sorted(mixer.named_parameters()):
             values = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.copy_(0.4 * values)
+            parameter.copy_(values * settings.width**-0.5)
     return mixer
 
 

@@ -23,6 +23,7 @@ SMALLER = {
     "minlstm": [{"expansion": 2}],
     "attention": [{"kv_heads": 2}],
     "window-attention": [{"window": 3}],
+    "linear-attention": [{"chunk": 3}],
 }
 """Settings under which short rows reach what the defaults reach on long ones."""
 
