@@ -123,20 +123,29 @@ def _facts(study: Mapping[str, Any]) -> Table:
     memory = machine.get("memory_bytes")
     facts: list[tuple[Text, Text | None]] = [
         (_("device"), device_name(machine)),
+        (_("processor"), machine.get("processor")),
         (_("memory"), quantities.size(memory) if memory else None),
         (_("platform"), machine.get("platform")),
         (_("steady"), steady.get(machine.get("steady"), _("not measured"))),
         (_("PyTorch"), machine.get("torch")),
+        (_("Python"), machine.get("python")),
         (_("commit"), machine.get("commit")),
         (_("number format"), numerics.get("precision")),
         (_("matrix products"), numerics.get("matmul")),
         (_("allocator"), numerics.get("allocator")),
         (_("threads"), str(numerics["threads"]) if numerics.get("threads") else None),
-        (_("tolerance"), str(numerics["tolerance"]) if numerics.get("tolerance") is not None else None),
+        (_("tolerance"), _tolerance(numerics.get("tolerance"))),
     ]
     columns = (Column(_("fact"), figure=False), Column(_("value"), figure=False))
     rows = tuple(Row((Cell(name), Cell(value))) for name, value in facts if value)
     return Table(_("Where the figures were taken"), columns, rows)
+
+
+def _tolerance(value: Mapping[str, float] | float | None) -> str | None:
+    """What a candidate's loss and gradients may differ by; one number stands for both."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {limit:g}" for name, limit in value.items())
+    return None if value is None else f"{value:g}"
 
 
 def _candidates(numerics: Mapping[str, Any]) -> Table:

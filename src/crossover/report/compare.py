@@ -194,8 +194,11 @@ def _comparisons(result: TaskResult) -> Table:
                 )
             )
         )  # fmt: skip
-    caption = _("Every pair compared: {metric} of the first minus the second, by paired bootstrap over test "
-                "items and seeds", metric=metric_name(result.metric))  # fmt: skip
+    caption = _(
+        "Every pair compared: {metric} of the first minus the second, by paired bootstrap over test items and "
+        "seeds; verdicts are corrected for several comparisons (Holm)",
+        metric=metric_name(result.metric),
+    )
     return Table(caption, columns, tuple(rows))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text as Line
 
 _COLORS = {"good": "green", "bad": "red", "warning": "yellow", "neutral": "default"}
 _MOST_ROWS = 4
@@ -59,29 +60,45 @@ def _table(study: Mapping[str, Any], say: Translator) -> Table:
     return _models(study, tasks[0], say) if len(tasks) == 1 else _tasks(study, tasks, say)
 
 
-def _grid(titles: list[Text], figures: range, say: Translator) -> Table:
+def _grid(titles: Sequence[Text], rows: Iterable[Sequence[str | Line]], figures: range, say: Translator) -> Table:
+    """A table whose last column gives way where the terminal is narrow."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text as Line
 
+    cells = [[cell if isinstance(cell, Line) else Line(cell) for cell in row] for row in rows]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, title in enumerate(titles):
-        table.add_column(say(title), justify="right" if i in figures else "left", no_wrap=i == 0)
+        heading = Line(say(title))
+        widest = max(cell.cell_len for cell in (heading, *(row[i] for row in cells)))
+        table.add_column(
+            heading,
+            justify="right" if i in figures else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=widest if i < len(titles) - 1 else None,
+        )
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
 def _tasks(study: Mapping[str, Any], tasks: list[str], say: Translator) -> Table:
-    """A line per task: the score of every model, the best baseline, and who wins."""
+    """A line per task: the score of every model and of the best baseline, and who wins."""
+    from rich.text import Text as Line
+
     models = list(dict.fromkeys(row["model"] for row in study["table"] if not is_baseline(row)))
-    table = _grid([_("task"), _("metric"), *models, _("baseline"), _("verdict")], range(2, 3 + len(models)), say)
+    lines: list[list[str | Line]] = []
     for task in tasks:
         result = TaskResult(study, task)
         scores = {row["model"]: quantities.score(quantities.value_of(row["score"])) for row in result.rows}
-        best = next((f"{scores[row['model']]} {row['model']}" for row in result.baselines), "")
+        best = next((scores[row["model"]] for row in result.baselines), quantities.NOT_MEASURED)
         verdict = task_verdict(result)
-        badge = f"[{_COLORS[verdict.tone]}]{_plain(say(verdict.badge))}[/]" if verdict else ""
+        badge = Line(say(verdict.badge), style=_COLORS[verdict.tone]) if verdict else ""
         told = [scores.get(model, quantities.NOT_MEASURED) for model in models]
-        table.add_row(*map(_plain, (task, say(metric_name(result.metric)), *told, best)), badge)
-    return table
+        lines.append([task, result.metric, *told, best, badge])
+    titles = [_("task"), _("metric"), *models, _("baseline"), _("verdict")]
+    return _grid(titles, lines, range(2, 3 + len(models)), say)
 
 
 def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
@@ -90,40 +107,47 @@ def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
     shown = result.rows[:_MOST_ROWS]
     if result.baselines and result.baselines[0] not in shown:
         shown = [*shown[:-1], result.baselines[0]]
-    titles: list[Text] = [
-        _("model"), metric_name(result.metric), _("parameters"), _("training time"), per_second(result.spec),
-        _("latency p50"), _("peak memory"),
-    ]  # fmt: skip
-    table = _grid(titles, range(1, len(titles)), say)
-    for row in shown:
-        latency = ((row.get("latency") or {}).get("sequence") or {}).get("p50")
-        figures = (
-            quantities.with_bounds(row["score"]), quantities.count(row.get("parameters")),
+    titles = [
+        _("model"),
+        metric_name(result.metric),
+        _("parameters"),
+        _("training time"),
+        per_second(result.spec),
+        _("latency p50"),
+        _("peak memory"),
+    ]
+    lines = [
+        [
+            row["model"],
+            quantities.with_bounds(row["score"]),
+            quantities.count(row.get("parameters")),
             quantities.seconds(row.get("train_seconds")),
-            quantities.whole(quantities.value_of(row.get("tokens_per_second"))), quantities.seconds(latency),
+            quantities.whole(quantities.value_of(row.get("tokens_per_second"))),
+            quantities.seconds(((row.get("latency") or {}).get("sequence") or {}).get("p50")),
             quantities.size(row.get("peak_bytes")),
-        )  # fmt: skip
-        table.add_row(*map(_plain, (row["model"], *figures)))
-    return table
+        ]
+        for row in shown
+    ]
+    return _grid(titles, lines, range(1, len(titles)), say)
 
 
 def _exponents(study: Mapping[str, Any], say: Translator) -> Table:
-    table = _grid([_("model"), _("time exponent"), _("memory exponent"), _("FLOPs exponent")], range(1, 4), say)
-    for curve in (study.get("scale") or {}).get("curves", []):
-        exponents = curve.get("exponents") or {}
-        figures = (quantities.with_bounds(exponents.get(measure)) for measure in ("time", "memory", "flops"))
-        table.add_row(*map(_plain, (curve["model"], *figures)))
-    return table
+    measures = ("time", "memory", "flops")
+    lines = [
+        [curve["model"], *(quantities.with_bounds((curve.get("exponents") or {}).get(m)) for m in measures)]
+        for curve in (study.get("scale") or {}).get("curves", [])
+    ]
+    return _grid([_("model"), _("time exponent"), _("memory exponent"), _("FLOPs exponent")], lines, range(1, 4), say)
 
 
 def _claims(study: Mapping[str, Any], say: Translator) -> Table:
-    table = _grid([_("claim"), _("statement"), _("verdict")], range(0), say)
+    from rich.text import Text as Line
+
+    lines = []
     for claim in study["claims"]:
         word, tone = VERDICTS.get(claim["verdict"], (claim["verdict"], "neutral"))
-        table.add_row(
-            _plain(claim["id"]), _plain(say(stored(claim["statement"]))), f"[{_COLORS[tone]}]{_plain(say(word))}[/]"
-        )
-    return table
+        lines.append([claim["id"], Line(say(word), style=_COLORS[tone]), say(stored(claim["statement"]))])
+    return _grid([_("claim"), _("verdict"), _("statement")], lines, range(0), say)
 
 
 def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
@@ -155,9 +179,3 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         "crossover scale --axis length=64..4096",
     ]
     return commands[:3]
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

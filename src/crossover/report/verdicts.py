@@ -71,10 +71,11 @@ class TaskResult:
         rows = [row for row in study["table"] if row["task"] == task]
         self.metric: str = self.spec.get("metric") or (rows[0]["metric"] if rows else "")
         self.higher_is_better = bool(self.spec.get("higher_is_better", True))
-        self.rows = sorted(rows, key=self._rank)
+        self.rows = sorted(rows, key=self.rank)
         self.verdicts = [v for v in study["verdicts"] if v["task"] == task and v["metric"] == self.metric]
 
-    def _rank(self, row: Mapping[str, Any]) -> tuple[bool, float]:
+    def rank(self, row: Mapping[str, Any]) -> tuple[bool, float]:
+        """What rows are sorted by: the best score first, those without one last."""
         value = quantities.value_of(row.get("score"))
         return value is None, 0.0 if value is None else -value if self.higher_is_better else value
 
@@ -98,7 +99,7 @@ class TaskResult:
         return None
 
     def _oriented(self, v: Mapping[str, Any], first: str) -> Mapping[str, float] | None:
-        difference = v.get("difference")
+        difference = v.get("corrected") or v.get("difference")
         if difference is None or (v["a"] == first) == self.higher_is_better:
             return difference
         return {"value": -difference["value"], "low": -difference["high"], "high": -difference["low"]}
@@ -201,23 +202,27 @@ def _undecided(result: TaskResult, leader: Mapping[str, Any], open_: list[Any]) 
             "model": leader["model"], "other": row["model"], "metric": metric_name(result.metric),
             "score": _score(leader), "its": _score(row), "bounds": _bounds(found),
         }  # fmt: skip
+        sentences.append(_open_question(found).filled(**values))
+    if needed := [found.seeds_needed for _row, found in open_ if found.seeds_needed]:
         sentences.append(
-            _(
-                "Between {model} and {other} it is undecided: {metric} {score} against {its}, difference {bounds}.",
-                **values,
+            ngettext(
+                "About {count} seed for each model would settle it.",
+                "About {count} seeds for each model would settle it.",
+                max(needed),
             )
-            if found.difference
-            else _("{model} and {other} could not be compared: {metric} {score} against {its}.", **values)
         )
-        if found.seeds_needed:
-            sentences.append(
-                ngettext(
-                    "About {count} seed for each model would settle it.",
-                    "About {count} seeds for each model would settle it.",
-                    found.seeds_needed,
-                )
-            )
     return sentences
+
+
+def _open_question(found: Comparison) -> Message:
+    if found.difference is None:
+        return _("{model} and {other} could not be compared: {metric} {score} against {its}.")
+    if found.difference["low"] > 0:
+        return _(
+            "{model} is ahead of {other}, {metric} {score} against {its}, difference {bounds}, "
+            "but too few seeds leave it undecided."
+        )
+    return _("Between {model} and {other} it is undecided: {metric} {score} against {its}, difference {bounds}.")
 
 
 def _against_baseline(result: TaskResult, leader: Mapping[str, Any]) -> list[Text]:
@@ -227,6 +232,8 @@ def _against_baseline(result: TaskResult, leader: Mapping[str, Any]) -> list[Tex
             values: dict[str, Text] = {"model": leader["model"], "baseline": row["model"], "its": _score(row)}
             if found.outcome == "better":
                 return [_("{model} is better than the {baseline} baseline ({its}).", **values)]
+            if result.rank(row) < result.rank(leader):
+                return [_("The {baseline} baseline scores better ({its}), though that is not settled.", **values)]
             return [_("That {model} is better than the {baseline} baseline ({its}) is not shown.", **values)]
     return []
 

@@ -50,6 +50,31 @@ def test_undecided_says_how_many_seeds_would_settle_it_and_turns_a_loss_around()
     assert "difference 0.0027 (−0.0034 – 0.0088). About 9 seeds" in sentence
 
 
+def test_too_few_seeds_are_blamed_where_the_interval_itself_would_decide() -> None:
+    study = compare_study()
+    study["verdicts"] = [verdict(PARITY, "lstm", "transformer", "undecided", 0.485, 0.02, seeds_needed=3)]
+    badge, sentence, _scope = said(study, PARITY)
+    assert badge == "undecided"
+    assert "lstm is ahead of transformer" in sentence
+    assert "too few seeds leave it undecided. About 3 seeds" in sentence
+
+
+def test_the_interval_is_the_corrected_one() -> None:
+    study = compare_study()
+    corrected = {"value": 0.025, "low": 0.001, "high": 0.05}
+    study["verdicts"] = [verdict(HEADLINES, "lstm", "transformer", "a", 0.025, 0.011, corrected=corrected)]
+    assert "ahead by 0.025 (0.001–0.050)" in said(study, HEADLINES)[1]
+
+
+def test_a_baseline_that_scores_better_is_said_even_where_nothing_is_settled() -> None:
+    study = compare_study()
+    study["verdicts"] = [
+        verdict(DIGITS, "lstm", "transformer", "a", 0.005, 0.001),
+        verdict(DIGITS, "lstm", "linear", "undecided", -0.003, 0.03),
+    ]
+    assert "The linear baseline scores better (0.972), though that is not settled." in said(study, DIGITS)[1]
+
+
 def test_equal_models_are_called_equal_within_the_margin() -> None:
     study = compare_study()
     study["verdicts"] = [verdict(PARITY, "lstm", "transformer", "equal", 0.001, 0.004)]
