@@ -32,7 +32,8 @@ class Workload:
 
     ``train`` is a whole training step (forward, loss, backward, AdamW) on `batch` rows of `time` steps; ``encode``
     whole-sequence inference on them; ``decode`` one step of streaming inference after `time` steps, from the carried
-    state (a hidden state or a cache of keys and values).
+    state (a hidden state or a cache of keys and values). Without `fused` every mixer runs its definition: for
+    attention that is the matrix of scores written out.
     """
 
     model: ModelSettings
@@ -42,6 +43,7 @@ class Workload:
     batch: int = 1
     time: int = 128
     kind: Pass = "train"
+    fused: bool = True
     numerics: Numerics = field(default_factory=Numerics)
     seed: int = 0
 
@@ -71,7 +73,7 @@ class Workload:
 
     def cost(self) -> Cost:
         """FLOPs and bytes of one pass, from the settings alone."""
-        execution = Execution(element_bytes=self.numerics.element_bytes)
+        execution = Execution(element_bytes=self.numerics.element_bytes, fused=self.fused)
         shape = Shape(batch=self.batch, time=self.time)
         if self.kind == "decode":
             shape = Shape(batch=self.batch, time=1, context=self.time)
@@ -84,6 +86,9 @@ class Workload:
         """
         model = build_model(self.model, self.inputs, self.outputs, causal=self.causal, seed=self.seed)
         model = model.to(self.numerics.device)
+        if not self.fused:
+            for mixer in model.backbone.mixers():
+                mixer.forward = mixer.definition  # type: ignore[method-assign]
         if self.kind == "train":
             return self._train(model)
         model.eval()

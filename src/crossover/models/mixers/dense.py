@@ -182,3 +182,13 @@ def orthogonal_per_gate(gates: int, gain: float = 1.0) -> InitRule:
             nn.init.orthogonal_(block, gain, generator=generator)
 
     return fill
+
+
+def gate_bias(gates: int, gate: int, value: float) -> InitRule:
+    """Zeros, but for the bias of one of the stacked gates."""
+
+    def fill(bias_G: Tensor, generator: torch.Generator) -> None:
+        bias_G.zero_()
+        bias_G.view(gates, -1)[gate] = value
+
+    return fill

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, product
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias, product
 from crossover.recurrence.sequential import Cell, State
 
 
 @dataclass(frozen=True, kw_only=True)
 class GRUSettings(DenseSettings):
-    """Nothing to set but the width."""
+    """`forget_bias` is the update gate's bias at the start: above 0 the state is kept, as by an LSTM's open cell."""
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[int] = 3
@@ -24,6 +24,8 @@ class GRUSettings(DenseSettings):
     )
     cost_law: ClassVar[str] = "6h(i+h) FLOPs a step and row, T steps in sequence, state h"
     source: ClassVar[str] = "Cho et al. 2014, arXiv 1406.1078"
+
+    forget_bias: float = 0.0
 
     def build(self) -> GRUMixer:
         """The module."""
@@ -39,6 +41,10 @@ class GRUMixer(DenseMixer):
 
     settings: GRUSettings
     module = nn.GRU
+
+    def __init__(self, settings: GRUSettings) -> None:
+        super().__init__(settings)
+        self.add_rules({"bias_ih_l0": gate_bias(3, 1, settings.forget_bias)})
 
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step, gates in PyTorch's order r, z, n."""

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.base import InitRule
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, product
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias, product
 from crossover.recurrence.sequential import Cell, State
 
 
@@ -53,7 +52,7 @@ class LSTMMixer(DenseMixer):
 
     def __init__(self, settings: LSTMSettings) -> None:
         super().__init__(settings)
-        self.add_rules({"bias_ih_l0": _forget_bias(settings.forget_bias)})
+        self.add_rules({"bias_ih_l0": gate_bias(4, 1, settings.forget_bias)})
 
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step, gates in PyTorch's order i, f, g, o."""
@@ -68,14 +67,6 @@ class LSTMMixer(DenseMixer):
             return h_BH, (h_BH, c_BH)
 
         return step
-
-
-def _forget_bias(value: float) -> InitRule:
-    def fill(bias_G: Tensor, generator: torch.Generator) -> None:
-        bias_G.zero_()
-        bias_G.view(4, -1)[1] = value
-
-    return fill
 
 
 def _leading(size: int) -> int:
