@@ -1,10 +1,8 @@
 """Gated linear attention: keys write values into a matrix that fades, queries read from it.
 
 Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv 2312.06635, with one
-decay per head and step as in Dao and Gu 2024 (Mamba-2), arXiv 2405.21060. With a decay per head, the chunk form needs
-only exponentials of sums of log-decays over later steps, which are at most 1: nothing is divided by a product of
-decays, so that it is stable in float32 for any decay and any chunk length.
-Shape suffixes: H heads, K size of a key, V size of a value, N chunks, C and J steps of a chunk.
+decay per head and step as in Dao and Gu 2024 (Mamba-2), arXiv 2405.21060.
+Shape suffixes: H heads, K size of a key, V size of a value.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +20,7 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.autocast import without_autocast
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
+from crossover.models.mixers.chunkwise import LinearSolve, Steps, solve_by_chunks, solve_by_steps
 from crossover.models.mixers.spans import hide, no_state, real_resets, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
 from crossover.sharding import Sharding
@@ -33,9 +32,10 @@ _EPSILON = 1e-5
 class LinearAttentionSettings(MixerSettings):
     """Linear attention with a decay per head and step.
 
-    `feature_map` is applied to queries and keys: ``identity`` (Yang et al.), ``elu`` (1 + elu: Katharopoulos et al.
-    2020) or ``silu``. `gate` multiplies the output by SiLU of a projection of the input. Not causal: half of the
-    heads read forwards and the other half backwards.
+    `feature_map` is applied to queries and keys: ``elu`` (1 + elu: Katharopoulos et al. 2020, arXiv 2006.16236),
+    ``silu`` or ``identity`` (Yang et al.). The first is the default because its products q k are positive: a read of
+    few keys does not cancel, and the norm after it does not blow up a rounding error. `gate` multiplies the output by
+    SiLU of a projection of the input. Not causal: half of the heads read forwards, the other half backwards.
     """
 
     name: ClassVar[str] = "linear-attention"
@@ -46,7 +46,7 @@ class LinearAttentionSettings(MixerSettings):
 
     heads: int = 4
     chunk: int = 64
-    feature_map: Literal["identity", "elu", "silu"] = "identity"
+    feature_map: Literal["elu", "silu", "identity"] = "elu"
     gate: bool = True
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class LinearAttentionSettings(MixerSettings):
                 ),
                 project(name="decay", outputs=self.heads, bias=True, input_gradient=into_input, keeps_input=False),
                 self._recurrence(shape, execution),
-                Term(name="norm and gate", parameters=self.head_size, scales_with=("batch", "time", "hidden")),
+                self._norm_and_gate(shape, execution),
                 project(name="output", outputs=self.width, bias=False),
             ],
             shape,
@@ -124,10 +124,46 @@ class LinearAttentionSettings(MixerSettings):
             name="recurrence",
             flops_forward=4 * shape.time * matrices,
             flops_backward=8 * shape.time * matrices,
-            activation_bytes=0,
+            activation_bytes=self._kept_by_recurrence(shape, execution),
             state_bytes=matrices * precision if self.causal else 0,
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
+        )
+
+    def _kept_by_recurrence(self, shape: Shape, execution: Execution) -> float:
+        """Bytes kept: logits and decays, queries, keys, values, and the state before each chunk or at each step."""
+        batch, time, width, heads = shape.batch, shape.time, self.width, self.heads
+        precision, tokens, matrices = max(execution.element_bytes, 4), batch * time, batch * width * self.head_size
+        if not execution.fused:
+            return precision * (tokens * (3 * heads + 3 * width) + (time + 1) * matrices)
+        chunk = min(self.chunk, time)
+        chunks = -(-time // chunk)
+        padded = batch * chunks * chunk
+        per_token = 2 * heads + 3 * heads * chunk + 5 * width
+        masks = chunk * chunk * (1 if self.causal else 2)
+        return precision * (2 * tokens * heads + padded * per_token + 2 * chunks * matrices) + masks
+
+    def _norm_and_gate(self, shape: Shape, execution: Execution) -> Term:
+        tokens, elements, precision = (
+            shape.batch * shape.time,
+            execution.element_bytes,
+            max(execution.element_bytes, 4),
+        )
+        read = tokens
+        if execution.fused and self.causal:
+            chunk = min(self.chunk, shape.time)
+            read = shape.batch * -(-shape.time // chunk) * chunk
+        kept = precision * (tokens * (self.heads + self.width) + read * self.width)
+        if self.gate:
+            kept += tokens * self.width * (precision + elements)
+        if self.gate or self.feature_map != "identity":
+            # Whoever keeps a part of the projection keeps all of it.
+            kept += tokens * self.projected * elements
+        return Term(
+            name="norm and gate",
+            parameters=self.head_size,
+            activation_bytes=kept,
+            scales_with=("batch", "time", "hidden"),
         )
 
     def build(self) -> LinearAttention:
@@ -136,88 +172,10 @@ class LinearAttentionSettings(MixerSettings):
 
 
 FEATURE_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda x: x,
     "elu": lambda x: 1 + F.elu(x),
     "silu": F.silu,
+    "identity": lambda x: x,
 }
-
-
-class Steps(NamedTuple):
-    """What the recurrence reads, in float32 at least: `q`, `k` [B, H, T, K], `v` [B, H, T, V], `log_decay` [B, H, T].
-
-    `resets` [B, 1, T] marks steps that start from a zero state. A step with v = 0 and log_decay = 0 changes
-    nothing, which is what padding is.
-    """
-
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    log_decay: Tensor
-    resets: Tensor | None
-
-    def heads(self, some: slice) -> Steps:
-        """The same for some of the heads."""
-        return Steps(self.q[:, some], self.k[:, some], self.v[:, some], self.log_decay[:, some], self.resets)
-
-    def reversed(self) -> Steps:
-        """The same from the last step to the first: what started a segment is then its end."""
-        resets = None if self.resets is None else F.pad(self.resets[..., 1:], (0, 1)).flip(-1)
-        return Steps(self.q.flip(2), self.k.flip(2), self.v.flip(2), self.log_decay.flip(2), resets)
-
-
-LinearSolve = Callable[[Steps, Tensor], tuple[Tensor, Tensor]]
-"""(steps, S_0 [B, H, K, V]) -> (y_BHTV, S_T)."""
-
-
-def solve_by_steps(steps: Steps, state_BHKV: Tensor) -> tuple[Tensor, Tensor]:
-    """S_t = a_t S_{t-1} + k_t^T v_t, y_t = q_t S_t, one step after the other."""
-    decay_BHT = steps.log_decay.exp()
-    if steps.resets is not None:
-        decay_BHT = decay_BHT.masked_fill(steps.resets, 0.0)
-    outputs = []
-    for t in range(decay_BHT.shape[2]):
-        write_BHKV = steps.k[:, :, t, :, None] @ steps.v[:, :, t, None]
-        state_BHKV = decay_BHT[:, :, t, None, None] * state_BHKV + write_BHKV
-        outputs.append(steps.q[:, :, t, None] @ state_BHKV)
-    return torch.cat(outputs, dim=2), state_BHKV
-
-
-def solve_by_chunks(steps: Steps, state_BHKV: Tensor, *, chunk: int) -> tuple[Tensor, Tensor]:
-    """All chunks side by side, but for their states, which are handed from one to the next."""
-    time = steps.q.shape[2]
-    chunk = min(chunk, time)
-    q, k, v, log_decay = (_cut(x, chunk) for x in steps[:4])
-    total_BHNC = log_decay.cumsum(-1)
-    since_start, until_end = total_BHNC.exp(), (total_BHNC[..., -1:] - total_BHNC).exp()
-    between_BHNCJ = total_BHNC[..., None] - total_BHNC[..., None, :]
-    seen = torch.ones(chunk, chunk, dtype=torch.bool, device=q.device).tril()
-    if steps.resets is not None:
-        segment = _cut(steps.resets, chunk).cumsum(-1)
-        seen = seen & (segment[..., None] == segment[..., None, :])
-        since_start = since_start.masked_fill(segment != 0, 0.0)
-        until_end = until_end.masked_fill(segment != segment[..., -1:], 0.0)
-    # Masked before the exponential: steps that are not seen have positive sums, which may overflow.
-    weight_BHNCJ = between_BHNCJ.masked_fill(~seen, -torch.inf).exp()
-    within = (q @ k.transpose(-1, -2) * weight_BHNCJ) @ v
-    written = (k * until_end[..., None]).transpose(-1, -2) @ v
-    starts, state_BHKV = _hand_on(written, since_start[..., -1], state_BHKV)
-    y = within + (q * since_start[..., None]) @ starts
-    return y.flatten(2, 3)[:, :, :time], state_BHKV
-
-
-def _cut(x_BHT: Tensor, chunk: int) -> Tensor:
-    """[B, H, T, ...] -> [B, H, N, C, ...], with steps that change nothing at the end."""
-    padding = -x_BHT.shape[2] % chunk
-    return F.pad(x_BHT, (0, 0) * (x_BHT.ndim - 3) + (0, padding)).unflatten(2, (-1, chunk))
-
-
-def _hand_on(written_BHNKV: Tensor, kept_BHN: Tensor, state_BHKV: Tensor) -> tuple[Tensor, Tensor]:
-    """The state before each chunk and after the last; `kept` is what a chunk leaves of the state before it."""
-    starts = []
-    for written_BHKV, kept_BH in zip(written_BHNKV.unbind(2), kept_BHN.unbind(2), strict=True):
-        starts.append(state_BHKV)
-        state_BHKV = torch.addcmul(written_BHKV, kept_BH[..., None, None], state_BHKV)
-    return torch.stack(starts, dim=2), state_BHKV
 
 
 class LinearAttention(Mixer):
