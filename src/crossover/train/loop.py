@@ -169,7 +169,8 @@ class _Run:
         """Score the validation split and keep the weights if they are the best so far."""
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
-        result = evaluate(self.model, self.task, "valid", numerics=self.numerics, batch_rows=self._evaluation_rows())
+        rows = self._evaluation_rows()
+        result = evaluate(self.model, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0)
         scores = result.scores
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", scores["loss"], state.step, rate)

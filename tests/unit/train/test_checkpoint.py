@@ -115,16 +115,17 @@ def test_ctrl_c_stops_between_steps_with_the_state_saved(tmp_path: Path) -> None
 
 
 def test_time_spent_is_restored_under_a_budget_in_seconds(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, budget="0.5s")
+    settings = replace(SETTINGS, budget="2s")
     with pytest.raises(KeyboardInterrupt):
-        train(TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(20))
+        train(TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(2))
     spent = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["state"]["run"]["seconds"]
     first: list[Progress] = []
     resumed = train(
         TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, resume=True, on_progress=first.append
     )
-    assert first[0].step == 21 and first[0].seconds > spent > 0
-    assert 0.5 <= resumed.record.train_seconds < 1.5
+    assert first[0].step == 3 and first[0].seconds > spent > 0
+    assert resumed.record.train_seconds >= 2
+    assert resumed.record.losses[-1][0] == resumed.record.steps
 
 
 def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
