@@ -90,6 +90,32 @@ def pair_difference(call: Callable[[], Any], *, rounds: int = 4, device: str = "
     return abs(median(pair[0]) / median(pair[1]) - 1)
 
 
+def timings_in_turn(
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 10,
+    minimum: int = 3,
+    warmup: int = 2,
+    device: str = "cpu",
+    time_limit: float | None = None,
+) -> dict[str, Timing]:
+    """Time `calls` in turn (A B A B …) after `warmup` calls of each that do not count.
+
+    With a `time_limit` in seconds the rounds end when it is spent, after `minimum` at the least.
+    """
+    started = perf_counter()
+    for call in calls.values():
+        for _ in range(warmup):
+            call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for done in range(rounds):
+        if time_limit is not None and done >= minimum and perf_counter() - started > time_limit:
+            break
+        for name, call in calls.items():
+            taken[name].append(seconds_of(call, device))
+    return {name: Timing(tuple(seconds)) for name, seconds in taken.items()}
+
+
 def time_in_turn(
     calls: Mapping[str, Callable[[], Any]],
     *,
@@ -98,22 +124,12 @@ def time_in_turn(
     device: str = "cpu",
     time_limit: float | None = None,
 ) -> Turns:
-    """Time `calls` in turn (A B A B …) after `warmup` calls of each that do not count, and an A-A pair of the first.
-
-    With a `time_limit` in seconds the rounds end when it is spent, after three at the least. No call at all is a
-    MeasurementError.
-    """
-    if not calls:
+    """`timings_in_turn` with an A-A pair of the first call before it; no call at all is a MeasurementError."""
+    first = next(iter(calls.values()), None)
+    if first is None:
         raise MeasurementError("nothing to time: give one call or more")
-    started = perf_counter()
-    for call in calls.values():
-        for _ in range(warmup):
-            call()
-    difference = pair_difference(next(iter(calls.values())), device=device)
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for done in range(rounds):
-        if time_limit is not None and done >= 3 and perf_counter() - started > time_limit:
-            break
-        for name, call in calls.items():
-            taken[name].append(seconds_of(call, device))
-    return Turns({name: Timing(tuple(seconds)) for name, seconds in taken.items()}, difference)
+    for _ in range(warmup):
+        first()
+    difference = pair_difference(first, device=device)
+    timings = timings_in_turn(calls, rounds=rounds, warmup=warmup, device=device, time_limit=time_limit)
+    return Turns(timings, difference)

@@ -25,11 +25,10 @@ from typing import Any
 import torch
 
 from crossover.errors import CrossoverError
-from crossover.measure.numerics import Numerics
 from crossover.measure.workload import PASSES, Workload
 from crossover.models.settings import ModelSettings
 
-_STEPS = 2
+MEMORY_STEPS = 2
 """A training step's peak needs the optimiser's state beside the activations: it is there from the second step on."""
 
 
@@ -58,6 +57,13 @@ class Nursery:
     ) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Start the nursery's process now and wait until it is ready; otherwise the first measurement does."""
+        if _has_proc() and (self._process is None or self._process.poll() is not None):
+            self._process = subprocess.Popen(_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            if self._process.stdout is not None:
+                self._process.stdout.readline()
+
     def close(self) -> None:
         """End the nursery's process."""
         if self._process is not None:
@@ -84,10 +90,9 @@ class Nursery:
         if not _has_proc():
             run = subprocess.run(_command(), input=request + "\n", capture_output=True, text=True, check=False)
             return _read_reply(run.stdout)
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.start()
         process = self._process
-        if process.stdin is None or process.stdout is None:
+        if process is None or process.stdin is None or process.stdout is None:
             return Peak(None, "the measuring process has no pipes")
         try:
             process.stdin.write(request + "\n")
@@ -124,15 +129,20 @@ def _device_peak(workload: Workload) -> Peak:
 
 def _run(workload: Workload) -> None:
     step = workload.prepare()
-    for _ in range(_STEPS):
+    for _ in range(MEMORY_STEPS):
         step()
 
 
-def _rehearse(numerics: Numerics) -> None:
-    """Run every pass on a tiny model: imports and touches what any model needs."""
+def _rehearse() -> None:
+    """Run every pass on a tiny model: imports and touches what any model needs.
+
+    On one thread: a pool of threads would not survive a fork, and the first use of one takes a second.
+    """
+    torch.set_num_threads(1)
     model = ModelSettings(name="rehearsal", mixers=("lstm", "attention"), layers=2, width=16)
     for kind in PASSES:
-        _run(Workload(model=model, time=4, kind=kind, numerics=numerics))
+        _run(Workload(model=model, time=4, kind=kind))
+    gc.collect()
 
 
 def _has_proc() -> bool:
@@ -149,9 +159,8 @@ def _resident(field: str) -> int:
 
 def _grown(workload: Workload) -> int:
     """Run `workload` in this process; how far its resident size rose above what it was before the model."""
+    _rehearse()
     workload.numerics.apply()
-    _rehearse(workload.numerics)
-    gc.collect()
     if not _has_proc():
         unit = 1 if sys.platform == "darwin" else 1024
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -204,13 +213,11 @@ def _measure_in_child(request: dict[str, Any]) -> Peak:
 
 
 def _serve() -> None:
-    """Answer one request per line of standard input, until it ends.
-
-    The rehearsal here, on one thread (a pool of threads would not survive the fork), imports once for all children.
-    """
-    torch.set_num_threads(1)
-    _rehearse(Numerics())
-    gc.collect()
+    """Answer one request per line of standard input, until it ends; the rehearsal here imports for all children."""
+    _rehearse()
+    if _has_proc():
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
     for line in sys.stdin:
         request = json.loads(line)
         peak = _measure_in_child(request) if _has_proc() else _measure_here(request)

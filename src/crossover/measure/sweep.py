@@ -1,0 +1,198 @@
+"""Cost curves: models measured in turn at rising values of an axis, under a limit of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from crossover.errors import MeasurementError
+from crossover.measure.clock import pair_difference, timings_in_turn
+from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
+from crossover.measure.statistics import median_interval
+from crossover.measure.workload import Workload
+
+MINIMUM_ROUNDS = 6
+"""With six repeats the interval of a median reaches 95 %."""
+MAXIMUM_ROUNDS = 20
+_PAIR_ROUNDS = 8
+_STEEPEST = 2.0
+"""Largest power of its FLOPs that a step's time is predicted to grow with."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model at one value of the axis; `seconds` empty or `peak_bytes` None where not measured, for the reason
+    in `note`."""
+
+    x: int
+    seconds: tuple[float, ...]
+    peak_bytes: int | None
+    flops_forward: float
+    flops_backward: float
+    note: str | None = None
+
+    @property
+    def median(self) -> float:
+        """The median of the measured seconds."""
+        return median(self.seconds)
+
+    def to_json(self) -> dict[str, Any]:
+        """The point of a scale document."""
+        return {
+            "x": self.x,
+            "step_seconds": median_interval(self.seconds).to_json() if self.seconds else None,
+            "peak_bytes": self.peak_bytes,
+            "flops_forward": self.flops_forward,
+            "flops_backward": self.flops_backward,
+            "solver": "default",
+            "samples": len(self.seconds),
+            "note": self.note,
+        }
+
+
+class Sweep:
+    """Cost curves under way: `points` of each model in the order of the axis.
+
+    `models` maps a name to its workload at a value of the axis; `nursery` None leaves memory out. All that `measure`
+    does ends within `time_limit` seconds of the start, as far as can be foreseen: before a value is begun, a model's
+    time there is predicted from the slope of its last two points and from its FLOPs, the larger of the two. A model
+    that would take too long, does not fit into memory or fails is not measured there, nor at larger values, and its
+    points say why.
+    """
+
+    def __init__(
+        self, models: Mapping[str, Callable[[int], Workload]], *, nursery: Nursery | None, time_limit: float
+    ) -> None:
+        self.models, self.nursery = models, nursery
+        self.points: dict[str, list[Point]] = {name: [] for name in models}
+        self.pair_difference: float | None = None
+        self._stopped: dict[str, str] = {}
+        self._memory_seconds = 0.0  # what a measurement of memory takes beside its steps, as last seen
+        self._time_limit = time_limit
+        self._ends = perf_counter() + time_limit
+
+    def measure(self, value: int, *, values_left: int = 1) -> None:
+        """Measure every model at `value`, larger than those before; it may take its share of the time left.
+
+        Peak memory comes first, since what does not fit is found out in a process of its own; then steps are timed
+        in turn. A result that is not finite is a MeasurementError.
+        """
+        workloads = {name: make(value) for name, make in self.models.items()}
+        self._foresee(workloads)
+        share = max(self._left, 0.0) / values_left
+        peaks = {name: self._peak(name, workload, share) for name, workload in self._alive(workloads)}
+        steps = {}
+        for name, workload in self._alive(workloads):
+            step = self._start(name, workload)
+            if step is not None:
+                steps[name] = step
+        timings = self._time(steps, workloads, share)
+        for name, workload in workloads.items():
+            peak = peaks.get(name, Peak(None))
+            self.points[name].append(
+                _point(value, workload, timings.get(name, ()), peak.bytes, self._stopped.get(name, peak.reason))
+            )
+
+    @property
+    def _left(self) -> float:
+        return self._ends - perf_counter()
+
+    def _alive(self, workloads: Mapping[str, Workload]) -> list[tuple[str, Workload]]:
+        return [(name, workload) for name, workload in workloads.items() if name not in self._stopped]
+
+    def _foresee(self, workloads: Mapping[str, Workload]) -> None:
+        """Stop the models for which there is no time left, the most expensive ones first."""
+        needed = 0.0
+        predicted = {name: predict(self.points[name], workload) for name, workload in self._alive(workloads)}
+        for name in sorted(predicted, key=lambda name: predicted[name]):
+            needed += (MINIMUM_ROUNDS + 1) * predicted[name]
+            if self.nursery is not None:
+                needed += self._memory_seconds + MEMORY_STEPS * predicted[name]
+            if needed > self._left:
+                self._stop(name, f"a step would take about {predicted[name]:.2g} s")
+
+    def _stop(self, name: str, reason: str) -> None:
+        self._stopped[name] = f"{reason}, more than the time limit of {self._time_limit:g} s leaves"
+
+    def _peak(self, name: str, workload: Workload, share: float) -> Peak:
+        """Peak memory; three times where a quarter of the share is enough for all models', else once."""
+        if self.nursery is None:
+            return Peak(None)
+        began = perf_counter()
+        peaks = [self.nursery.peak(workload, repeats=1, time_limit=max(self._left, 1.0))]
+        once = perf_counter() - began
+        self._memory_seconds = max(once - MEMORY_STEPS * predict(self.points[name], workload), 0.0)
+        if peaks[0].bytes is None:
+            if workload.numerics.device == "cpu":
+                self._stopped[name] = peaks[0].reason or "it did not run"
+            return peaks[0]
+        if 3 * once * len(self.models) <= share / 4:
+            peaks += [self.nursery.peak(workload, repeats=1) for _ in range(2)]
+        return Peak(int(median(peak.bytes for peak in peaks if peak.bytes is not None)))
+
+    def _start(self, name: str, workload: Workload) -> Callable[[], Any] | None:
+        """Build the workload and run it once; None if it does not fit, or one run shows that it takes too long."""
+        try:
+            step = workload.prepare()
+            began = perf_counter()
+            finite = bool(torch.isfinite(step()).all())
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            self._stopped[name] = f"out of memory: {error}".splitlines()[0]
+            return None
+        if not finite:
+            raise MeasurementError(
+                f"{name} gives values that are not finite at {workload.kind}: its time means nothing"
+            )
+        seconds = perf_counter() - began
+        if not self.points[name] or seconds * MINIMUM_ROUNDS <= self._left:
+            return step
+        self._stop(name, f"a step took {seconds:.2g} s")
+        return None
+
+    def _time(
+        self, steps: Mapping[str, Callable[[], Any]], workloads: Mapping[str, Workload], share: float
+    ) -> dict[str, tuple[float, ...]]:
+        if not steps:
+            return {}
+        device = workloads[next(iter(steps))].numerics.device
+        if self.pair_difference is None:
+            self.pair_difference = pair_difference(next(iter(steps.values())), rounds=_PAIR_ROUNDS, device=device)
+        timings = timings_in_turn(
+            steps, rounds=MAXIMUM_ROUNDS, minimum=MINIMUM_ROUNDS, warmup=1, device=device, time_limit=share / 2
+        )
+        return {name: timing.seconds for name, timing in timings.items()}
+
+
+def predict(points: Sequence[Point], workload: Workload) -> float:
+    """Seconds of one step of `workload`, after the measured `points` of the same model; 0 where there are none."""
+    measured = [point for point in points if point.seconds]
+    if not measured:
+        return 0.0
+    last = measured[-1]
+    flops = workload.cost().flops_forward / last.flops_forward
+    growth = flops
+    if len(measured) > 1:
+        before = measured[-2]
+        slope = log(last.median / before.median) / log(last.flops_forward / before.flops_forward)
+        growth = max(growth, flops ** min(slope, _STEEPEST))
+    return last.median * growth
+
+
+def _point(
+    value: int, workload: Workload, seconds: tuple[float, ...], peak_bytes: int | None, note: str | None
+) -> Point:
+    cost = workload.cost()
+    return Point(
+        value,
+        seconds,
+        peak_bytes,
+        cost.flops_forward,
+        cost.flops_backward if workload.kind == "train" else 0.0,
+        note,
+    )
