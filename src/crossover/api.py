@@ -24,7 +24,7 @@ from crossover.train.settings import TrainSettings
 if TYPE_CHECKING:
     import polars
 
-    from crossover.train.progress import OnProgress
+    from crossover.train.progress import OnBegin, OnProgress
 
 Tell = Callable[[str], None]
 
@@ -67,6 +67,7 @@ def compare(
     out: Path | str | None = None,
     tell: Tell | None = None,
     on_progress: OnProgress | None = None,
+    on_begin: OnBegin | None = None,
     **options: Any,
 ) -> Study:
     """Train `models` on `tasks` under the same budget and compare them.
@@ -76,7 +77,8 @@ def compare(
     """
     request = CompareRequest(tasks=tuple(tasks), models=tuple(models), **options)
     folder = Path(out) if out is not None else new_folder("compare")
-    return Study(folder, run_comparison(request, folder, tell=tell, on_progress=on_progress))
+    document = run_comparison(request, folder, tell=tell, on_progress=on_progress, on_begin=on_begin)
+    return Study(folder, document)
 
 
 def scale(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,19 +11,20 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 _COMMANDS = {
-    "compare": "compare",
-    "scale": "scale",
-    "train": "train",
-    "predict": "predict",
-    "export": "predict",
-    "audit": "audit",
-    "tasks": "tasks",
-    "models": "models",
-    "data": "data",
-    "check": "check",
-    "report": "report",
-    "doctor": "doctor",
+    "compare": ("compare:compare", "Train models on tasks under the same budget and say which is better where."),
+    "scale": ("scale:scale", "Measure time, memory and FLOPs along an axis, fit exponents, find crossings."),
+    "train": ("train:train", "Train one model on one task and keep it."),
+    "predict": ("predict:predict", "Predict with a run, or with the run that a study recommends."),
+    "export": ("predict:export", "Export a run as safetensors or ONNX."),
+    "audit": ("audit:audit", "Settle common claims about RNNs and Transformers by measurement."),
+    "tasks": ("tasks:tasks", "List the tasks, or tell all about one."),
+    "models": ("models:models", "List the models, or tell all about one."),
+    "data": ("data:app", "List the data sets that can be had by name, or get one."),
+    "check": ("check:check", "Run the conformance suite on a mixer or task of your own."),
+    "report": ("report:report", "Write the report of a study again."),
+    "doctor": ("doctor:doctor", "Say what is installed, what will be used, and what to install."),
 }
+"""Command to the function behind it and its one line of help, so that the overview imports no command."""
 
 _HELP = "Find where recurrent networks and Transformers cross: on your task, your hardware, under the same budget."
 
@@ -36,49 +36,29 @@ def build_app() -> App:
     from crossover import __version__
 
     app = App(name="crossover", help=_HELP, version=__version__, result_action="return_value")
-    for name, module in _COMMANDS.items():
-        app.command(f"crossover.cli.{module}:{'app' if name == 'data' else name}", name=name)
+    for name, (target, summary) in _COMMANDS.items():
+        app.command(f"crossover.cli.{target}", name=name, help=summary)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 the work failed, 2 the request was wrong, 130 after Ctrl-C."""
+    from crossover.cli.failures import INTERRUPTED, INTERRUPTION, explain
+    from crossover.cli.output import tell, typed_as
+
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(tokens)
+        with typed_as(tokens):
+            code = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False)
+        return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is finished is saved; repeat the command with the same --out to go on\n")
-        return 130
+        tell(INTERRUPTION)
+        return INTERRUPTED
     except Exception as error:
-        if "--debug" in tokens:
-            traceback.print_exc()
-        code, sentence = _explain(error)
+        code, sentence = explain(error)
         if sentence is None:
             raise
-        sys.stderr.write(f"crossover: {sentence}\n")
+        if "--debug" in tokens:
+            traceback.print_exc()
+        tell(f"crossover: {sentence}")
         return code
-
-
-def _run(tokens: list[str]) -> int:
-    app = build_app()
-    code = app(tokens or ["--help"], exit_on_error=False, print_error=False)
-    return code if isinstance(code, int) else 0
-
-
-def _explain(error: Exception) -> tuple[int, str | None]:
-    """The exit code and the sentence for an error; no sentence where it is the program's own fault."""
-    from cyclopts import CycloptsError
-
-    from crossover.errors import CrossoverError
-
-    if isinstance(error, CrossoverError):
-        return error.exit_code, str(error)
-    if isinstance(error, CycloptsError):
-        return 2, " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return 1, "out of memory: take a smaller --batch or model; what is finished is saved"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return 1, "the disk is full: make room or choose another --out, then repeat the command to go on"
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return 1, f"{error.filename} cannot be written: choose another --out"
-    return 1, None

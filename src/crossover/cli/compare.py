@@ -72,6 +72,7 @@ def compare(
             out=folder,
             tell=view.tell,
             on_progress=view,
+            on_begin=view.begin,
             data=data.options(changes.task),
             train=train.settings(changes.train),
             model_changes=changes.model,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,16 +42,30 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
+_tokens: ContextVar[tuple[str, ...]] = ContextVar("tokens", default=())
+
+
+@contextmanager
+def typed_as(tokens: Sequence[str]) -> Iterator[None]:
+    """Within, `command_line` is ``crossover`` with these tokens."""
+    before = _tokens.set(tuple(tokens))
+    try:
+        yield
+    finally:
+        _tokens.reset(before)
+
+
 def command_line() -> str:
-    """This command as it was typed."""
-    return shlex.join(["crossover", *sys.argv[1:]])
+    """This command as it was typed, or as a program called it."""
+    return shlex.join(["crossover", *_tokens.get()])
 
 
 def finish(study: Study, common: Common) -> None:
     """Write the report and print the summary, or the document with ``--json``."""
     report = study.report(lang=common.lang)
     if common.json:
-        print_document({"study": str(study.folder), "report": str(report), **study.document})
+        scale = study.document.get("scale") or {}
+        print_document({"study": str(study.folder), "report": str(report), **study.document, **scale})
         return
     from rich.console import Console
 

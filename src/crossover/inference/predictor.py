@@ -51,6 +51,11 @@ class Predictor:
     numerics: Numerics
     folder: Path
 
+    @property
+    def generates(self) -> bool:
+        """Whether `generate` can be used: a language model over text."""
+        return self.saved.objective == "language-modeling" and "vocabulary" in self.saved.artifacts
+
     def predict(self, texts: Sequence[str], *, batch_rows: int = 64) -> list[dict[str, Any]]:
         """One prediction per text, in order; DataError where the task has no textual input."""
         reader, found = self._reader(), []
@@ -71,7 +76,7 @@ class Predictor:
         The state is carried from token to token, so each costs one step. Raises ConfigError for a model that is no
         language model, for a length beyond its maximum, and for impossible numbers.
         """
-        if self.saved.objective != "language-modeling" or "vocabulary" not in self.saved.artifacts:
+        if not self.generates:
             raise ConfigError(
                 f"the model in {self.folder} was trained on {self.saved.task}: only language models write"
             )

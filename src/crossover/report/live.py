@@ -36,6 +36,7 @@ class LiveView:
         self._clock = clock
         self._live: Live | None = None
         self._latest: Progress | None = None
+        self._part: Text | None = None
         self._written = float("-inf")
 
     def __enter__(self) -> LiveView:
@@ -67,6 +68,14 @@ class LiveView:
             self._stream.write(line + "\n")
             self._stream.flush()
 
+    def begin(self, stage: str, number: int, total: int) -> None:
+        """Say from now on which part of a study this is: the `number`-th ``search`` or ``train`` run of `total`."""
+        values = {"number": quantities.whole(number), "total": quantities.whole(total)}
+        searching = stage == "search"
+        self._part = (
+            _("search {number} of {total}", **values) if searching else _("run {number} of {total}", **values)
+        )
+
     def __call__(self, progress: Progress) -> None:
         """Show one event."""
         begins = self._latest is None or _run(self._latest) != _run(progress)
@@ -77,7 +86,8 @@ class LiveView:
             self._written = now
 
     def _heading(self, progress: Progress) -> list[str]:
-        return [progress.task, progress.model, self._say(_("seed {seed}", seed=str(progress.seed)))]
+        part = [self._say(self._part)] if self._part is not None else []
+        return [*part, progress.task, progress.model, self._say(_("seed {seed}", seed=str(progress.seed)))]
 
     def _drawn(self) -> Group:
         """The latest event on two lines: what runs, and how far and how well."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from crossover.study.verdict import verdicts
 from crossover.tasks.base import Task
 from crossover.train.budget import Budget
 from crossover.train.loop import train
-from crossover.train.progress import OnProgress
+from crossover.train.progress import OnBegin, OnProgress
 from crossover.train.settings import TrainSettings, resolve
 from crossover.train.tune import search
 
@@ -41,15 +42,20 @@ _TRAINING_SHARE = 0.7
 
 
 def run_comparison(
-    request: CompareRequest, folder: Path, *, tell: Tell | None = None, on_progress: OnProgress | None = None
+    request: CompareRequest,
+    folder: Path,
+    *,
+    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
+    on_begin: OnBegin | None = None,
 ) -> dict[str, Any]:
     """Carry out `request` in `folder` and return its document (docs/study-format.md), saved as ``study.json``.
 
     A folder that holds part of the same study is gone on with: finished runs are read back. Everything that can be
     wrong with the request is found before the first run. Ctrl-C saves what is finished and is raised again. `tell`
-    gets one-line messages, `on_progress` every step.
+    gets one-line messages, `on_progress` every step, `on_begin` the number of each search and run before it starts.
     """
-    comparison = _Comparison(request, folder, tell or (lambda line: None), on_progress)
+    comparison = _Comparison(request, folder, tell or (lambda line: None), on_progress, on_begin)
     try:
         comparison.carry_out()
     except KeyboardInterrupt:
@@ -61,10 +67,17 @@ def run_comparison(
 class _Comparison:
     """A comparison under way."""
 
-    def __init__(self, request: CompareRequest, folder: Path, tell: Tell, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self,
+        request: CompareRequest,
+        folder: Path,
+        tell: Tell,
+        on_progress: OnProgress | None,
+        on_begin: OnBegin | None,
+    ) -> None:
         self.started = time.monotonic()
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
-        self.request, self.tell, self.on_progress = request, tell, on_progress
+        self.request, self.tell, self.on_progress, self.on_begin = request, tell, on_progress, on_begin
         device = check_device(request.device)
         tasks = [build_task(name, request) for name in request.tasks]
         for task in tasks:
@@ -85,13 +98,19 @@ class _Comparison:
         """Search, fit the baselines, train, measure."""
         self.tell(self.numerics.describe())
         self.tell(self._plan())
+        if self.store.load() is None:
+            # From its first moment on: a study that is killed is gone on with under the same numerics.
+            self.save()
+        searches, runs = self._counters()
         for outcome in self.outcomes:
             fit_baselines(outcome, self.store, self._task, self.request, self.tell)
             for model in outcome.contest.models:
+                searches()
                 self._search(outcome, model)
         for seed in range(self.request.seeds):
             for outcome in self.outcomes:
                 for model in outcome.contest.models:
+                    runs()
                     self._attempt(outcome, model, seed)
         self._measure()
 
@@ -100,6 +119,24 @@ class _Comparison:
         document = self._document()
         self.store.save(document)
         return document
+
+    def _counters(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        """To be called before each search and before each run: they tell `on_begin` its number."""
+        pairs = len(self.request.tasks) * len(self.request.models)
+
+        def counter(stage: str, total: int) -> Callable[[], None]:
+            numbers = count(1)
+
+            def begin() -> None:
+                if self.on_begin is not None and total:
+                    self.on_begin(stage, next(numbers), total)
+
+            return begin
+
+        return (
+            counter("search", pairs if self._extra_trials() else 0),
+            counter("train", pairs * self.request.seeds),
+        )
 
     def _enter(self, task: Task) -> Contest:
         def step_seconds(model: ModelSettings) -> float:
@@ -174,15 +211,20 @@ class _Comparison:
         chosen = saved_choice(folder, self.request.trials)
         if chosen is None:
             self.tell(f"searching {task.spec.name} {model.name}: {self.request.trials} trials")
-            found = search(
-                task,
-                model,
-                self.settings,
-                trials=self.request.trials,
-                seed=0,
-                numerics=self.numerics,
-                on_progress=self.on_progress,
-            )
+            try:
+                found = search(
+                    task,
+                    model,
+                    self.settings,
+                    trials=self.request.trials,
+                    seed=0,
+                    numerics=self.numerics,
+                    on_progress=self.on_progress,
+                )
+            except TrainingError as error:
+                # The preset is tried again with every seed, so the runs will tell of the failure too.
+                self.tell(f"failed: {error}")
+                return
             chosen = save_choice(folder, model, found)
         outcome.searches[model.name] = chosen.document
         outcome.entered[model.name] = chosen.model

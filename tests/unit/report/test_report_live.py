@@ -49,6 +49,18 @@ def test_without_a_terminal_a_line_says_all() -> None:
     )
 
 
+def test_a_study_says_which_of_its_parts_this_is() -> None:
+    stream = io.StringIO()
+    with LiveView("zh", stream) as view:
+        view.begin("search", 1, 2)
+        view(event())
+        view.begin("train", 3, 12)
+        view(event(seed=2))
+    searched, trained = plain(stream.getvalue()).splitlines()
+    assert searched.startswith("第 1 次搜索，共 2 次  parity  lstm  种子 1")
+    assert trained.startswith("第 3 次训练，共 12 次  parity  lstm  种子 2")
+
+
 def test_lines_are_limited_in_rate_but_for_validations_and_new_runs() -> None:
     stream, clock = io.StringIO(), Clock()
     with LiveView("en", stream, clock=clock) as view:

@@ -1,0 +1,59 @@
+"""What an error means to the person who typed the command: an exit code and one sentence."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from crossover.errors import CrossoverError, listing, unknown
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
+
+FAILED = 1
+WRONG_REQUEST = 2
+INTERRUPTED = 130
+
+INTERRUPTION = "interrupted: what is finished is saved; repeat the command with the same --out to go on"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+def explain(error: Exception) -> tuple[int, str | None]:
+    """The exit code and the sentence for an error; no sentence where it is the program's own fault."""
+    from cyclopts import CycloptsError
+
+    if isinstance(error, CrossoverError):
+        return error.exit_code, _one_line(error)
+    if isinstance(error, CycloptsError):
+        return WRONG_REQUEST, _request(error)
+    if isinstance(error, MemoryError) or _out_of_memory(str(error).lower()):
+        return FAILED, "out of memory: take a smaller --batch or model; what is finished is saved"
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return FAILED, "the disk is full: make room or choose another --out, then repeat the command to go on"
+    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
+        return FAILED, f"{error.filename} cannot be read or written: change its permissions, or choose another path"
+    return FAILED, None
+
+
+def _out_of_memory(message: str) -> bool:
+    return "out of memory" in message or "can't allocate memory" in message
+
+
+def _request(error: CycloptsError) -> str:
+    """The sentence for a command line that cannot be parsed."""
+    from cyclopts import UnknownCommandError, UnusedCliTokensError
+
+    tokens = list(error.unused_tokens or ())
+    if isinstance(error, UnknownCommandError) and tokens:
+        # Cyclopts' own sentence imports every command to write it: one that cannot be imported would hide the error.
+        names = (name for name in (error.app or ()) if not name.startswith("-"))
+        return unknown("command", tokens[0], names)
+    if isinstance(error, UnusedCliTokensError) and tokens:
+        return f"nothing here takes {listing(repr(token) for token in tokens)}: leave it out (--help shows what goes)"
+    return f"{_one_line(error)} (--help shows what is admissible)"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
