@@ -11,7 +11,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constr
 .PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m crossover.demo --out $(DEMO)
+	$(BIN)/python -m crossover.demo $(DEMO)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS)

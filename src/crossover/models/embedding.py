@@ -43,7 +43,7 @@ class Embedding(nn.Module):
         self.positions: nn.Embedding | None = None
         if settings.positions == "learned":
             self.positions = nn.Embedding(settings.max_length, settings.width)
-            self.init_rules["positions.weight"] = normal(EMBEDDING_STD / 4)
+            self.init_rules["positions.weight"] = normal(EMBEDDING_STD)
         # Sinusoids have unit scale: the original multiplies embeddings by sqrt(D) to stand beside them.
         self.scale = math.sqrt(settings.width) if self.sinusoidal and isinstance(inputs, Tokens) else 1.0
         self.dropout = nn.Dropout(settings.dropout)
