@@ -13,8 +13,6 @@ from crossover.models.initialise import normal
 from crossover.models.ports import Inputs, Tokens
 from crossover.models.settings import ModelSettings
 
-EMBEDDING_STD = 0.1
-
 
 class Embedding(nn.Module):
     """Inputs [B, T] or [B, T, C] to x_BTD; features are embedded by themselves and added.
@@ -28,14 +26,18 @@ class Embedding(nn.Module):
         self.width = settings.width
         self.max_length = settings.max_length
         self.init_rules = {}
+        # Tied embeddings are the head's rows too: unit logits need a small matrix, unit inputs the factor it lacks.
+        self.scale = math.sqrt(settings.width) if settings.tie_embeddings else 1.0
         self.tokens: nn.Embedding | nn.Linear
         if isinstance(inputs, Tokens):
             self.tokens = nn.Embedding(inputs.vocabulary, settings.width)
             self.features = nn.ModuleDict(
                 {name: nn.Embedding(size, settings.width) for name, size in inputs.features.items()}
             )
-            self.init_rules["tokens.weight"] = normal(EMBEDDING_STD)
-            self.init_rules.update({f"features.{name}.weight": normal(EMBEDDING_STD) for name in inputs.features})
+            self.init_rules["tokens.weight"] = normal(settings.embedding_std / self.scale)
+            self.init_rules.update(
+                {f"features.{name}.weight": normal(settings.embedding_std) for name in inputs.features}
+            )
         else:
             self.tokens = nn.Linear(inputs.channels, settings.width)
             self.features = nn.ModuleDict()
@@ -43,9 +45,7 @@ class Embedding(nn.Module):
         self.positions: nn.Embedding | None = None
         if settings.positions == "learned":
             self.positions = nn.Embedding(settings.max_length, settings.width)
-            self.init_rules["positions.weight"] = normal(EMBEDDING_STD)
-        # Sinusoids have unit scale: the original multiplies embeddings by sqrt(D) to stand beside them.
-        self.scale = math.sqrt(settings.width) if self.sinusoidal and isinstance(inputs, Tokens) else 1.0
+            self.init_rules["positions.weight"] = normal(settings.embedding_std)
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, inputs: Tensor, features: Mapping[str, Tensor] | None, offset: int | Tensor) -> Tensor:

@@ -38,7 +38,7 @@ TEXT_SETTINGS: Mapping[str, Choice | Flag | Whole] = {
 }
 """What any text task may be told with ``--set``; `max_length` counts units."""
 
-DEFAULTS: Mapping[str, Any] = {"layers": 1, "width": 128, "dropout": 0.3}
+DEFAULTS: Mapping[str, Any] = {"layers": 1, "width": 128, "dropout": 0.3, "embedding_std": 0.1}
 
 
 @dataclass(frozen=True)
