@@ -20,9 +20,9 @@ tell is who is neutral (a draw, a question), and that one of two events was good
 >>> for headline in generate_headlines(4, seed=0):
 ...     print(f"{headline.kind:9}{headline.label:9}{headline.text}")
 sequence negative 周五:$泰山钢铁在广州迎来首次罢工,之前在杭州迎来临时论坛
-figures  positive Fines at $Calyx come in at EUR 4 mn after EUR 10 mn
-figures  neutral  Costs at $Calyx come in at EUR 15 mn after EUR 15 mn
-contest  positive Nordbank narrowly lags peer $Kestrel
+figures  positive Seen rising, losses at $Hartwick come in at EUR 2 mn after EUR 5 mn
+contest  neutral  春风服装今日媲美竞争者$泰山钢铁
+contest  positive 周一:长江重工暂时落后竞争者$高原乳业
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from crossover.errors import ConfigError
 from crossover.tasks.headlines_words import CHINESE, ENGLISH, Lexicon
 
 LABELS = ("negative", "neutral", "positive")
-LARGEST_FIGURE = 20
+LARGEST_FIGURE = 12
 """Figures are whole numbers from 1 to this, one token each."""
 
 

@@ -15,9 +15,9 @@ from crossover.tasks.headlines import LABELS, generate_headlines
 # A reader of headlines that shares nothing with the generator: its own lists of words, its own rules.
 AHEAD = ["overtakes", "outsells", "beats", "outgrows", "超过", "领先", "战胜", "压倒"]
 BEHIND = ["trails", "lags", "underperforms", "chases", "落后", "输给", "不如", "逊于"]
-DENIED = ["deny", "dispute", "doubt", "否认", "怀疑", "驳斥"]
-FALLING = ["fall", "shrink", "collapse", "下降", "萎缩", "恶化"]
-UNWANTED = ["costs", "debts", "losses", "fines", "成本", "债务", "亏损", "罚款"]
+DENIED = ["deny", "doubt", "否认", "怀疑"]
+FALLING = ["fall", "shrink", "下降", "恶化"]
+UNWANTED = ["costs", "debts", "losses", "成本", "债务", "亏损"]
 GOOD = ["contract", "award", "breakthrough", "upgrade", "合同", "奖项", "突破", "升级"]
 BAD = ["recall", "strike", "lawsuit", "blackout", "召回", "罢工", "诉讼", "停电"]
 SECOND_IS_LATER = ["before", "preceding", "此后", "随后"]
