@@ -19,6 +19,7 @@ from crossover.study.store import load_study
 from crossover.tasks import TASKS
 from crossover.train.loop import train as run_training
 from crossover.train.record import RunRecord
+from crossover.train.results import check_folder
 from crossover.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -116,15 +117,17 @@ def train(
 ) -> RunRecord:
     """Train one model on one task in the folder `out`, and return its record.
 
-    `resume` goes on with the run in that folder. Raises what `crossover.train.loop.train` raises.
+    `resume` goes on with the run in that folder. Raises FolderError for a folder that holds something else, and what
+    `crossover.train.loop.train` raises.
     """
+    folder = Path(out) if out is not None else new_folder("train")
+    check_folder(folder, resume=resume)
     built = TASKS.get(task)(data or DataOptions())
     prepared = prepare_model(model, built.spec, model_changes)
     (layout or Layout()).check(1, model, built.spec)
     numerics = choose(precision, check_device(device))
     if tell is not None:
         tell(numerics.describe())
-    folder = Path(out) if out is not None else new_folder("train")
     result = run_training(
         built,
         prepared,

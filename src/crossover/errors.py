@@ -42,6 +42,12 @@ class CheckpointError(CrossoverError):
     """A checkpoint, run or study folder that cannot be read, written or continued."""
 
 
+class FolderError(CheckpointError):
+    """A folder that is not what the request takes it for: it holds another study, no run, or is a file."""
+
+    exit_code = 2
+
+
 def listing(names: Iterable[object]) -> str:
     """Join names for a message: ``a, b or c``."""
     items = [str(name) for name in names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -18,7 +18,7 @@ def list_data(*, common: Common = COMMON) -> int:
     from crossover.data.catalogue import CATALOGUE, locate
     from crossover.errors import DataError
 
-    entries = []
+    entries: list[dict[str, Any]] = []
     for name, dataset in CATALOGUE.items():
         try:
             place = str(locate(name))

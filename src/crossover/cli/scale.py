@@ -62,7 +62,9 @@ def scale(
     from crossover import api
     from crossover.models.presets import split_models
     from crossover.parallel.layout import Layout
+    from crossover.report.messages import choose_language
 
+    choose_language(common.lang)
     study = api.scale(
         split_models(models),
         axis,

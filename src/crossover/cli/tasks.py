@@ -22,7 +22,7 @@ def tasks(name: str | None = None, /, *, common: Common = COMMON) -> int:
     from crossover.tasks import TASKS
 
     if name is None:
-        entries = [
+        entries: list[dict[str, Any]] = [
             {
                 "name": entry.name,
                 "family": entry.name.split("/")[0],

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crossover.data.text import BEGIN, PAD, UNKNOWN, vocabulary_from_json
-from crossover.errors import CheckpointError, ConfigError, DataError, listing, unknown
+from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
 from crossover.inference.forward import scored_outputs
 from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
 from crossover.measure.numerics import Numerics
@@ -146,7 +146,7 @@ def run_folder(folder: Path, *, task: str | None = None) -> Path:
         return folder
     study = folder / "study.json"
     if not study.is_file():
-        raise CheckpointError(f"{folder} holds no finished run and no study: give the folder of one")
+        raise FolderError(f"{folder} holds no finished run and no study: give the folder of one")
     try:
         recommended = json.loads(study.read_text(encoding="utf-8"))["recommendation"]
         by_task = {entry["task"]: entry for entry in recommended}
@@ -158,7 +158,7 @@ def run_folder(folder: Path, *, task: str | None = None) -> Path:
         raise ConfigError(unknown("task of the study", task, by_task))
     if run is None:
         baseline = f"the baseline {model!r}, which is no saved model" if model else "no model"
-        raise CheckpointError(f"the study in {folder} recommends {baseline}: give the folder of one of its runs")
+        raise FolderError(f"the study in {folder} recommends {baseline}: give the folder of one of its runs")
     return _located(folder, Path(run))
 
 

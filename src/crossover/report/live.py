@@ -70,11 +70,8 @@ class LiveView:
 
     def begin(self, stage: str, number: int, total: int) -> None:
         """Say from now on which part of a study this is: the `number`-th ``search`` or ``train`` run of `total`."""
-        values = {"number": quantities.whole(number), "total": quantities.whole(total)}
-        searching = stage == "search"
-        self._part = (
-            _("search {number} of {total}", **values) if searching else _("run {number} of {total}", **values)
-        )
+        said = _("search {number} of {total}") if stage == "search" else _("run {number} of {total}")
+        self._part = said.filled(number=quantities.whole(number), total=quantities.whole(total))
 
     def __call__(self, progress: Progress) -> None:
         """Show one event."""

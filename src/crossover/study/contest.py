@@ -8,6 +8,7 @@ from typing import Any
 
 from crossover.config import override
 from crossover.costs import Shape
+from crossover.errors import ConfigError
 from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
 from crossover.models.presets import adapt, bracket_keys, parse_model
 from crossover.models.settings import ModelSettings
@@ -56,7 +57,8 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     """The model called `name` as it enters a task.
 
     What the user wrote (brackets, `changes`) goes before the task's recipe for this preset, that before the preset's
-    own settings, and the task's defaults fill what is left.
+    own settings, and the task's defaults fill what is left. Raises ConfigError where rows are longer
+    than learned positions reach.
     """
     settings = override(parse_model(name), changes or {}, path="model")
     own = {*bracket_keys(name), *(changes or {})}
@@ -66,7 +68,13 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
         if _is_model_setting(key) and key not in own
     }
     settings = override(settings, recipe, path=f"recipe of {spec.name}")
-    return adapt(settings, spec.defaults, keep={*own, *recipe})
+    settings = adapt(settings, spec.defaults, keep={*own, *recipe})
+    if settings.positions == "learned" and spec.max_length > settings.max_length:
+        raise ConfigError(
+            f"rows of {spec.name} have up to {spec.max_length} steps, more than the {settings.max_length} positions "
+            f"that {name} learns: put max_length={spec.max_length} in its brackets"
+        )
+    return settings
 
 
 def _is_model_setting(key: str) -> bool:

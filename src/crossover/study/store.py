@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from crossover.errors import CheckpointError
+from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_json
 
 VERSION = 1
@@ -25,7 +25,7 @@ class Store:
     def open(cls, folder: Path, kind: str, identity: dict[str, Any]) -> Store:
         """The store in `folder`, made if need be.
 
-        A folder that holds another study, or files that are no study's, is a CheckpointError.
+        A folder that holds another study, or files that are no study's, is a FolderError.
         """
         request = {"version": VERSION, "kind": kind, "identity": json.loads(json.dumps(identity))}
         found = folder / _REQUEST
@@ -33,13 +33,13 @@ class Store:
             held = _load(found)
             if held != request:
                 differing = _difference(held, request)
-                raise CheckpointError(
+                raise FolderError(
                     f"{folder} holds another study ({differing}): give another --out, or repeat that study's command"
                 )
         elif folder.is_dir() and any(folder.iterdir()):
-            raise CheckpointError(f"{folder} is not empty and holds no study: give another --out")
+            raise FolderError(f"{folder} is not empty and holds no study: give another --out")
         elif folder.exists() and not folder.is_dir():
-            raise CheckpointError(f"{folder} is a file: give a folder to --out")
+            raise FolderError(f"{folder} is a file: give a folder to --out")
         else:
             write_json(found, request)
         return cls(folder)
@@ -64,10 +64,10 @@ class Store:
 
 
 def load_study(folder: Path) -> dict[str, Any]:
-    """The document of the study in `folder`; a folder without one is a CheckpointError."""
+    """The document of the study in `folder`; a folder without one is a FolderError."""
     path = folder / STUDY_FILE
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no study: give the folder that a compare, scale or audit printed")
+        raise FolderError(f"{folder} holds no study: give the folder that a compare, scale or audit printed")
     return _load(path)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from crossover.errors import CheckpointError
+from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_file
 
 VERSION = 1
@@ -85,7 +85,7 @@ def _same_run(path: Path, written_for: Any, run: dict[str, Any]) -> None:
     other = written_for if isinstance(written_for, dict) else {}
     for key in sorted({*run, *other}):
         if run.get(key) != other.get(key):
-            raise CheckpointError(
+            raise FolderError(
                 f"{path} belongs to a run with {key}={other.get(key)!r}, not {run.get(key)!r}: "
                 "resume with the same settings, or choose another folder"
             )

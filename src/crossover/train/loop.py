@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Cost, Execution, Shape
-from crossover.errors import CheckpointError, DataError, TrainingError
+from crossover.errors import DataError, FolderError, TrainingError
 from crossover.inference.forward import batch_outputs
 from crossover.measure.numerics import Numerics
 from crossover.models.counting import model_cost
@@ -62,9 +62,7 @@ def train(
         if resume and is_finished(folder):
             return read_run(folder, device=numerics.device)
         if not resume and (is_finished(folder) or checkpoint.has_checkpoint(folder)):
-            raise CheckpointError(
-                f"{folder} holds a run already: go on with it by --resume, or choose another folder"
-            )
+            raise FolderError(f"{folder} holds a run already: go on with it by --resume, or choose another folder")
     device = torch.device(numerics.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)

@@ -242,6 +242,11 @@ def load_record(folder: Path) -> RunRecord:
         ) from None
 
 
+def is_started(folder: Path) -> bool:
+    """Whether a run was started in `folder`, finished or not."""
+    return (folder / _METRICS_FILE).is_file()
+
+
 def is_finished(folder: Path) -> bool:
     """Whether `folder` holds a finished run."""
     return (folder / RECORD_FILE).is_file()

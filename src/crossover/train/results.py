@@ -9,6 +9,7 @@ import torch
 
 from crossover.config import to_toml
 from crossover.costs import Execution, Shape
+from crossover.errors import FolderError
 from crossover.files import write_file
 from crossover.inference.saved import SavedModel, load_model, save_model
 from crossover.measure.numerics import Numerics
@@ -20,7 +21,16 @@ from crossover.models.settings import ModelSettings
 from crossover.tasks.base import Sums, Task, TaskSpec
 from crossover.train.checkpoint import discard_checkpoint
 from crossover.train.evaluate import Evaluation
-from crossover.train.record import RunRecord, environment, load_items, load_record, save_items, save_record
+from crossover.train.record import (
+    RunRecord,
+    environment,
+    is_finished,
+    is_started,
+    load_items,
+    load_record,
+    save_items,
+    save_record,
+)
 from crossover.train.settings import TrainSettings
 from crossover.train.state import Best, RunState
 
@@ -135,6 +145,18 @@ def write_run(
     write_file(folder / "config.toml", to_toml(config))
     save_record(folder, result.record)
     discard_checkpoint(folder)
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse, as a FolderError, a folder that a run cannot start in, or one that has no run to `resume`."""
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file: give a folder for the run")
+    if resume and not is_started(folder):
+        raise FolderError(f"{folder} holds no run to go on with: give the folder of one, or start one with --out")
+    if not resume and is_finished(folder):
+        raise FolderError(f"{folder} holds a run already: go on with it by --resume, or choose another folder")
+    if not resume and folder.is_dir() and any(folder.iterdir()) and not is_started(folder):
+        raise FolderError(f"{folder} is not empty and holds no run: give another --out")
 
 
 def read_run(folder: Path, *, device: str = "cpu") -> RunResult:
