@@ -91,11 +91,10 @@ def to_mapping(settings: Any) -> dict[str, Any]:
 
 
 @cache
-def _adapter(cls: type) -> Any:
-    from pydantic import ConfigDict, TypeAdapter
+def _adapter(cls: Any) -> Any:
+    from pydantic import TypeAdapter
 
-    config = ConfigDict(arbitrary_types_allowed=True)
-    return TypeAdapter(cls) if is_dataclass(cls) else TypeAdapter(cls, config=config)
+    return TypeAdapter(cls)
 
 
 def _set_in(mapping: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, Any]:

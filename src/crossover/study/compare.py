@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from crossover.errors import DataError, MeasurementError, TrainingError
+from crossover.errors import DataError, TrainingError
 from crossover.measure.clock import UNSTEADY, seconds_of
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics, check_device, choose
@@ -22,7 +22,7 @@ from crossover.study.baselines import fit_baselines
 from crossover.study.choice import Choice, save_choice, saved_choice
 from crossover.study.contest import Contest, build_task, enter
 from crossover.study.machine import machine
-from crossover.study.measuring import measure_contest, typical_shape, workload
+from crossover.study.measuring import Measured, measure_contest, typical_shape, workload
 from crossover.study.outcome import Attempt, Outcome, by_model
 from crossover.study.recommend import recommend
 from crossover.study.request import CompareRequest
@@ -266,15 +266,14 @@ class _Comparison:
                 finished = {name: outcome.entered[name] for name in by_model(outcome)}
                 if not finished:
                     continue
-                self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
-                try:
-                    outcome.measured, apart = measure_contest(
-                        outcome.contest, finished, self.settings, self.numerics, nursery
-                    )
-                except MeasurementError as error:
-                    self.tell(f"not measured: {error}")
-                    continue
-                self.pair_difference = max(apart, self.pair_difference or 0.0)
+                folder = self.store.task_folder(outcome.contest.spec.name)
+                measured = Measured.load(folder, finished)
+                if measured is None:
+                    self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
+                    measured = measure_contest(outcome.contest, finished, self.settings, self.numerics, nursery)
+                    measured.save(folder)
+                outcome.measured = measured.models
+                self.pair_difference = max(measured.pair_difference, self.pair_difference or 0.0)
 
     def _document(self) -> dict[str, Any]:
         steady = None if self.pair_difference is None else self.pair_difference <= UNSTEADY

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from crossover.files import write_json
 from crossover.measure.clock import time_in_turn
 from crossover.measure.latency import measure_latency, state_bytes
 from crossover.measure.memory import Nursery
@@ -13,14 +16,41 @@ from crossover.measure.numerics import Numerics
 from crossover.measure.peak import product_rate
 from crossover.measure.workload import Pass, Workload
 from crossover.models.model import build_model
+from crossover.models.presets import describe_model
 from crossover.models.settings import ModelSettings
 from crossover.study.contest import Contest
 from crossover.tasks.base import Task
+from crossover.train.record import finite
 from crossover.train.settings import TrainSettings, resolve
 
 _ROUNDS = 12
 _TURN_SECONDS = 6.0
 _LATENCY_SAMPLES = 60
+
+
+_FILE = "measured.json"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A contest's figures by model, and how far the A-A pair was apart (above 10 % the machine is unsteady)."""
+
+    models: dict[str, dict[str, Any]]
+    pair_difference: float
+
+    def save(self, folder: Path) -> None:
+        """Keep the figures, so that a study that is gone on with does not measure again."""
+        write_json(folder / _FILE, finite(asdict(self)))
+
+    @classmethod
+    def load(cls, folder: Path, models: Mapping[str, ModelSettings]) -> Measured | None:
+        """What was kept for exactly these models; None where there is nothing."""
+        path = folder / _FILE
+        if not path.is_file():
+            return None
+        kept = cls(**json.loads(path.read_text(encoding="utf-8")))
+        described = {name: figures["description"] for name, figures in kept.models.items()}
+        return kept if described == {name: describe_model(model) for name, model in models.items()} else None
 
 
 @dataclass(frozen=True)
@@ -68,8 +98,8 @@ def measure_contest(
     settings: TrainSettings,
     numerics: Numerics,
     nursery: Nursery | None,
-) -> tuple[dict[str, dict[str, Any]], float]:
-    """Each model's figures by name, and how far the A-A pair was apart (above 10 % the machine is unsteady).
+) -> Measured:
+    """Measure the models of a contest against each other.
 
     Training steps are timed in turn, model by model, on random inputs of the task's own batch shape; latency and
     inference memory are those of one row. `nursery` None leaves memory unmeasured.
@@ -88,6 +118,7 @@ def measure_contest(
         seconds, cost = turns.timings[name].interval(), steps[name].cost()
         tokens = shapes[name].tokens
         figures[name] = {
+            "description": describe_model(model),
             "step_seconds": seconds.to_json(),
             "tokens_per_second": {
                 "value": tokens / seconds.value,
@@ -101,7 +132,7 @@ def measure_contest(
             "inference_bytes": _inference_bytes(contest, model, shapes[name], numerics, nursery),
             **_inference(contest, model, shapes[name], numerics),
         }
-    return figures, turns.pair_difference
+    return Measured(figures, turns.pair_difference)
 
 
 def _inference(contest: Contest, model: ModelSettings, shape: TypicalShape, numerics: Numerics) -> dict[str, Any]:

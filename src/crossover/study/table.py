@@ -59,7 +59,7 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
     spec, name = outcome.contest.spec, settings.name
     records = outcome.records(name)
     first, score = records[0], outcome.score(name)
-    measured = {key: value for key, value in outcome.measured.get(name, {}).items() if key != "inference_bytes"}
+    measured = outcome.measured.get(name, {})
     best = outcome.best_baseline()
     return {
         "task": spec.name,
@@ -84,9 +84,7 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         "batch": first.batch,
         "budget": first.budget,
         "summary": _mean_summary(records),
-        **dict.fromkeys(_MEASURED),
-        **measured,
-        "inference_bytes": outcome.measured.get(name, {}).get("inference_bytes"),
+        **{key: measured.get(key) for key in _MEASURED},
         "precision": first.precision,
         "layout": first.layout,
         "run": str(outcome.done(name)[0].folder),
@@ -101,6 +99,7 @@ _MEASURED = (
     "flops_backward",
     "utilisation",
     "peak_bytes",
+    "inference_bytes",
     "latency",
     "state_bytes",
 )

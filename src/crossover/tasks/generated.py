@@ -173,9 +173,10 @@ def recall(options: DataOptions) -> GeneratedTask:
         classes=values,
         settings=settings,
         description="keys and values, then keys whose values are asked for",
-        budget="20s",
-        batch_rows=64,
+        budget="8s",
+        batch_rows=32,
         defaults={"width": 64, "layers": 2, "dropout": 0.0},
+        recipes={"transformer": {"lr": 3e-3}, "lstm": {"lr": 5e-3}},
         notes=(f"Each row of {length} tokens says {pairs} pairs and then asks for one of them at every step.",),
     )
 
@@ -227,9 +228,10 @@ def parity(options: DataOptions) -> ParityTask:
         classes=2,
         settings=settings,
         description="whether the ones so far are odd in number, tested at up to 8 times the trained length",
-        budget="20s",
-        batch_rows=64,
+        budget="5s",
+        batch_rows=32,
         defaults={"width": 32, "layers": 2, "dropout": 0.0},
+        recipes={"transformer": {"lr": 3e-3}, "lstm": {"lr": 5e-3}},
         notes=(
             f"Trained on rows of up to {longest} bits, tested on the last step of rows of "
             f"{', '.join(str(factor * longest) for factor in PARITY_FACTORS)}.",
@@ -270,7 +272,7 @@ def copying(options: DataOptions) -> GeneratedTask:
         settings=settings,
         description="a few symbols, to be said again after a given number of steps",
         budget="30s",
-        batch_rows=64,
+        batch_rows=32,
         defaults={"width": 64, "layers": 2, "dropout": 0.0},
         notes=(f"{symbols} symbols of {alphabet}, copied after {lag} steps.",),
     )
