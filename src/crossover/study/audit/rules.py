@@ -1,0 +1,139 @@
+"""Verdict rules: from curves to a verdict in one sentence, never more certain than the intervals allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from crossover.errors import ConfigError
+from crossover.registry import Registry
+from crossover.study.audit.evidence import Curve, Evidence, Label
+from crossover.study.audit.words import Said, _, listing, sentences
+
+Verdict = Literal["holds", "holds where", "does not hold", "not decided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a rule found: the verdict, where it holds (for ``"holds where"``), the sentence, the curves that decided."""
+
+    verdict: Verdict
+    sentence: Said
+    where: Said | None = None
+    drawn: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The evidence of a claim's experiments, by name."""
+
+    evidence: Mapping[str, Evidence]
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether times were measured on an unsteady machine."""
+        return any(evidence.steady is False for evidence in self.evidence.values())
+
+    def curves(self, measure: str, names: Sequence[str] = (), **labels: Label) -> list[Curve]:
+        """The curves of a measure, of the given models (all if none is given) and with the given labels."""
+        found = [
+            curve
+            for evidence in self.evidence.values()
+            for curve in evidence.curves
+            if curve.measure == measure and all(curve.labels.get(key) == value for key, value in labels.items())
+        ]
+        return [curve for curve in found if not names or curve.name in names]
+
+
+class Parameters(Protocol):
+    """What every rule's parameters say of themselves, so that a claim is checked before anything is measured."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures that the rule reads."""
+        ...
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that it asks for by name."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A way to decide: its parameters (a dataclass with `Parameters`) and the function that decides."""
+
+    parameters: type[Any]
+    decide: Callable[[Observed, Any], Finding]
+
+
+RULES: Registry[Rule] = Registry("verdict rule", group="crossover.rules")
+
+_HERE = "crossover.study.audit"
+RULES.add("constant", f"{_HERE}.rules_of_cost:CONSTANT", "a counted figure does not change")
+RULES.add("cost-form", f"{_HERE}.rules_of_cost:COST_FORM", "FLOPs are exactly a sum of terms in T and H")
+RULES.add("exponent-inside", f"{_HERE}.rules_of_cost:EXPONENT_INSIDE", "a fitted exponent lies between two numbers")
+RULES.add("less-than", f"{_HERE}.rules_of_cost:LESS_THAN", "one model's figure is below another's at each length")
+RULES.add("gradient", f"{_HERE}.rules_of_memory:GRADIENT", "gradients vanish or explode with distance")
+RULES.add("gradient-lead", f"{_HERE}.rules_of_memory:GRADIENT_LEAD", "one model's gradients reach further")
+RULES.add("retention", f"{_HERE}.rules_of_memory:RETENTION", "one kind of model loses, the other keeps")
+
+
+def across(outcomes: Iterable[Verdict]) -> Verdict:
+    """Of several cases of one statement: where all agree, that; else where it holds in some, ``"holds where"``.
+
+    A case that is not decided leaves a statement that fails elsewhere undecided, since it might hold there.
+    """
+    found = set(outcomes)
+    if len(found) == 1:
+        return found.pop()
+    if found & {"holds", "holds where"}:
+        return "holds where"
+    return "not decided"
+
+
+def both(outcomes: Iterable[Verdict]) -> Verdict:
+    """Of several statements that must all be true: one that fails is enough, one that is open leaves all open."""
+    found = set(outcomes)
+    order: tuple[Verdict, ...] = ("does not hold", "not decided", "holds where")
+    return next((verdict for verdict in order if verdict in found), "holds")
+
+
+def grouped(cases: Iterable[tuple[Said, Verdict]]) -> list[Said]:
+    """One sentence per verdict that occurs, naming the cases it was reached for."""
+    patterns: dict[Verdict, Callable[[Said], Said]] = {
+        "holds": lambda told: _("It holds for {cases}.", cases=told),
+        "holds where": lambda told: _("It holds in part for {cases}.", cases=told),
+        "does not hold": lambda told: _("It does not hold for {cases}.", cases=told),
+        "not decided": lambda told: _("It is not decided for {cases}.", cases=told),
+    }
+    by_verdict: dict[Verdict, list[Said]] = {}
+    for told, outcome in cases:
+        by_verdict.setdefault(outcome, []).append(told)
+    return [pattern(listing(by_verdict[verdict])) for verdict, pattern in patterns.items() if verdict in by_verdict]
+
+
+def holding(cases: Iterable[tuple[Said, Verdict]]) -> Said | None:
+    """The cases that hold, as a claim's `where`; None where none does."""
+    return listing(told for told, outcome in cases if outcome in ("holds", "holds where")) or None
+
+
+def found_across(cases: Sequence[tuple[Said, Verdict]], *, after: Iterable[Said] = (), drawn: Sequence[Curve]) -> Finding:
+    """The finding of several cases of one statement; no case at all is not decided."""
+    if not cases:
+        return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(drawn))
+    verdict = across(outcome for _told, outcome in cases)
+    where = holding(cases) if verdict == "holds where" else None
+    return Finding(verdict=verdict, sentence=sentences([*grouped(cases), *after]), where=where, drawn=tuple(drawn))
+
+
+def nothing_measured() -> Said:
+    """Why there is no verdict where no curve came back."""
+    return _("Not decided: nothing could be measured that the rule reads.")
+
+
+def check_bounds(low: float, high: float) -> None:
+    """`low` above `high` is a ConfigError."""
+    if low > high:
+        raise ConfigError(f"low={low:g} is above high={high:g}: give an interval")
