@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from crossover.errors import ConfigError, unknown
 
@@ -26,7 +26,7 @@ def build(cls: type[T], values: Mapping[str, Any], *, path: str = "") -> T:
         if key not in admissible:
             raise ConfigError(unknown("setting", f"{path}.{key}".strip("."), _prefixed(admissible, path)))
     try:
-        return _adapter(cls).validate_python(dict(values))
+        return cast(T, _adapter(cast(Any, cls)).validate_python(dict(values)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join([path, *(str(part) for part in first["loc"])]).strip(".")

@@ -27,8 +27,7 @@ def _measured(device: str, precision: str, matmul: str, threads: int) -> float:
         right = torch.randn(size, size, device=device).to(dtype)
         out = torch.empty(size, size, device=device, dtype=dtype)
         torch.mm(left, right, out=out)
-        seconds = min(
-            seconds_of(lambda a=left, b=right, c=out: torch.mm(a, b, out=c), device) for _ in range(_REPEATS)
-        )
+        product = partial(torch.mm, left, right, out=out)
+        seconds = min(seconds_of(product, device) for _ in range(_REPEATS))
         best = max(best, 2 * size**3 / seconds)
     return best
