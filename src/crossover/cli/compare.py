@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
-from crossover.cli.output import command_line, finish
+from crossover.cli.output import command_line, finish, tell
 from crossover.cli.plugins import load_plugins
 from crossover.cli.units import parse_bytes, parse_seconds
 
@@ -90,4 +90,7 @@ def compare(
             command=command_line(),
         )
     finish(study, common)
-    return 0 if any(run["status"] == "done" for run in study.document["runs"]) else 1
+    if any(run["status"] == "done" for run in study.document["runs"]):
+        return 0
+    tell("crossover: no run finished: the messages above and the report say why")
+    return 1

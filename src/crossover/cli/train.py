@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
 from crossover.cli.output import print_document, print_text
 from crossover.cli.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from crossover.train.record import RunRecord
 
 
 def train(
@@ -55,9 +59,29 @@ def train(
             on_progress=view,
         )
     if common.json:
-        print_document(record.to_json())
+        print_document(document(record))
     else:
         score = record.summary[record.metric]
         print_text(f"{record.task} {record.model}: {record.metric} {score:.4g} (validation {record.validation:.4g})")
         print_text(f"{record.steps} steps in {record.train_seconds:.1f} s, kept in {record.run}")
     return 0
+
+
+def document(record: RunRecord) -> dict[str, Any]:
+    """What ``--json`` prints: the record, and the figures of its one rank per mean step.
+
+    One device sends nothing, and nothing was predicted: `traffic` is empty and `prediction` null.
+    """
+    steps = max(record.steps, 1)
+    rank = {
+        "rank": 0,
+        "step_seconds": record.step_seconds.value,
+        "compute_seconds": (record.train_seconds - record.data_seconds) / steps,
+        "communication_seconds": 0.0,
+        "wait_seconds": 0.0,
+        "bubble_seconds": 0.0,
+        "data_seconds": record.data_seconds / steps,
+        "peak_bytes": record.peak_bytes,
+    }
+    single = {"ranks": [rank], "device_seconds": record.train_seconds, "traffic": [], "prediction": None}
+    return {**record.to_json(), **single}
