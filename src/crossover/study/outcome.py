@@ -14,6 +14,8 @@ from crossover.tasks.base import Baseline, Sums
 from crossover.train.record import RunRecord
 
 RESAMPLES = 1000
+_SHARES = ("accuracy", "macro_f1")
+"""Metrics that lie between 0 and 1, whatever few seeds let an interval say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class Outcome:
         if not items:
             return None
         spec = self.contest.spec
-        return score_interval(
+        interval = score_interval(
             items,
             self.contest.task.summarise,
             spec.metric,
@@ -73,6 +75,7 @@ class Outcome:
             resamples=RESAMPLES,
             shared_items=self.shared_items,
         )
+        return within(interval, 0.0, 1.0) if spec.metric in _SHARES else interval
 
     def validation(self, name: str) -> float | None:
         """The mean best validation score of a model, or a baseline's."""
@@ -87,6 +90,11 @@ class Outcome:
             return None
         sign = 1 if self.contest.spec.higher_is_better else -1
         return max(self.baselines, key=lambda name: sign * mean_score(self.baselines[name]))
+
+
+def within(interval: Interval, low: float, high: float) -> Interval:
+    """`interval` cut at the bounds of what it measures."""
+    return Interval(interval.value, max(interval.low, low), min(interval.high, high))
 
 
 def mean_score(results: list[Baseline]) -> float:
