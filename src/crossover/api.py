@@ -100,6 +100,24 @@ def scale(
     return Study(folder, run_scale(list(models), axis, folder=folder, tell=tell, **options))
 
 
+def audit(
+    claims: Sequence[str] = (),
+    *,
+    level: Literal["quick", "full"] = "quick",
+    out: Path | str | None = None,
+    tell: Tell | None = None,
+    **options: Any,
+) -> Study:
+    """Settle common claims about RNNs and Transformers: ids, TOML files of your own, or all built-in ones.
+
+    `options` are those of `crossover.study.audit.run.run_audit`.
+    """
+    from crossover.study.audit.run import run_audit
+
+    folder = Path(out) if out is not None else new_folder("audit")
+    return Study(folder, run_audit(claims, folder, level=level, tell=tell, **options))
+
+
 def train(
     task: str,
     model: str,

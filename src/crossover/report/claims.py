@@ -61,8 +61,6 @@ def claim_section(claim: Mapping[str, Any]) -> Section:
         blocks.append(chart)
     if claim.get("how"):
         blocks += [Paragraph(_("How it was measured:")), Bullets(tuple(stored(line) for line in claim["how"]))]
-    if claim.get("scope"):
-        blocks.append(Paragraph(_("Scope: {scope}.", scope=stored(claim["scope"]))))
     if claim.get("command"):
         blocks.append(Command(claim["command"]))
     title = _("{claim}: {statement}", claim=claim["id"], statement=stored(claim["statement"]))

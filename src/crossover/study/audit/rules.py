@@ -119,7 +119,9 @@ def holding(cases: Iterable[tuple[Said, Verdict]]) -> Said | None:
     return listing(told for told, outcome in cases if outcome in ("holds", "holds where")) or None
 
 
-def found_across(cases: Sequence[tuple[Said, Verdict]], *, after: Iterable[Said] = (), drawn: Sequence[Curve]) -> Finding:
+def found_across(
+    cases: Sequence[tuple[Said, Verdict]], *, after: Iterable[Said] = (), drawn: Sequence[Curve]
+) -> Finding:
     """The finding of several cases of one statement; no case at all is not decided."""
     if not cases:
         return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(drawn))

@@ -129,7 +129,10 @@ def cost_form(observed: Observed, parameters: CostFormParameters) -> Finding:
     if parameters.low is not None and parameters.high is not None:
         bounds = (parameters.low, parameters.high, parameters.widest)
         cases = [
-            (name, both([verdict, inside(exponents[str(name)], *bounds) if str(name) in exponents else "not decided"]))
+            (
+                name,
+                both([verdict, inside(exponents[str(name)], *bounds) if str(name) in exponents else "not decided"]),
+            )
             for name, verdict in counted
         ]
     return found_across(cases, after=told, drawn=timed or flops)
@@ -157,12 +160,12 @@ def fit_terms(curves: Sequence[Curve]) -> dict[str, float]:
 
 
 def _form_sentence(name: str, form: dict[str, float]) -> Said:
-    told = _("{model}: FLOPs are {form}.", model=name, form=" + ".join(f"{number(f)}·{term}" for term, f in form.items()))
+    told = _(
+        "{model}: FLOPs are {form}.", model=name, form=" + ".join(f"{number(f)}·{term}" for term, f in form.items())
+    )
     if set(form) == {"T·H²", "T²·H"}:
         turn = number(form["T·H²"] / form["T²·H"])
-        return sentences(
-            [told, _("T·H² is the larger term up to T = {factor}·H, T²·H beyond.", factor=turn)]
-        )
+        return sentences([told, _("T·H² is the larger term up to T = {factor}·H, T²·H beyond.", factor=turn)])
     return told
 
 
@@ -255,7 +258,9 @@ class LessParameters:
 def less_than(observed: Observed, parameters: LessParameters) -> Finding:
     """The sign of the difference at each length, pass by pass; a length where the ranges overlap is not decided."""
     curves = observed.curves(parameters.measure, [parameters.subject, parameters.reference])
-    references = {c.labels.get("pass"): c for c in curves if c.name == parameters.reference and "kernel" not in c.labels}
+    references = {
+        c.labels.get("pass"): c for c in curves if c.name == parameters.reference and "kernel" not in c.labels
+    }
     cases: list[tuple[Said, Verdict]] = []
     for curve in (c for c in curves if c.name == parameters.subject):
         against = references.get(curve.labels.get("pass"))

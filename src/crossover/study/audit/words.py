@@ -28,6 +28,11 @@ def listing(items: Iterable[Said]) -> Said:
     return _joined(items, _("{first}, {next}")["message"], "first")
 
 
+def alternatives(items: Iterable[Said]) -> Said:
+    """Several phrases after one another, semicolons between them; "" for none."""
+    return _joined(items, _("{first}; {next}")["message"], "first")
+
+
 def number(value: float) -> str:
     """A figure with three significant digits, or a whole number in full."""
     if abs(value) >= 1000 or float(value).is_integer():
