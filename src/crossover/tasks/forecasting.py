@@ -24,12 +24,6 @@ from crossover.tasks.windows import ForecastError, Windowing, WindowRows, window
 
 _LONGEST_AUTOMATIC_PATCH = 24
 
-SETTINGS: Mapping[str, Choice | Whole] = {
-    "channels": Choice(("independent", "joint"), "independent"),
-    "normalise": Choice(("window", "last", "train"), "window"),
-    "head": Choice(("direct", "autoregressive"), "direct"),
-}
-
 
 class Forecasting(SeriesReader, RowTask):
     """Windows of a series to the values that follow; a row is a (window, channel) pair, or a window if joint."""
@@ -59,8 +53,7 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
     for flag, value in (("--window", options.window), ("--horizon", options.horizon)):
         if value is not None and value < 1:
             raise ConfigError(f"task {name!r}: {flag} is {value}: give a whole number from 1 up")
-    patch = Whole(data.patch if window == data.window else automatic_patch(window))
-    settings = read_settings(name, options.settings, {**SETTINGS, "patch": patch, **data.settings})
+    settings = read_settings(name, options.settings, known_settings(data, window))
     if window % settings["patch"]:
         raise ConfigError(
             f"task {name!r}: a window of {window} does not divide into segments of {settings['patch']}: choose a "
@@ -89,6 +82,17 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         notes=(*data.notes, *series.notes),
     )
     return Forecasting(spec, series, windowing, data.period)
+
+
+def known_settings(data: SeriesData, window: int) -> dict[str, Choice | Whole]:
+    """The settings of the family, with what suits this data set as defaults."""
+    return {
+        "channels": Choice(("independent", "joint"), "independent"),
+        "normalise": Choice(("window", "last", "train"), data.normalise),
+        "head": Choice(("direct", "autoregressive"), "direct"),
+        "patch": Whole(data.patch if window == data.window else automatic_patch(window)),
+        **data.settings,
+    }
 
 
 def automatic_patch(window: int) -> int:

@@ -16,7 +16,7 @@ from crossover.data.splits import time_split
 from crossover.errors import ConfigError, DataError
 from crossover.tasks.base import Reference, Split
 from crossover.tasks.options import Choice, Whole, refuse_unread
-from crossover.tasks.windows import SplitRows
+from crossover.tasks.windows import Normalise, SplitRows
 
 SHARES = (0.7, 0.1, 0.2)
 """Train, valid and test by time, where a series has no split of its own."""
@@ -34,7 +34,10 @@ class SplitSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesData:
-    """A data set of the family: where it comes from and what suits it; `period` is the season in steps, if known."""
+    """A data set of the family: where it comes from and what suits it, as found on its validation split.
+
+    `period` is the season in steps, if known.
+    """
 
     name: str
     description: str
@@ -43,6 +46,7 @@ class SeriesData:
     horizon: int
     patch: int
     period: int | None = None
+    normalise: Normalise = "window"
     settings: Mapping[str, Choice | Whole] = field(default_factory=dict)
     embedded: bool = False
     budget: str = "60s"
@@ -191,6 +195,8 @@ CO2 = SeriesData(
     period=52,
     embedded=True,
     budget="20s",
+    defaults={"width": 64, "dropout": 0.1},
+    recipes={"lstm": {"lr": 2e-3}, "gru": {"lr": 2e-3}, "transformer": {"lr": 2e-3}},
 )
 ELNINO = SeriesData(
     name="forecasting/elnino",
@@ -202,6 +208,8 @@ ELNINO = SeriesData(
     period=12,
     embedded=True,
     budget="20s",
+    defaults={"width": 32, "dropout": 0.2},
+    recipes={"lstm": {"lr": 1e-3}, "gru": {"lr": 1e-3}, "transformer": {"lr": 1e-3}},
 )
 ETTH1 = SeriesData(
     name="forecasting/etth1",
@@ -219,6 +227,8 @@ ETTH1 = SeriesData(
         Reference(name="LSTMa, horizon 24", metric="mse", score=0.650, source=_INFORMER, note=_INFORMER_NOTE),
         Reference(name="LSTMa, horizon 168", metric="mse", score=1.212, source=_INFORMER, note=_INFORMER_NOTE),
     ),
+    defaults={"width": 64, "dropout": 0.2},
+    recipes={"lstm": {"lr": 2e-3}, "gru": {"lr": 1e-3}, "transformer": {"lr": 2e-3}},
 )
 WEATHER = SeriesData(
     name="forecasting/weather",
@@ -230,6 +240,9 @@ WEATHER = SeriesData(
     period=365,
     settings={"series": Choice(("min", "max"), "min")},
     budget="30s",
+    normalise="train",
+    defaults={"width": 32, "dropout": 0.2},
+    recipes={"lstm": {"lr": 1e-3}, "gru": {"lr": 1e-3}, "transformer": {"lr": 1e-3}},
 )
 PRICES = SeriesData(
     name="forecasting/prices",
@@ -240,6 +253,9 @@ PRICES = SeriesData(
     patch=24,
     budget="30s",
     batch_rows=256,
+    normalise="last",
+    defaults={"width": 32, "dropout": 0.2},
+    recipes={"lstm": {"lr": 5e-4}, "gru": {"lr": 5e-4}, "transformer": {"lr": 5e-4}},
 )
 OWN = SeriesData(
     name="forecasting",
@@ -248,4 +264,5 @@ OWN = SeriesData(
     window=96,
     horizon=24,
     patch=24,
+    defaults={"width": 64, "dropout": 0.2},
 )

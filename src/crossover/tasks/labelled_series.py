@@ -194,6 +194,9 @@ DIGITS = LabelledData(
     settings={"as": Choice(("rows", "patches", "pixels"), "rows")},
     embedded=True,
     budget="10s",
+    defaults={"width": 64, "dropout": 0.2},
+    # Rows are pooled by their mean, so that attention needs absolute positions to tell the top from the bottom.
+    recipes={"lstm": {"lr": 5e-3}, "gru": {"lr": 5e-3}, "transformer": {"lr": 3e-3, "positions": "learned"}},
 )
 JAPANESE_VOWELS = LabelledData(
     name="classification/japanese-vowels",
@@ -205,12 +208,16 @@ JAPANESE_VOWELS = LabelledData(
         _reference("TWIESN", 0.965, _BAKE_OFF),
         _reference("FCN", 0.993, _BAKE_OFF),
     ),
+    defaults={"width": 64, "dropout": 0.3},
+    recipes={"lstm": {"lr": 1e-3}, "gru": {"lr": 1e-3}, "transformer": {"lr": 1e-3}},
 )
 BASIC_MOTIONS = LabelledData(
     name="classification/basic-motions",
     description="standing, walking, running or badminton, from six sensors of a watch over 100 steps",
     load=partial(load_archive, "classification/basic-motions", "BasicMotions"),
     batch_rows=16,
+    defaults={"width": 64, "dropout": 0.1},
+    recipes={"lstm": {"lr": 1e-3}, "gru": {"lr": 1e-3}, "transformer": {"lr": 1e-3}},
 )
 GUNPOINT = LabelledData(
     name="classification/gunpoint",
@@ -218,6 +225,8 @@ GUNPOINT = LabelledData(
     load=partial(load_archive, "classification/gunpoint", "GunPoint"),
     batch_rows=16,
     references=(_reference("FCN", 1.0, _BAKE_OFF), _reference("TWIESN", 0.989, _BAKE_OFF)),
+    defaults={"width": 64, "dropout": 0.1},
+    recipes={"lstm": {"lr": 2e-3}, "gru": {"lr": 2e-3}, "transformer": {"lr": 2e-3}},
 )
 ITALY_POWER_DEMAND = LabelledData(
     name="classification/italy-power-demand",
@@ -225,6 +234,8 @@ ITALY_POWER_DEMAND = LabelledData(
     load=partial(load_archive, "classification/italy-power-demand", "ItalyPowerDemand"),
     batch_rows=16,
     references=(_reference("FCN", 0.963, _BAKE_OFF), _reference("Encoder", 0.964, _BAKE_OFF)),
+    defaults={"width": 64, "dropout": 0.1},
+    recipes={"lstm": {"lr": 2e-3}, "gru": {"lr": 2e-3}, "transformer": {"lr": 2e-3}},
 )
 OWN = LabelledData(
     name="classification",
