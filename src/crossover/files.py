@@ -42,6 +42,6 @@ def unwritable(path: Path, error: OSError) -> CheckpointError:
     """The sentence for a file that could not be written."""
     reason = error.strerror or type(error).__name__
     return CheckpointError(
-        f"cannot write {path}: {reason}; what was finished is kept, so make room or choose another folder, "
-        "then go on with --resume"
+        f"cannot write {path}: {reason}; what was finished is kept, so make room and repeat the command "
+        "(a single run goes on with --resume), or choose another folder"
     )

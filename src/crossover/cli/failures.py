@@ -14,7 +14,7 @@ FAILED = 1
 WRONG_REQUEST = 2
 INTERRUPTED = 130
 
-INTERRUPTION = "interrupted: what is finished is saved; repeat the command with the same --out to go on"
+INTERRUPTION = "interrupted: what is finished is saved, and the first line above says how to go on"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
@@ -31,7 +31,7 @@ def explain(error: Exception) -> tuple[int, str | None]:
     if isinstance(error, MemoryError) or _out_of_memory(str(error).lower()):
         return FAILED, "out of memory: take a smaller --batch or model; what is finished is saved"
     if isinstance(error, OSError) and error.errno in _FULL:
-        return FAILED, "the disk is full: make room or choose another --out, then repeat the command to go on"
+        return FAILED, "the disk is full: make room, then repeat the command to go on, or choose another --out"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
         return FAILED, f"{error.filename} cannot be read or written: change its permissions, or choose another path"
     return FAILED, None

@@ -17,12 +17,11 @@ from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
 from crossover.measure.statistics import median_interval
 from crossover.measure.workload import Workload
 
-MINIMUM_ROUNDS = 6
-"""With six repeats the interval of a median reaches 95 %."""
+MINIMUM_ROUNDS = 3
 MAXIMUM_ROUNDS = 20
 _PAIR_ROUNDS = 8
 _STEEPEST = 2.0
-"""Largest power of its FLOPs that a step's time is predicted to grow with."""
+"""Largest power of the axis that a step's time is predicted to grow with."""
 
 
 @dataclass(frozen=True)
@@ -73,26 +72,28 @@ class Sweep:
         self.points: dict[str, list[Point]] = {name: [] for name in models}
         self.pair_difference: float | None = None
         self._stopped: dict[str, str] = {}
+        self._predicted: dict[str, float] = {}  # seconds of a step at the value at hand
         self._memory_seconds = 0.0  # what a measurement of memory takes beside its steps, as last seen
         self._time_limit = time_limit
         self._ends = perf_counter() + time_limit
 
-    def measure(self, value: int, *, values_left: int = 1) -> None:
-        """Measure every model at `value`, larger than those before; it may take its share of the time left.
+    def measure(self, value: int, later: Sequence[int] = ()) -> None:
+        """Measure every model at `value`, larger than those before it and smaller than the `later` ones.
 
-        Peak memory comes first, since what does not fit is found out in a process of its own; then steps are timed
-        in turn. A result that is not finite is a MeasurementError.
+        The time left is shared with the later values, by their FLOPs. Peak memory comes first, since what does not
+        fit is found out in a process of its own; then steps are timed in turn. A result that is not finite is a
+        MeasurementError.
         """
         workloads = {name: make(value) for name, make in self.models.items()}
-        self._foresee(workloads)
-        share = max(self._left, 0.0) / values_left
-        peaks = {name: self._peak(name, workload, share) for name, workload in self._alive(workloads)}
+        self._foresee(value, workloads)
+        for_memory = max(self._left, 0.0) / (1 + len(later)) / 3
+        peaks = {name: self._peak(name, workload, for_memory) for name, workload in self._alive(workloads)}
         steps = {}
         for name, workload in self._alive(workloads):
             step = self._start(name, workload)
             if step is not None:
                 steps[name] = step
-        timings = self._time(steps, workloads, share)
+        timings = self._time(steps, workloads, self._share(workloads, later))
         for name, workload in workloads.items():
             peak = peaks.get(name, Peak(None))
             self.points[name].append(
@@ -103,36 +104,43 @@ class Sweep:
     def _left(self) -> float:
         return self._ends - perf_counter()
 
+    def _share(self, workloads: Mapping[str, Workload], later: Sequence[int]) -> float:
+        """Seconds for the steps at this value: a part of half the time left, since later values start up too."""
+        now = sum(workload.cost().flops_forward for workload in workloads.values())
+        rest = sum(make(value).cost().flops_forward for value in later for make in self.models.values())
+        return max(self._left, 0.0) / 2 * now / (now + rest)
+
     def _alive(self, workloads: Mapping[str, Workload]) -> list[tuple[str, Workload]]:
         return [(name, workload) for name, workload in workloads.items() if name not in self._stopped]
 
-    def _foresee(self, workloads: Mapping[str, Workload]) -> None:
+    def _foresee(self, value: int, workloads: Mapping[str, Workload]) -> None:
         """Stop the models for which there is no time left, the most expensive ones first."""
+        alive = self._alive(workloads)
+        self._predicted = {name: predict(self.points[name], value, workload) for name, workload in alive}
         needed = 0.0
-        predicted = {name: predict(self.points[name], workload) for name, workload in self._alive(workloads)}
-        for name in sorted(predicted, key=lambda name: predicted[name]):
-            needed += (MINIMUM_ROUNDS + 1) * predicted[name]
+        for name, seconds in sorted(self._predicted.items(), key=lambda item: item[1]):
+            needed += (MINIMUM_ROUNDS + 1) * seconds
             if self.nursery is not None:
-                needed += self._memory_seconds + MEMORY_STEPS * predicted[name]
+                needed += self._memory_seconds + MEMORY_STEPS * seconds
             if needed > self._left:
-                self._stop(name, f"a step would take about {predicted[name]:.2g} s")
+                self._stop(name, f"a step would take about {seconds:.2g} s")
 
     def _stop(self, name: str, reason: str) -> None:
         self._stopped[name] = f"{reason}, more than the time limit of {self._time_limit:g} s leaves"
 
-    def _peak(self, name: str, workload: Workload, share: float) -> Peak:
-        """Peak memory; three times where a quarter of the share is enough for all models', else once."""
+    def _peak(self, name: str, workload: Workload, seconds: float) -> Peak:
+        """Peak memory: the median of three where `seconds` are enough for that for every model, else one."""
         if self.nursery is None:
             return Peak(None)
         began = perf_counter()
         peaks = [self.nursery.peak(workload, repeats=1, time_limit=max(self._left, 1.0))]
         once = perf_counter() - began
-        self._memory_seconds = max(once - MEMORY_STEPS * predict(self.points[name], workload), 0.0)
+        self._memory_seconds = max(once - MEMORY_STEPS * self._predicted[name], 0.0)
         if peaks[0].bytes is None:
             if workload.numerics.device == "cpu":
                 self._stopped[name] = peaks[0].reason or "it did not run"
             return peaks[0]
-        if 3 * once * len(self.models) <= share / 4:
+        if 3 * once * len(self.models) <= seconds:
             peaks += [self.nursery.peak(workload, repeats=1) for _ in range(2)]
         return Peak(int(median(peak.bytes for peak in peaks if peak.bytes is not None)))
 
@@ -142,7 +150,9 @@ class Sweep:
             step = workload.prepare()
             began = perf_counter()
             finite = bool(torch.isfinite(step()).all())
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
             self._stopped[name] = f"out of memory: {error}".splitlines()[0]
             return None
         if not finite:
@@ -156,7 +166,7 @@ class Sweep:
         return None
 
     def _time(
-        self, steps: Mapping[str, Callable[[], Any]], workloads: Mapping[str, Workload], share: float
+        self, steps: Mapping[str, Callable[[], Any]], workloads: Mapping[str, Workload], seconds: float
     ) -> dict[str, tuple[float, ...]]:
         if not steps:
             return {}
@@ -164,24 +174,28 @@ class Sweep:
         if self.pair_difference is None:
             self.pair_difference = pair_difference(next(iter(steps.values())), rounds=_PAIR_ROUNDS, device=device)
         timings = timings_in_turn(
-            steps, rounds=MAXIMUM_ROUNDS, minimum=MINIMUM_ROUNDS, warmup=1, device=device, time_limit=share / 2
+            steps, rounds=MAXIMUM_ROUNDS, minimum=MINIMUM_ROUNDS, warmup=1, device=device, time_limit=seconds
         )
         return {name: timing.seconds for name, timing in timings.items()}
 
 
-def predict(points: Sequence[Point], workload: Workload) -> float:
-    """Seconds of one step of `workload`, after the measured `points` of the same model; 0 where there are none."""
+def predict(points: Sequence[Point], value: int, workload: Workload) -> float:
+    """Seconds of a step of `workload` at `value`, after the measured `points` of the model; 0 after none."""
     measured = [point for point in points if point.seconds]
     if not measured:
         return 0.0
     last = measured[-1]
-    flops = workload.cost().flops_forward / last.flops_forward
-    growth = flops
+    growth = workload.cost().flops_forward / last.flops_forward
     if len(measured) > 1:
         before = measured[-2]
-        slope = log(last.median / before.median) / log(last.flops_forward / before.flops_forward)
-        growth = max(growth, flops ** min(slope, _STEEPEST))
+        slope = log(last.median / before.median) / log(last.x / before.x)
+        growth = max(growth, (value / last.x) ** min(slope, _STEEPEST))
     return last.median * growth
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed; on a CPU torch says so only in words."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _point(

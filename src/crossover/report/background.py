@@ -87,9 +87,9 @@ def failures_section(study: Mapping[str, Any]) -> Section | None:
     return Section("failures", _("Failed runs"), (Table(caption, columns, rows),))
 
 
-def commands_section(study: Mapping[str, Any]) -> Section:
-    """The command that made the study, and the one behind each row."""
-    blocks: list[Block] = [Command(study["command"])]
+def commands_section(study: Mapping[str, Any]) -> Section | None:
+    """The command that made the study, if it was one, and the one behind each row; None without any."""
+    blocks: list[Block] = [Command(study["command"])] if study.get("command") else []
     rows = tuple(
         Row((Cell(row["task"]), Cell(row["model"]), Cell(row["command"], code=True)))
         for row in study["table"]
@@ -102,7 +102,7 @@ def commands_section(study: Mapping[str, Any]) -> Section:
             Column(_("command"), figure=False),
         )
         blocks.append(Table(_("The command behind each row of the tables"), columns, rows))
-    return Section("commands", _("Commands"), tuple(blocks))
+    return Section("commands", _("Commands"), tuple(blocks)) if blocks else None
 
 
 def machine_section(study: Mapping[str, Any]) -> Section:

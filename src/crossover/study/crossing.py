@@ -13,6 +13,7 @@ from crossover.errors import MeasurementError
 from crossover.measure.statistics import Interval, median_interval
 
 _RESAMPLES = 2000
+_ENOUGH_FOR_MEDIAN = 6
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def find_crossings(
     """Every crossing of two curves, in the order of the axis; a single one with `at` None where none is found.
 
     `a` and `b` hold the repeated measurements at each axis value, taken in turn: the i-th of a and the i-th of b make
-    a pair. A curve counts as the higher one at a value if the 95 % interval of the median of the pairwise ratios lies
+    a pair. A curve counts as the higher one at a value if the 95 % interval of the middle of the pairwise ratios lies
     beyond 1 ± `noise` (a single measurement is its own interval). A crossing is claimed between neighbouring values
     at which different curves are higher; undecided values between them are passed over. It lies where the line
     through the log ratios is zero; its interval comes from a bootstrap over the pairs at each value. Fewer than two
@@ -60,8 +61,19 @@ def _log_ratios(a: Sequence[float], b: Sequence[float], x: float) -> np.ndarray:
 
 def _sign(sample: np.ndarray, noise: float) -> int:
     """1 if a is higher for certain, -1 if b is, else 0."""
-    interval = median_interval(list(sample))
-    return int(interval.low > log(1 + noise)) - int(interval.high < -log(1 + noise))
+    low, high = _range(sample)
+    return int(low > log(1 + noise)) - int(high < -log(1 + noise))
+
+
+def _range(sample: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the middle: of the median from six pairs on, of the mean by Student's t below that."""
+    if len(sample) >= _ENOUGH_FOR_MEDIAN or len(sample) == 1:
+        interval = median_interval(list(sample))
+        return interval.low, interval.high
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(sample) - 1, 0.975)) * float(np.std(sample, ddof=1)) / len(sample) ** 0.5
+    return float(sample.mean()) - half, float(sample.mean()) + half
 
 
 def _locate(values: Sequence[float], ratios: Sequence[np.ndarray], rng: np.random.Generator) -> Interval:

@@ -207,7 +207,7 @@ class _Scaling:
         sweep = Sweep(makers, nursery=nursery, time_limit=time_limit)
         curves, crossings = self.curves, self.crossings
         for index, value in enumerate(request.values):
-            sweep.measure(value, values_left=len(request.values) - index)
+            sweep.measure(value, request.values[index + 1 :])
             tell(_line(request.axis, value, kind, sweep))
             self.curves = curves + [self._curve(model, kind, points) for model, points in sweep.points.items()]
             self.crossings = crossings + _crossings(request.axis, kind, sweep.points)

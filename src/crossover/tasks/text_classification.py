@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from crossover.data.batching import pad
 from crossover.data.options import DataOptions
 from crossover.data.speech_parts import TAGS, tag_words
-from crossover.data.text import Vocabulary, split_words, train_vocabulary, vocabulary_from_json
+from crossover.data.text import UNKNOWN, Vocabulary, split_words, train_vocabulary, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
 from crossover.models.ports import PerRow, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
@@ -35,8 +35,9 @@ TEXT_SETTINGS: Mapping[str, Choice | Flag | Whole] = {
     "lowercase": Flag(True),
     "max_length": Whole(256),
     "tags": Flag(False),
+    "word_dropout": Whole(0, minimum=0),
 }
-"""What any text task may be told with ``--set``; `max_length` counts units."""
+"""What any text task may be told with ``--set``; `max_length` counts units, `word_dropout` is in per cent."""
 
 DEFAULTS: Mapping[str, Any] = {"layers": 1, "width": 128, "dropout": 0.3, "embedding_std": 0.1}
 
@@ -170,6 +171,7 @@ class TextClassification(TextPredictor, RowTask):
         mean, scale = (0.0, 1.0) if source.labels else _moments(source.targets["train"])
         notes = [*fields.pop("notes", ()), *source.notes]
         self.source = source
+        self.word_dropout = settings["word_dropout"] / 100
         self.splits: dict[Split, Rows] = {}
         for split in SPLITS:
             ids, features, cut = reader.read(source.texts[split])
@@ -186,6 +188,33 @@ class TextClassification(TextPredictor, RowTask):
         spec = text_spec(name, reader, source.labels, notes=tuple(notes), **fields)
         super().__init__(spec, reader, mean=mean, scale=scale)
         self.objective = Classification(source.labels) if source.labels else SquaredError()
+
+    def batches(
+        self,
+        split: Split,
+        *,
+        seed: int,
+        epoch: int,
+        batch: int,
+        shard: tuple[int, int] = (0, 1),
+        start: int = 0,
+        by: Literal["rows", "tokens"] = "rows",
+    ) -> Iterator[Batch]:
+        """One epoch of batches; in train a share of the units is hidden as unknown ones, drawn anew each epoch."""
+        chosen = super().batches(split, seed=seed, epoch=epoch, batch=batch, shard=shard, start=start, by=by)
+        hides = split == "train" and self.word_dropout > 0
+        return (self._hide(rows, seed, epoch) for rows in chosen) if hides else chosen
+
+    def _hide(self, batch: Batch, seed: int, epoch: int) -> Batch:
+        """Drawn row by row, so that what is hidden depends on neither batch nor shard (Iyyer et al. 2015)."""
+        draws = [
+            np.random.default_rng([seed, epoch, row]).random(length, dtype=np.float32)
+            for row, length in zip(batch.rows_B.tolist(), batch.lengths_B.tolist(), strict=True)
+        ]
+        hidden_BT = torch.zeros(batch.inputs.shape, dtype=torch.bool)
+        for row, drawn in enumerate(draws):
+            hidden_BT[row, : len(drawn)] = torch.from_numpy(drawn < self.word_dropout)
+        return replace(batch, inputs=batch.inputs.masked_fill(hidden_BT, UNKNOWN))
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The most frequent class (or the mean), and TF-IDF with a linear SVM (or ridge)."""
