@@ -1,4 +1,4 @@
-"""``make demo``: the embedded comparison and its scaling curves, in one report, in about four minutes on two cores."""
+"""``make demo``: the embedded comparison and its scaling curves in one report, in about four minutes on two cores."""
 
 from __future__ import annotations
 

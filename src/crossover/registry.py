@@ -87,6 +87,6 @@ class Registry(Generic[T]):
         if self._discovered:
             return
         self._discovered = True
-        for point in entry_points(group=self.group):
+        for point in entry_points(group=self.group or ""):
             if point.name not in self._entries:
                 self.add(point.name, point.value, f"from {point.dist.name if point.dist else point.module}")

@@ -173,7 +173,8 @@ def _how(settings: GradientSettings) -> tuple[Said, ...]:
             rows=number(settings.rows),
         ),
         _(
-            "Recurrent weights start as orthogonal matrices times the gain; the forget bias of a GRU is its update gate's."
+            "Recurrent weights start as orthogonal matrices times the gain; "
+            "the forget bias of a GRU is its update gate's."
         ),
     )
 

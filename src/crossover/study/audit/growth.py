@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -14,7 +14,7 @@ from crossover.measure.latency import state_bytes
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import median_interval
-from crossover.measure.workload import PASSES, Workload
+from crossover.measure.workload import PASSES, Pass, Workload
 from crossover.models.counting import count_parameters, match_parameters
 from crossover.models.initialise import initialise
 from crossover.models.mixers.base import Span
@@ -53,7 +53,7 @@ class TimeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MemorySettings:
-    """Peak memory of whole models over `lengths`, in each of `passes`; widths matched to the first model's parameters.
+    """Peak memory of whole models over `lengths`, in each of `passes`; widths matched in parameters to the first.
 
     `unfused` names the models that are also measured with the definition of their mixer (scores written out).
     """
@@ -150,15 +150,16 @@ def layer_pass(name: str, time: int, width: int, batch: int, numerics: Numerics)
 def measure_memory(settings: MemorySettings, bench: Bench) -> Evidence:
     """Peak bytes of each model, pass and length in fresh processes, and the bytes of the carried state."""
     models = _matched(settings)
-    measured, missing = [], []
+    measured: list[Curve] = []
+    missing: list[Said] = []
     with Nursery() as nursery:
         for kind in settings.passes:
             for name, model in models.items():
                 for fused in (True, False) if name in settings.unfused else (True,):
                     bench.tell(f"memory: {name}, {kind}" + ("" if fused else ", without fused kernels"))
                     workload = Workload(
-                        model=model, batch=settings.batch, kind=kind, fused=fused, numerics=bench.numerics
-                    )  # type: ignore[arg-type]
+                        model=model, batch=settings.batch, kind=cast(Pass, kind), fused=fused, numerics=bench.numerics
+                    )
                     curve, reasons = _memory_curve(nursery, workload, name, settings.lengths)
                     measured.append(curve)
                     missing += reasons
@@ -204,7 +205,8 @@ def _memory_curve(
     nursery: Nursery, workload: Workload, name: str, lengths: tuple[int, ...]
 ) -> tuple[Curve, list[Said]]:
     """Peak bytes by length, up to the first length that cannot be measured, and why it cannot."""
-    x, y, samples, missing = [], [], [], []
+    x, y, samples = [], [], []
+    missing: list[Said] = []
     for length in lengths:
         peaks = [nursery.peak(replace(workload, time=length), repeats=1) for _ in range(_SAMPLES)]
         reason = next((peak.reason for peak in peaks if peak.bytes is None), None)

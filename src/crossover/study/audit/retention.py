@@ -156,8 +156,8 @@ def first_lost(curve: Curve, threshold: float) -> float:
 
 def _scope(settings: RetentionSettings, bench: Bench) -> Said:
     return _(
-        "{models} of equal parameters, {layers} layers, {seeds} seeds of {budget} at batch {batch}; copy of {symbols} "
-        "symbols at lags up to {lag}; {device}",
+        "{models} of equal parameters, {layers} layers, {seeds} seeds of {budget} at batch {batch}; copy of "
+        "{symbols} symbols at lags up to {lag}; {device}",
         models=listing(settings.models),
         layers=number(settings.layers),
         seeds=number(settings.seeds),

@@ -16,7 +16,7 @@ Verdict = Literal["holds", "holds where", "does not hold", "not decided"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a rule found: the verdict, where it holds (for ``"holds where"``), the sentence, the curves that decided."""
+    """What a rule found: the verdict, where it holds (for ``"holds where"``), the sentence, the deciding curves."""
 
     verdict: Verdict
     sentence: Said

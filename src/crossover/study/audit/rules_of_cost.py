@@ -139,7 +139,7 @@ def cost_form(observed: Observed, parameters: CostFormParameters) -> Finding:
 
 
 def fit_terms(curves: Sequence[Curve]) -> dict[str, float]:
-    """The terms of which counted FLOPs over lengths and widths (label ``width``) are exactly made, with their factors.
+    """The terms of which counted FLOPs over lengths and widths (label ``width``) are made, with their factors.
 
     Solved on the whole grid; a remainder is a MeasurementError, since the counts then have another form.
     """

@@ -23,7 +23,7 @@ from crossover.study.audit.rules import (
     holding,
     nothing_measured,
 )
-from crossover.study.audit.words import Said, _, listing, number, power_of_ten, sentences
+from crossover.study.audit.words import Said, _, listing, number, sentences
 
 Fate = Literal["vanishes", "explodes", "neither", "open"]
 
@@ -297,7 +297,7 @@ def _solved(curves: Sequence[Curve], threshold: float) -> Said:
 
 def _beside(observed: Observed) -> list[Said]:
     """Accuracy on recall, and on parity at the longest tested length."""
-    told = []
+    told: list[Said] = []
     for measure, said in (("recall", _("recall")), ("parity", _("parity"))):
         curves = observed.curves(measure)
         if curves:
