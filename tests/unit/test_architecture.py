@@ -33,7 +33,7 @@ ORDER = (
     {"report"},
     {"api"},
     {"cli"},
-    {"demo"},
+    {"demo", "__main__"},
 )
 """A room may import from its own row and from the rows above it."""
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}

@@ -89,7 +89,7 @@ class Nursery:
         request = json.dumps({"workload": workload.to_json(), "time_limit": time_limit})
         if not _has_proc():
             run = subprocess.run(_command(), input=request + "\n", capture_output=True, text=True, check=False)
-            return _read_reply(run.stdout)
+            return _read_reply(run.stdout.rpartition("ready\n")[2])
         self.start()
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:

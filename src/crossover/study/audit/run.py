@@ -78,7 +78,7 @@ class _Audit:
         tell(self.numerics.describe())
 
     def settle(self, claim: Claim, asked: str) -> None:
-        """Measure what the claim needs and is not there yet, decide, and write its card; `asked` is its id or file."""
+        """Measure what the claim needs and is not there yet, decide, and write its card; `asked` is its name."""
         self.tell(f"{claim.id}: {claim.statement}")
         evidence = {name: self._evidence(name, claim) for name in claim.experiments}
         finding = RULES.get(claim.rule).decide(Observed(evidence), claim.rule_parameters())
