@@ -112,30 +112,30 @@ class CostFormParameters:
 def cost_form(observed: Observed, parameters: CostFormParameters) -> Finding:
     """Whether FLOPs have exactly the claimed terms, and, where asked, time the claimed exponent."""
     flops = observed.curves("flops", parameters.subjects)
-    names = list(dict.fromkeys(curve.name for curve in flops))
-    forms = {name: fit_terms([curve for curve in flops if curve.name == name]) for name in names}
-    counted: list[tuple[Said, Verdict]] = [
-        (name, "holds" if set(form) == set(parameters.terms) else "does not hold") for name, form in forms.items()
-    ]
-    told = [_form_sentence(name, form) for name, form in forms.items()]
     timed = observed.curves("time", parameters.subjects)
-    exponents = {curve.name: fit_exponent(curve.x, curve.values) for curve in timed if not observed.unsteady}
+    steady = [] if observed.unsteady else timed
+    exponents = {curve.name: fit_exponent(curve.x, curve.values) for curve in steady}
+    cases: list[tuple[Said, Verdict]] = []
+    told: list[Said] = []
+    for name in dict.fromkeys(curve.name for curve in flops):
+        form = fit_terms([curve for curve in flops if curve.name == name])
+        counted: Verdict = "holds" if set(form) == set(parameters.terms) else "does not hold"
+        cases.append((name, both([counted, _in_time(exponents.get(name), parameters)])))
+        told.append(_form_sentence(name, form))
     told += [_exponent_sentence(name, "T", exponent) for name, exponent in exponents.items()]
-    by_width = [] if observed.unsteady else observed.curves("time by width", parameters.subjects)
-    told += [_exponent_sentence(c.name, "H", fit_exponent(c.x, c.values)) for c in by_width]
-    if timed and observed.unsteady:
+    if steady:
+        by_width = observed.curves("time by width", parameters.subjects)
+        told += [_exponent_sentence(curve.name, "H", fit_exponent(curve.x, curve.values)) for curve in by_width]
+    elif timed:
         told.append(unsteady())
-    cases = counted
-    if parameters.low is not None and parameters.high is not None:
-        bounds = (parameters.low, parameters.high, parameters.widest)
-        cases = [
-            (
-                name,
-                both([verdict, inside(exponents[str(name)], *bounds) if str(name) in exponents else "not decided"]),
-            )
-            for name, verdict in counted
-        ]
     return found_across(cases, after=told, drawn=timed or flops)
+
+
+def _in_time(exponent: Interval | None, parameters: CostFormParameters) -> Verdict:
+    """The verdict on time, where it is asked for; without a steady measurement it is open."""
+    if parameters.low is None or parameters.high is None:
+        return "holds"
+    return inside(exponent, parameters.low, parameters.high, parameters.widest) if exponent else "not decided"
 
 
 def fit_terms(curves: Sequence[Curve]) -> dict[str, float]:
