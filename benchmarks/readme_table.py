@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MARKS = re.compile(r"(<!-- demo-table -->\n).*?(<!-- /demo-table -->)", re.DOTALL)
+MARKS = re.compile(r"<!-- demo-table -->\n.*?<!-- /demo-table -->", re.DOTALL)
 HEADINGS = {
     "README.md": ("task", "model", "score", "95 % interval", "step", "peak memory"),
     "README.zh-CN.md": ("任务", "模型", "得分", "95 % 区间", "每步", "峰值内存"),
@@ -45,9 +45,10 @@ def main() -> None:
         ]
         path = Path(name)
         text = path.read_text(encoding="utf-8")
-        path.write_text(
-            MARKS.sub(lambda found, t="\n".join(lines): f"{found[1]}{t}\n{found[2]}", text), encoding="utf-8"
-        )
+        found = MARKS.search(text)
+        start, end = found.span() if found else (len(text), len(text))
+        block = "<!-- demo-table -->\n" + "\n".join(lines) + "\n<!-- /demo-table -->"
+        path.write_text(text[:start] + block + text[end:], encoding="utf-8")
 
 
 if __name__ == "__main__":
