@@ -60,7 +60,7 @@ class MemorySettings:
 
     models: tuple[str, ...] = ("lstm", "transformer")
     unfused: tuple[str, ...] = ()
-    passes: tuple[Pass, ...] = PASSES
+    passes: tuple[str, ...] = PASSES
     lengths: tuple[int, ...] = (256, 512, 1024, 2048)
     width: int = 128
     layers: int = 2
