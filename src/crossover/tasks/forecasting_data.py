@@ -233,7 +233,7 @@ ETTH1 = SeriesData(
     recipes={
         "lstm": {"lr": 2e-3, "style": "classic", "layers": 1},
         "gru": {"lr": 1e-3, "style": "classic", "layers": 1},
-        "transformer": {"lr": 2e-3},
+        "transformer": {"lr": 1e-3, "width": 32},
     },
 )
 WEATHER = SeriesData(
