@@ -41,7 +41,8 @@ class GradientSettings:
     """One layer of each model, `seeds` times, before and after `steps` steps of delayed copy at `lag`.
 
     `gains` scale Elman's recurrent weights at the start, `forget_biases` are those of lstm and gru. `distances` are
-    the k at which the gradient is read, `rows` the number of sequences that it is averaged over.
+    the k at which the gradient is read, `rows` the number of sequences that it is averaged over. Inputs of unit scale
+    saturate the units; the untrained layer is therefore also read with inputs `small` times as large.
     """
 
     models: tuple[str, ...] = ("elman", "lstm", "gru")
@@ -50,6 +51,7 @@ class GradientSettings:
     distances: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000)
     width: int = 64
     rows: int = 4
+    small: float = 0.1
     seeds: int = 3
     steps: int = 40
     lag: int = 128
@@ -80,25 +82,27 @@ def measure_gradients(settings: GradientSettings, bench: Bench) -> Evidence:
         model = replace(
             parse_model(f"{name}[{setting}={value}]"), style="classic", layers=1, width=settings.width, dropout=0.0
         )
-        by_phase: dict[str, list[list[float]]] = {"untrained": [], "trained": []}
+        by_phase: dict[str, list[list[float]]] = {"untrained": [], "small inputs": [], "trained": []}
         for seed in range(settings.seeds):
             fresh = build_model(model, task.spec.inputs, task.spec.outputs, causal=True, seed=seed)
             by_phase["untrained"].append(log_norms(fresh, settings, seed))
+            by_phase["small inputs"].append(log_norms(fresh, settings, seed, scale=settings.small))
             by_phase["trained"].append(log_norms(_trained(task, model, settings, seed), settings, seed))
         for phase, taken in by_phase.items():
             curves.append(_curve(name, settings.distances, np.array(taken).T, {setting: value, "phase": phase}))
     return Evidence(curves=tuple(curves), scope=_scope(settings), how=_how(settings))
 
 
-def log_norms(model: SequenceModel, settings: GradientSettings, seed: int) -> list[float]:
-    """Decimal logarithm of the norm of d loss_T / d x_{T-k} at each distance, averaged over rows.
+def log_norms(model: SequenceModel, settings: GradientSettings, seed: int, *, scale: float = 1.0) -> list[float]:
+    """Decimal logarithm of the norm of d loss_T / d x_{T-k} at each distance, averaged over rows; x is `scale` times
+    the embedding.
 
     The loss is the cross-entropy of the copied symbol at the last step of a row of delayed copy, in which the steps
     between hold random symbols: a constant input would drive the state to a fixed point.
     """
     model = model.to("cpu", torch.float64).eval()
     tokens_BT, target_B = _rows(settings, seed)
-    x_BTD = model.embedding(tokens_BT, None, 0).detach().requires_grad_()
+    x_BTD = (scale * model.embedding(tokens_BT, None, 0)).detach().requires_grad_()
     y_BTD, _state = model.backbone(x_BTD, None, Span(carry=False))
     last_BV = model.head(y_BTD, None)[:, -1]
     (grad_BTD,) = torch.autograd.grad(F.cross_entropy(last_BV, target_B, reduction="sum"), x_BTD)
@@ -171,6 +175,11 @@ def _how(settings: GradientSettings) -> tuple[Said, ...]:
             "The norm of the gradient of the last step's loss at the input k steps before, averaged as a logarithm "
             "over {rows} rows.",
             rows=number(settings.rows),
+        ),
+        _(
+            "A row copies its first symbol at its last step, with random symbols between; small inputs are the "
+            "embedding times {factor}.",
+            factor=number(settings.small),
         ),
         _(
             "Recurrent weights start as orthogonal matrices times the gain; "

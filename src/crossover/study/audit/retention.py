@@ -37,13 +37,13 @@ class RetentionSettings:
     """
 
     models: tuple[str, ...] = ("lstm", "elman", "gru", "transformer")
-    lags: tuple[int, ...] = (8, 32, 128)
+    lags: tuple[int, ...] = (8, 32, 64)
     tasks: tuple[str, ...] = ("copy",)
     symbols: int = 1
     width: int = 64
     layers: int = 2
     batch: int = 32
-    budget: str = "200steps"
+    budget: str = "300steps"
     seeds: int = 3
     stop_below: float = 0.99
 

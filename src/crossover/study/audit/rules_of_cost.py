@@ -267,9 +267,7 @@ def less_than(observed: Observed, parameters: LessParameters) -> Finding:
         if against is None:
             continue
         by_length = [(x, less_at(curve, against, x)) for x in curve.x if against.at(x) is not None]
-        for verdict in dict.fromkeys(verdict for _x, verdict in by_length):
-            lengths = listing(number(x) for x, found in by_length if found == verdict)
-            cases.append((_("{case} at length {lengths}", case=_case(curve), lengths=lengths), verdict))
+        cases += _by_verdict(curve, by_length)
     if not cases:
         return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(curves))
     verdict = across(found for _told, found in cases)
@@ -283,6 +281,15 @@ def less_than(observed: Observed, parameters: LessParameters) -> Finding:
         sentence=sentences([*grouped(cases), *state_told, *lost]),
         drawn=tuple(curves),
     )
+
+
+def _by_verdict(curve: Curve, by_length: Sequence[tuple[float, Verdict]]) -> list[tuple[Said, Verdict]]:
+    """A pass with each verdict that it got, and the lengths it got it at; no lengths where all agree."""
+    verdicts = list(dict.fromkeys(verdict for _x, verdict in by_length))
+    if len(verdicts) == 1:
+        return [(_("{case} at every length", case=_case(curve)), verdicts[0])]
+    lengths = {v: listing(number(x) for x, found in by_length if found == v) for v in verdicts}
+    return [(_("{case} at length {lengths}", case=_case(curve), lengths=told), v) for v, told in lengths.items()]
 
 
 def less_at(curve: Curve, reference: Curve, x: float) -> Verdict:

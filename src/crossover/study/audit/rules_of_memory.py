@@ -27,7 +27,11 @@ from crossover.study.audit.words import Said, _, listing, number, sentences
 
 Fate = Literal["vanishes", "explodes", "neither", "open"]
 
-_PHASES: dict[str, Said] = {"untrained": _("untrained"), "trained": _("trained")}
+_PHASES: dict[str, Said] = {
+    "untrained": _("untrained"),
+    "small inputs": _("untrained, small inputs"),
+    "trained": _("trained"),
+}
 _SETTINGS: dict[str, Said] = {"gain": _("gain"), "forget_bias": _("forget bias")}
 
 
