@@ -139,3 +139,9 @@ def test_an_audit_has_an_overview_and_a_section_per_claim() -> None:
     assert answer.tone == "bad"
     drawn = {section.name for section in report.sections if any(isinstance(b, Chart) for b in section.blocks)}
     assert drawn == {"claim-C4", "claim-C5"}
+
+
+def test_a_study_made_from_python_has_no_command_of_its_own() -> None:
+    study = {**compare_study(), "command": None}
+    assert "commands" in names(build_report(study))
+    assert "commands" not in names(build_report({**scale_study(), "command": None}))
