@@ -17,10 +17,11 @@ from crossover.study.contest import prepare_model
 from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
 from crossover.study.store import load_study
 from crossover.tasks import TASKS
+from crossover.train.budget import Budget
 from crossover.train.loop import train as run_training
 from crossover.train.record import RunRecord
 from crossover.train.results import check_folder
-from crossover.train.settings import TrainSettings
+from crossover.train.settings import TrainSettings, resolve
 
 if TYPE_CHECKING:
     import polars
@@ -143,13 +144,16 @@ def train(
     built = TASKS.get(task)(data or DataOptions())
     prepared = prepare_model(model, built.spec, model_changes)
     (layout or Layout()).check(1, model, built.spec)
+    settings = settings or TrainSettings()
+    Budget.parse(resolve(settings, built.spec, prepared).budget or built.spec.budget)
     numerics = choose(precision, check_device(device))
     if tell is not None:
+        tell(f"run in {folder}: the same command with --resume {folder} goes on with it")
         tell(numerics.describe())
     result = run_training(
         built,
         prepared,
-        settings or TrainSettings(),
+        settings,
         numerics=numerics,
         folder=folder,
         resume=resume,

@@ -66,7 +66,6 @@ def compare(
     changes = train.changes()
     folder = out or api.new_folder("compare")
     with LiveView(common.lang) as view:
-        view.tell(f"study in {folder}: the same command with --out {folder} goes on with it")
         study = api.compare(
             tasks or DEFAULT_TASKS,
             split_models(models),

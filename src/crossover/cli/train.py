@@ -43,13 +43,11 @@ def train(
     from crossover.report.live import LiveView
 
     changes = train.changes()
-    folder = resume or out or api.new_folder("train")
     with LiveView(common.lang) as view:
-        view.tell(f"run in {folder}: the same command with --resume {folder} goes on with it")
         record = api.train(
             task,
             model,
-            out=folder,
+            out=resume or out,
             resume=resume is not None,
             data=data.options(changes.task),
             settings=train.settings(changes.train),

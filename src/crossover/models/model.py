@@ -75,10 +75,20 @@ def build_model(
     settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, seed: int
 ) -> SequenceModel:
     """A model with its initial weights; `settings.causal`, where set, goes before the task's `causal`."""
-    if settings.causal is not None:
-        if causal and not settings.causal:
-            raise ConfigError(f"model {settings.name!r} has causal=false, but this task needs a causal model")
-        causal = settings.causal
-    model = SequenceModel(settings, inputs, outputs, causal=causal)
+    model = SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
     initialise(model, seed)
     return model
+
+
+def check_model(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> None:
+    """Raise the ConfigError that building this model would raise, without taking memory for its weights."""
+    with torch.device("meta"):
+        SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
+
+
+def _causality(settings: ModelSettings, causal: bool) -> bool:
+    if settings.causal is None:
+        return causal
+    if causal and not settings.causal:
+        raise ConfigError(f"model {settings.name!r} has causal=false, but this task needs a causal model")
+    return settings.causal

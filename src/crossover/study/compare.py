@@ -96,6 +96,7 @@ class _Comparison:
 
     def carry_out(self) -> None:
         """Search, fit the baselines, train, measure."""
+        self.tell(f"study in {self.store.folder}: the same command with --out {self.store.folder} goes on with it")
         self.tell(self.numerics.describe())
         self.tell(self._plan())
         if self.store.load() is None:

@@ -10,6 +10,7 @@ from crossover.config import override
 from crossover.costs import Shape
 from crossover.errors import ConfigError
 from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
+from crossover.models.model import check_model
 from crossover.models.presets import adapt, bracket_keys, parse_model
 from crossover.models.settings import ModelSettings
 from crossover.study.request import CompareRequest, Match
@@ -57,8 +58,8 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     """The model called `name` as it enters a task.
 
     What the user wrote (brackets, `changes`) goes before the task's recipe for this preset, that before the preset's
-    own settings, and the task's defaults fill what is left. Raises ConfigError where rows are longer
-    than learned positions reach.
+    own settings, and the task's defaults fill what is left. Raises ConfigError for a model that the
+    task does not admit, or whose learned positions are too few for its rows.
     """
     settings = override(parse_model(name), changes or {}, path="model")
     own = {*bracket_keys(name), *(changes or {})}
@@ -74,6 +75,7 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
             f"rows of {spec.name} have up to {spec.max_length} steps, more than the {settings.max_length} positions "
             f"that {name} learns: put max_length={spec.max_length} in its brackets"
         )
+    check_model(settings, spec.inputs, spec.outputs, causal=spec.causal)
     return settings
 
 

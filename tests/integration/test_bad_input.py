@@ -1,0 +1,402 @@
+"""Every wrong request: one clear sentence on stderr, nothing on stdout, the right exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from crossover.cli import main
+
+MODEL = "lstm[width=8,layers=1]"
+QUICK = ("--budget", "2steps", "--precision", "fp32")
+
+Refused = Callable[..., str]
+
+
+def sentences(rows: int = 40) -> str:
+    return "".join(
+        f"report {i} tells of {'gains' if i % 2 else 'losses'} no {7 * i},{'up' if i % 2 else 'down'}\n"
+        for i in range(rows)
+    )
+
+
+def waves(rows: int = 120) -> list[tuple[str, str]]:
+    return [(str(i), f"{math.sin(i / 5):.4f}") for i in range(rows)]
+
+
+def as_csv(header: str, rows: list[tuple[str, ...]]) -> str:
+    return "\n".join([header, *(",".join(row) for row in rows)]) + "\n"
+
+
+def changed(rows: list[tuple[str, str]], at: int, value: str) -> list[tuple[str, str]]:
+    return [(time, value if i == at else x) for i, (time, x) in enumerate(rows)]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files that the tests name."""
+    files = {
+        "good.csv": "text,label\n" + sentences(),
+        "empty.csv": "",
+        "header.csv": "text,label\n",
+        "colons.csv": "text:label\n" + sentences().replace(",", ":"),
+        "single.csv": "text,label\n" + sentences() + "an odd one out,strange\n",
+        "unseen.csv": "text,label\nfine gains,up\nbad losses,down\nwhat,flat\nwhich,flat\n",
+        "waves.csv": as_csv("day,x", waves()),
+        "short.csv": as_csv("day,x", waves(20)),
+        "gaps.csv": as_csv("day,x", changed(changed(waves(), 50, ""), 51, "NaN")),
+        "words.csv": as_csv("day,x", changed(waves(), 50, "hello")),
+        "ragged.csv": as_csv("day,x", changed(waves(), 50, "1,2")),
+        "unsorted.csv": as_csv("day,x", [*waves()[60:], *waves()[:60]]),
+        "repeated.csv": as_csv("day,x", [(str(min(i, 100)), x) for i, (_, x) in enumerate(waves())]),
+        "short.txt": "too short",
+        "rhyme.txt": "the cat sat on the mat. " * 80,
+        "series.ts": "@problemName p\n@classLabel true a b\n@data\n1,2,x:a\n",
+        "plugin.py": "raise ValueError('a mistake in the plugin')\n",
+        "nothing.py": "NAME = 'registers nothing'\n",
+        "settings.toml": "[train]\nbudgt = '3steps'\n",
+        "broken.toml": "[train\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "thesis.txt").write_text("not to be overwritten", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CROSSOVER_DATA", raising=False)
+    monkeypatch.setenv("CROSSOVER_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Types a command that must be refused; gives the sentence, having checked all else."""
+
+    def typed(*tokens: str, code: int = 2) -> str:
+        before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
+        capsys.readouterr()
+        returned = main([*tokens, "--json"])
+        printed = capsys.readouterr()
+        assert (returned, printed.out) == (code, ""), printed.err
+        lines = printed.err.splitlines()
+        assert len(lines) == 1, f"one sentence, not {lines}"
+        assert lines[0].startswith("crossover: ")
+        after = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
+        assert {path: after.get(path) for path in before} == before, "a file was changed"
+        left = {path for path in after.keys() - before.keys() if "cache" not in path.parts}
+        assert not left, f"{left} left behind"
+        return lines[0]
+
+    return typed
+
+
+FORECAST = ("--target", "x", "--time", "day", "--window", "24", "--horizon", "4")
+
+BAD_DATA = {
+    "a missing file": (
+        ("text-classification", "--data", "nofile.csv"),
+        ("nofile.csv does not exist", "give an existing file"),
+    ),
+    "a folder": (("text-classification", "--data", "others"), ("others is a folder", "give a file")),
+    "an empty file": (("text-classification", "--data", "empty.csv"), ("empty.csv is empty", "give a file")),
+    "a header alone": (("text-classification", "--data", "header.csv"), ("no rows", "give a file with data")),
+    "a wrong delimiter": (
+        ("text-classification", "--data", "colons.csv", "--text", "text", "--label", "label"),
+        ("one column, 'text:label'", "delimiters tried: ','"),
+    ),
+    "a misspelt column": (
+        ("text-classification", "--data", "good.csv", "--text", "txt"),
+        ("unknown column 'txt'", "did you mean 'text'?"),
+    ),
+    "a missing column": (
+        ("text-classification", "--data", "waves.csv"),
+        ("no column with a usual name for the text", "give --text", "'day' or 'x'"),
+    ),
+    "a label with one example": (
+        ("text-classification", "--data", "single.csv"),
+        ("label 'strange' has one example", "--rare drop", "--rare keep"),
+    ),
+    "a label that train lacks": (
+        ("text-classification", "--train", "good.csv", "--test", "unseen.csv"),
+        ("label 'flat' has no example in train", "--rare drop", "--rare keep"),
+    ),
+    "only one file of a split": (
+        ("text-classification", "--train", "good.csv"),
+        ("only --train is given", "--test FILE"),
+    ),
+    "two ways to give data": (
+        ("text-classification", "--data", "good.csv", "--train", "good.csv", "--test", "good.csv"),
+        ("both --data and files of a split",),
+    ),
+    "an unknown split": (
+        ("text-classification", "--data", "good.csv", "--split", "radnom"),
+        ("unknown split 'radnom'", "did you mean 'random'?"),
+    ),
+    "an unknown group": (
+        ("text-classification", "--data", "good.csv", "--split", "group=author"),
+        ("unknown column 'author'",),
+    ),
+    "a gap": (
+        ("forecasting", "--data", "gaps.csv", *FORECAST),
+        ("2 gaps", "line 52 of 'x', line 53 of 'x'", "--fill-gaps"),
+    ),
+    "a word among numbers": (
+        ("forecasting", "--data", "words.csv", *FORECAST),
+        ("line 52, column 'x'", "'hello'", "a number is needed"),
+    ),
+    "ragged rows": (("forecasting", "--data", "ragged.csv", *FORECAST), ("line 52", "3 fields", "repair it")),
+    "unsorted timestamps": (
+        ("forecasting", "--data", "unsorted.csv", *FORECAST),
+        ("not sorted by 'day'", "sort the rows"),
+    ),
+    "repeated timestamps": (
+        ("forecasting", "--data", "repeated.csv", *FORECAST),
+        ("19 timestamps", "repeated", "line 103 (100)", "keep one row"),
+    ),
+    "a series that is too short": (
+        ("forecasting", "--data", "short.csv", *FORECAST),
+        ("too short", "window 24 + horizon 4", "shorten --window"),
+    ),
+    "an unknown target": (
+        ("forecasting", "--data", "waves.csv", "--target", "y"),
+        ("unknown column 'y'", "day or x"),
+    ),
+    "a horizon of zero": (
+        ("forecasting", "--data", "waves.csv", "--horizon", "0"),
+        ("--horizon is 0", "from 1 up"),
+    ),
+    "a patch that does not divide": (
+        ("forecasting", "--data", "waves.csv", *FORECAST, "--patch", "7"),
+        ("does not divide into segments of 7", "such as 12"),
+    ),
+    "a text that is too short": (
+        ("language-modeling", "--data", "short.txt"),
+        ("tokens, fewer than block + 1 = 129", "--set task.block"),
+    ),
+    "no text at all": (("language-modeling",), ("needs a text", "--data FILE")),
+    "a damaged .ts file": (("classification", "--data", "series.ts"), ("series.ts", "'x'")),
+    "a named data set that is not here": (
+        ("forecasting/etth1",),
+        ("crossover data get forecasting/etth1", "ETTh1.csv"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_cannot_be_used_are_refused(case: str, refused: Refused) -> None:
+    (task, *flags), parts = BAD_DATA[case]
+    sentence = refused("train", task, MODEL, *flags, *QUICK, "--out", "run")
+    for part in parts:
+        assert part in sentence, sentence
+
+
+BAD_REQUESTS = {
+    "an unknown command": (("compar",), ("unknown command 'compar'", "did you mean 'compare'?")),
+    "a command like no other": (("frobnicate",), ("unknown command", "compare, data, doctor")),
+    "an unknown subcommand": (("data", "lst"), ("unknown command 'lst'", "did you mean 'list'?")),
+    "an unknown option": (("compare", "--modles", "lstm"), ("--modles", "--models")),
+    "a word too many": (("train", "parity", MODEL, "extra"), ("'extra'", "leave it out")),
+    "a missing argument": (("train", "parity"), ("MODEL", "--help")),
+    "a word for a number": (("compare", "--seeds", "many"), ("--seeds", "many", "int")),
+    "a word that is no choice": (("compare", "--match", "parms"), ("parms", "params", "flops", "step", "none")),
+    "an unknown language": (("compare", "--lang", "xx"), ("unknown language 'xx'", "en")),
+    "a budget of zero": (("train", "parity", MODEL, "--budget", "0s"), ("'0s' is not above zero", "60s")),
+    "a budget without a unit": (("train", "parity", MODEL, "--budget", "60"), ("'60' has no unit", "500steps")),
+    "a budget in words": (("compare", "parity", "--budget", "much"), ("no number with a unit", "3epochs")),
+    "an unknown task": (("train", "paritty", MODEL), ("unknown task 'paritty'", "did you mean 'parity'?")),
+    "an unknown task to explain": (("tasks", "recal"), ("did you mean 'recall'?",)),
+    "an unknown model": (("train", "parity", "lstmm"), ("unknown model 'lstmm'", "did you mean 'lstm'?")),
+    "an unknown model to explain": (("models", "transfomer"), ("did you mean 'transformer'?",)),
+    "an unknown model setting": (("train", "parity", "lstm[widht=8]"), ("'widht'", "did you mean 'width'?")),
+    "a wrong model value": (("train", "parity", "lstm[width=wide]"), ("width='wide'", "integer")),
+    "no layers": (("train", "parity", "lstm[layers=0]"), ("layers is 0", "1 or more")),
+    "an impossible dropout": (
+        ("train", "parity", MODEL, "--set", "model.dropout=1.5"),
+        ("dropout is 1.5", "below 1"),
+    ),
+    "an open bracket": (("compare", "parity", "--models", "lstm[width=8"), ("brackets do not match",)),
+    "heads that do not divide": (("train", "parity", "transformer[width=10,heads=4]"), ("heads",)),
+    "an unknown training setting": (
+        ("train", "parity", MODEL, "--set", "train.clipp=1"),
+        ("unknown setting 'train.clipp'", "did you mean 'train.clip'?"),
+    ),
+    "an unknown table": (("train", "parity", MODEL, "--set", "trian.clip=1"), ("train.NAME",)),
+    "a setting without a value": (("train", "parity", MODEL, "--set", "train.clip"), ("write KEY=VALUE",)),
+    "an unknown task setting": (
+        ("train", "parity", MODEL, "--set", "task.longst=9"),
+        ("task 'parity'", "did you mean 'longest'?"),
+    ),
+    "a wrong task value": (("train", "parity", MODEL, "--set", "task.longest=x"), ("longest=x", "whole number")),
+    "no settings file": (("train", "parity", MODEL, "--config", "none.toml"), ("none.toml does not exist",)),
+    "a broken settings file": (
+        ("train", "parity", MODEL, "--config", "broken.toml"),
+        ("broken.toml cannot be read",),
+    ),
+    "a misspelt settings file": (
+        ("train", "parity", MODEL, "--config", "settings.toml"),
+        ("unknown setting 'train.budgt'", "did you mean 'train.budget'?"),
+    ),
+    "a sequence longer than the model's maximum": (
+        ("train", "parity", "gpt[width=8,layers=1,heads=2,max_length=20,tie_embeddings=false]"),
+        ("rows of parity have up to 320 steps", "max_length=320"),
+    ),
+    "tied embeddings that cannot be": (("train", "parity", "gpt[width=8,heads=2]"), ("tie_embeddings",)),
+    "a batch of zero": (("train", "parity", MODEL, "--batch", "0"), ("batch is 0", "at least 1")),
+    "a negative rate": (("train", "parity", MODEL, "--lr", "-1"), ("learning_rate is -1.0", "above 0")),
+    "a misspelt device": (("train", "parity", MODEL, "--device", "cud"), ("unknown device", "did you mean 'cuda'?")),
+    "two devices": (
+        ("compare", "parity", "--models", MODEL, "--layout", "data=2"),
+        ("layout data=2", "one device", "asks for 2", "use 'single'"),
+    ),
+    "a malformed layout": (("train", "parity", MODEL, "--layout", "date=2"), ("'date'", "did you mean 'data'?")),
+    "a latency in nonsense": (
+        ("compare", "parity", "--max-latency", "10 parsecs"),
+        ("--max-latency '10 parsecs'", "10ms"),
+    ),
+    "a latency of zero": (("compare", "parity", "--max-latency", "0ms"), ("zero", "positive amount")),
+    "a memory in words": (("compare", "parity", "--max-memory", "lots"), ("--max-memory 'lots'", "200MB")),
+    "no seeds": (("compare", "parity", "--models", MODEL, "--seeds", "0"), ("--seeds is 0", "1 or more")),
+    "the same task twice": (("compare", "parity", "parity"), ("'parity' is given twice",)),
+    "an option that one of two tasks does not read": (
+        ("compare", "text-classification", "parity", "--data", "good.csv"),
+        ("task 'parity' does not read --data", "leave the rest out"),
+    ),
+    "a setting that one of two tasks does not have": (
+        ("compare", "sentiment/headlines", "parity", "--units", "characters"),
+        ("task 'parity'", "setting 'units'"),
+    ),
+    "an encoder where steps must not see ahead": (
+        ("compare", "parity", "--models", "lstm[causal=false]"),
+        ("causal=false", "needs a causal model"),
+    ),
+    "an axis that is none": (("scale", "--axis", "lenght=64..128"), ("did you mean 'length'?",)),
+    "a file as the study's folder": (
+        ("compare", "parity", "--models", MODEL, "--out", "good.csv"),
+        ("good.csv is a file", "give a folder"),
+    ),
+    "other files in the study's folder": (
+        ("compare", "parity", "--models", MODEL, "--out", "others"),
+        ("others is not empty and holds no study", "another --out"),
+    ),
+    "a file as the run's folder": (("train", "parity", MODEL, "--out", "good.csv"), ("good.csv is a file",)),
+    "other files in the run's folder": (
+        ("train", "parity", MODEL, "--out", "others"),
+        ("others is not empty and holds no run", "another --out"),
+    ),
+    "nothing to resume": (("train", "parity", MODEL, "--resume", "nowhere"), ("no run to go on with", "--out")),
+    "no study to report": (("report", "others"), ("others holds no study", "give the folder")),
+    "no run to predict with": (("predict", "others", "a text"), ("no finished run and no study", "give the folder")),
+    "no run to export": (("export", "nowhere", "--out", "model"), ("no finished run and no study",)),
+    "a missing plugin": (("tasks", "--plugin", "none.py"), ("plugin none.py", "a Python file that exists")),
+    "a plugin that fails": (("tasks", "--plugin", "plugin.py"), ("plugin.py failed", "a mistake in the plugin")),
+    "a file that registers nothing": (("check", "nothing.py"), ("registers nothing", "crossover.MIXERS.add")),
+    "an unknown data set": (("data", "get", "forecasting/etth"), ("did you mean 'forecasting/etth1'?",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REQUESTS)
+def test_a_wrong_request_is_answered_in_one_sentence(case: str, refused: Refused) -> None:
+    tokens, parts = BAD_REQUESTS[case]
+    sentence = refused(*tokens)
+    for part in parts:
+        assert part in sentence, sentence
+
+
+def test_the_traceback_of_a_wrong_request_is_shown_only_when_asked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "paritty", MODEL, "--debug"]) == 2
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed and printed.splitlines()[-1].startswith("crossover: unknown task")
+
+
+@pytest.mark.parametrize("rare", ["drop", "keep"])
+@pytest.mark.parametrize("files", [("--data", "single.csv"), ("--train", "good.csv", "--test", "unseen.csv")])
+def test_rare_labels_are_dropped_or_kept_when_asked(
+    rare: str, files: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (*files, "--rare", rare, *QUICK, "--out", "run", "--json")
+    assert main(["train", "text-classification", MODEL, *flags]) == 0
+    labels = json.loads(capsys.readouterr().out)["details"]["labels"]
+    assert (len(labels) == 2) == (rare == "drop")
+
+
+def test_gaps_are_filled_when_asked_and_the_report_says_so(here: Path) -> None:
+    flags = ("--data", "gaps.csv", *FORECAST, "--fill-gaps", "--models", MODEL, "--seeds", "1", "--no-memory")
+    assert main(["compare", "forecasting", *flags, *QUICK, "--out", "study"]) == 0
+    document = json.loads((here / "study" / "study.json").read_text(encoding="utf-8"))
+    assert "2 gaps" in json.dumps(document["tasks"]["forecasting"]["notes"])
+
+
+def test_text_in_another_encoding_is_read_and_the_encoding_named(here: Path) -> None:
+    rows = sentences().replace("tells of", "dévoile été où très élevé à")
+    (here / "latin.csv").write_text("text,label\n" + rows, encoding="latin-1")
+    flags = ("--data", "latin.csv", "--models", MODEL, "--seeds", "1", "--no-memory")
+    assert main(["compare", "text-classification", *flags, *QUICK, "--out", "study"]) == 0
+    notes = json.loads((here / "study" / "study.json").read_text(encoding="utf-8"))["tasks"]["text-classification"]
+    assert "windows-1252" in json.dumps(notes["notes"]).lower() or "latin" in json.dumps(notes["notes"]).lower()
+
+
+STUDY = ("compare", "text-classification", "--data", "good.csv", "--models", MODEL, "--no-memory", *QUICK)
+
+
+def test_a_folder_that_holds_another_study_is_refused_and_kept(here: Path, refused: Refused) -> None:
+    assert main([*STUDY, "--seeds", "1", "--out", "study"]) == 0
+    sentence = refused("compare", "parity", "--models", MODEL, "--no-memory", *QUICK, "--out", "study")
+    assert "another study" in sentence and "give another --out" in sentence and "parity" in sentence
+    assert "a compare, not a scale" in refused("scale", "--models", MODEL, "--out", "study")
+
+
+def test_a_run_that_is_there_is_not_overwritten(here: Path, refused: Refused) -> None:
+    run = ("train", "text-classification", MODEL, "--data", "good.csv", *QUICK)
+    assert main([*run, "--out", "run"]) == 0
+    sentence = refused(*run, "--out", "run")
+    assert "holds a run already" in sentence and "--resume" in sentence
+    assert main([*run, "--resume", "run"]) == 0, "a finished run is read back"
+
+
+def test_input_that_a_model_cannot_read_is_refused(here: Path, refused: Refused) -> None:
+    assert main(["train", "parity", MODEL, *QUICK, "--out", "run"]) == 0
+    assert "takes no text" in refused("predict", "run", "1 0 1")
+    assert "either a text or --file" in refused("predict", "run")
+    assert "nofile.txt does not exist" in refused("predict", "run", "--file", "nofile.txt")
+
+
+def test_a_prompt_longer_than_the_models_maximum_is_refused(here: Path, refused: Refused) -> None:
+    model = "gpt[width=8,layers=1,heads=2,max_length=32]"
+    flags = ("--data", "rhyme.txt", "--set", "task.block=16", *QUICK, "--out", "run")
+    assert main(["train", "language-modeling", model, *flags]) == 0
+    sentence = refused("predict", "run", "the cat", "--tokens", "100")
+    assert "longer than the model's maximum of 32" in sentence and "shorten the prompt" in sentence
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """The disk takes files of at most `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_sentence_and_the_study_goes_on_when_there_is_room(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = (*STUDY, "--seeds", "2", "--out", "study", "--json")
+    with files_up_to(6_000):
+        assert main(list(study)) == 1
+    printed = capsys.readouterr()
+    last = printed.err.splitlines()[-1]
+    assert printed.out == "" and "Traceback" not in printed.err
+    assert "cannot write" in last and "File too large" in last and "repeat the command" in last
+    assert json.loads((here / "study" / "study.json").read_text(encoding="utf-8"))["kind"] == "compare"
+    assert not list((here / "study").rglob(".*")), "nothing half-written is left"
+    assert main(list(study)) == 0
+    assert len(json.loads(capsys.readouterr().out)["runs"]) == 2
