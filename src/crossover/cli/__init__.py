@@ -35,7 +35,13 @@ def build_app() -> App:
 
     from crossover import __version__
 
-    app = App(name="crossover", help=_HELP, version=__version__, result_action="return_value")
+    app = App(
+        name="crossover",
+        help=_HELP,
+        version=__version__,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
     for name, (target, summary) in _COMMANDS.items():
         app.command(f"crossover.cli.{target}", name=name, help=summary)
     return app
