@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import log10
 
 import numpy as np
 import torch
@@ -131,20 +130,15 @@ def _trained(task: Task, model: ModelSettings, settings: GradientSettings, seed:
 
 
 def _curve(name: str, distances: tuple[int, ...], logs_KS: np.ndarray, labels: dict[str, float | str]) -> Curve:
-    """Intervals of the norm itself from logarithms [distance, seed]; what float64 does not hold stays at its edge."""
-    spread = [mean_interval(row) for row in logs_KS.tolist()]
-    edge = log10(_SMALLEST)
-
-    def norm(log: float) -> float:
-        return float(10.0 ** np.clip(log, edge, 300.0))
-
+    """Decimal logarithms of the norm [distance, seed] with their intervals: they span hundreds of decades."""
+    rows: list[list[float]] = logs_KS.tolist()
     return Curve(
         name=name,
         measure="gradient",
         x=distances,
-        y=tuple(Interval(norm(i.value), norm(i.low), norm(i.high)) for i in spread),
+        y=tuple(mean_interval(row) for row in rows),
         labels=labels,
-        samples=tuple(tuple(row) for row in logs_KS.tolist()),
+        samples=tuple(tuple(row) for row in rows),
     )
 
 
@@ -191,7 +185,7 @@ def _how(settings: GradientSettings) -> tuple[Said, ...]:
 GRADIENTS = Experiment(
     settings=GradientSettings,
     run=measure_gradients,
-    measures={"gradient": Axes(x=_("steps back"), y=_("norm of the gradient"))},
+    measures={"gradient": Axes(x=_("steps back"), y=_("log10 of the gradient's norm"), log_y=False)},
     full={
         "gains": (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5),
         "forget_biases": (0.0, 1.0, 2.0, 3.0, 4.0, 5.0),

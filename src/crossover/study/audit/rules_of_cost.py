@@ -56,7 +56,7 @@ def constant(observed: Observed, parameters: ConstantParameters) -> Finding:
     curves = observed.curves(parameters.measure, parameters.models)
     subjects = [curve for curve in curves if not parameters.subjects or curve.name in parameters.subjects]
     cases: list[tuple[Said, Verdict]] = [
-        (curve.title, "holds" if _is_constant(curve) != parameters.grows else "does not hold") for curve in subjects
+        (_named(curve), "holds" if _is_constant(curve) != parameters.grows else "does not hold") for curve in subjects
     ]
     return found_across(cases, after=[_change(curve) for curve in curves], drawn=curves)
 
@@ -66,7 +66,7 @@ def _is_constant(curve: Curve) -> bool:
 
 
 def _change(curve: Curve) -> Said:
-    values = {"model": curve.title, "first": number(curve.values[0]), "last": number(curve.values[-1])}
+    values = {"model": _named(curve), "first": number(curve.values[0]), "last": number(curve.values[-1])}
     ends = {"from": number(curve.x[0]), "to": number(curve.x[-1])}
     if _is_constant(curve):
         return _("{model}: {first} at {from} and at {to}.", **values, **ends)
@@ -228,11 +228,11 @@ def exponent_inside(observed: Observed, parameters: ExponentParameters) -> Findi
     told: list[Said] = []
     for curve in curves:
         if len(curve.x) < 3:
-            cases.append((curve.title, "not decided"))
+            cases.append((_named(curve), "not decided"))
             continue
         exponent = fit_exponent(curve.x, curve.values)
-        cases.append((curve.title, inside(exponent, parameters.low, parameters.high, parameters.widest)))
-        told.append(_("{model}: exponent {value} ({low} to {high}).", model=curve.title, **_bounds(exponent)))
+        cases.append((_named(curve), inside(exponent, parameters.low, parameters.high, parameters.widest)))
+        told.append(_("{model}: exponent {value} ({low} to {high}).", model=_named(curve), **_bounds(exponent)))
     return found_across(cases, after=told, drawn=curves)
 
 
@@ -298,6 +298,11 @@ def less_at(curve: Curve, reference: Curve, x: float) -> Verdict:
     if own.high < other.low:
         return "holds"
     return "does not hold" if own.low > other.high else "not decided"
+
+
+def _named(curve: Curve) -> Said:
+    """A model, and its pass where there are passes."""
+    return _("{model} ({case})", model=curve.name, case=_case(curve)) if "pass" in curve.labels else curve.name
 
 
 def _case(curve: Curve) -> Said:
