@@ -1,4 +1,13 @@
-"""Sphinx configuration."""
+"""Sphinx configuration; what the registries know is written into the pages by `generated`."""
+
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generated import fill
 
 project = "Crossover"
 author = "The Crossover authors"
@@ -6,3 +15,13 @@ extensions = ["myst_parser"]
 html_theme = "furo"
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+
+
+def _fill_source(app: Sphinx, name: str, source: list[str]) -> None:
+    source[0] = fill(source[0])
+
+
+def setup(app: Sphinx) -> None:
+    """Fill every page's marks as it is read, and read every page at each build."""
+    app.connect("source-read", _fill_source)
+    app.connect("env-get-outdated", lambda app, env, added, changed, removed: env.found_docs)
