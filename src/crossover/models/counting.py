@@ -111,10 +111,15 @@ def _resized(settings: ModelSettings, width: int) -> ModelSettings:
 
 
 def _width_step(settings: ModelSettings) -> int:
-    """Widths that every mixer admits: a multiple of 2 x heads (rotary pairs, two directions) and of 4."""
+    """Widths that every mixer admits: a multiple of 2 x heads (rotary pairs, two directions), and of 4.
+
+    Without a feed-forward to make up for the rest, recurrent models move in steps of 2 (two directions).
+    """
     heads = [int(values.get("heads", 4)) for values in settings.mixer.values()] or [4]
     attends = any("attention" in name for name in settings.mixers)
-    return lcm(4, *(2 * h for h in heads)) if attends else 4
+    if attends:
+        return lcm(4, *(2 * h for h in heads))
+    return 4 if feed_forward_width(settings) else 2
 
 
 def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -> Cost:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crossover.errors import ConfigError
+from crossover.models.embedding import Embedding, sinusoids
+from crossover.models.ports import Continuous, Tokens
+from crossover.models.settings import ModelSettings
+
+SETTINGS = ModelSettings(name="test", mixers=("lstm",), width=6, dropout=0.0, max_length=10)
+WORDS = torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
+
+
+def built(inputs: Tokens | Continuous = Tokens(vocabulary=5), **changes: object) -> Embedding:  # noqa: B008
+    torch.manual_seed(0)
+    return Embedding(replace(SETTINGS, **changes), inputs)
+
+
+def test_tokens_are_looked_up() -> None:
+    embedding = built()
+    torch.testing.assert_close(embedding(WORDS, None, 0), embedding.tokens.weight[WORDS])
+
+
+def test_real_inputs_go_through_a_linear_map() -> None:
+    embedding, x = built(Continuous(channels=2)), torch.randn(3, 4, 2)
+    torch.testing.assert_close(embedding(x, None, 0), x @ embedding.tokens.weight.T + embedding.tokens.bias)
+
+
+def test_a_feature_is_embedded_by_itself_and_added() -> None:
+    embedding, tags = built(Tokens(vocabulary=5, features={"tags": 3})), torch.tensor([[0, 1, 2, 0], [2, 1, 0, 1]])
+    expected = embedding.tokens.weight[WORDS] + embedding.features["tags"].weight[tags]
+    torch.testing.assert_close(embedding(WORDS, {"tags": tags}, 0), expected)
+    for features in (None, {}, {"words": tags}):
+        with pytest.raises(ConfigError, match="built with the input 'tags'"):
+            embedding(WORDS, features, 0)
+
+
+def test_learned_positions_are_added_from_the_offset_of_each_row() -> None:
+    embedding = built(positions="learned")
+    at = torch.tensor([[2, 3, 4, 5], [0, 1, 2, 3]])
+    expected = embedding.tokens.weight[WORDS] + embedding.positions.weight[at]
+    torch.testing.assert_close(embedding(WORDS, None, torch.tensor([2, 0])), expected)
+    torch.testing.assert_close(embedding(WORDS[:1], None, 2), expected[:1])
+
+
+@pytest.mark.parametrize("offset", [7, torch.tensor([0, 7])], ids=["one offset", "an offset per row"])
+def test_a_position_that_was_never_learned_is_refused(offset: int | torch.Tensor) -> None:
+    embedding = built(positions="learned")
+    embedding(WORDS, None, 6)
+    with pytest.raises(ConfigError, match=r"11 steps is longer than the model's maximum of 10: .* max_length=11"):
+        embedding(WORDS, None, offset)
+
+
+def test_sinusoidal_positions_have_no_end() -> None:
+    embedding = built(positions="sinusoidal")
+    near, far = embedding(WORDS, None, 0), embedding(WORDS, None, 1000)
+    looked_up = embedding.tokens.weight[WORDS]
+    torch.testing.assert_close(near, looked_up + sinusoids(torch.arange(4), 6))
+    torch.testing.assert_close(far, looked_up + sinusoids(torch.arange(1000, 1004), 6))
+
+
+def test_a_table_that_is_the_output_matrix_too_is_scaled_up_on_the_way_in() -> None:
+    embedding = built(tie_embeddings=True)
+    torch.testing.assert_close(embedding(WORDS, None, 0), math.sqrt(6) * embedding.tokens.weight[WORDS])
+
+
+def test_sinusoids_by_hand() -> None:
+    found = sinusoids(torch.tensor([0, 3]), 4)
+    slow = math.exp(-math.log(10000.0) / 2)
+    expected = [[0, 0, 1, 1], [math.sin(3), math.sin(3 * slow), math.cos(3), math.cos(3 * slow)]]
+    torch.testing.assert_close(found, torch.tensor(expected))
+    assert sinusoids(torch.arange(5), 7).shape == (5, 7)
+
+
+@pytest.mark.parametrize("positions", ["none", "rotary"])
+def test_other_positions_are_not_the_embeddings_business(positions: str) -> None:
+    embedding = built(positions=positions)
+    torch.testing.assert_close(embedding(WORDS, None, 0), embedding(WORDS, None, 500))
