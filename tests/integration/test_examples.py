@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+FORMAT = (ROOT / "docs" / "study-format.md").read_text(encoding="utf-8")
 PLUGINS = {"leaky_mixer.py": "leaky-integrator", "sorting_task.py": "sorting"}
 SCRIPTS = ["compare_in_python.py"]
 
@@ -52,10 +56,50 @@ def test_a_plugin_mixer_learns_a_plugin_task_and_predicts(tmp_path):
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
-def test_the_comparison_in_python_prints_what_it_found(tmp_path):
-    out = run(EXAMPLES / "compare_in_python.py", tmp_path)
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory) -> tuple[Path, str]:
+    """The folder in which the script in Python worked, and what it printed."""
+    folder = tmp_path_factory.mktemp("studies")
+    return folder, run(EXAMPLES / "compare_in_python.py", folder)
+
+
+def test_the_comparison_in_python_prints_what_it_found(studies):
+    folder, out = studies
     assert "lstm against transformer:" in out
     assert "report:" in out
     assert out.count("'label':") == 2
-    assert (tmp_path / "compare" / "report.html").is_file()
-    assert (tmp_path / "scale" / "study.json").is_file()
+    assert (folder / "compare" / "report.html").is_file()
+
+
+def documented(key: str) -> set[str]:
+    """The fields that docs/study-format.md names in the row of `key`."""
+    (row,) = (line for line in FORMAT.splitlines() if line.startswith(f"| `{key}` |"))
+    return set(re.findall(r'"(\w+)"', row))
+
+
+@pytest.mark.parametrize("kind", ["compare", "scale"])
+def test_a_study_holds_what_its_format_says(studies, kind):
+    study = json.loads((studies[0] / kind / "study.json").read_text(encoding="utf-8"))
+    keys = {name for line in FORMAT.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])}
+    assert study.keys() <= keys
+    assert study["machine"].keys() <= documented("machine")
+    assert study["numerics"].keys() <= documented("numerics")
+    for key in ("table", "runs", "verdicts", "recommendation", "samples"):
+        assert (kind == "compare") == bool(study.get(key))
+        for row in study.get(key, ()):
+            assert row.keys() <= documented(key)
+    for task in study["tasks"].values():
+        assert task.keys() <= documented("tasks")
+    if kind == "scale":
+        for curve in study["scale"]["curves"]:
+            assert curve.keys() <= documented("scale")
+            assert all(point.keys() <= documented("scale") for point in curve["points"])
+        assert all(crossing.keys() <= documented("scale") for crossing in study["scale"]["crossings"])
+
+
+def test_a_run_holds_the_files_that_its_format_says(studies):
+    folder = studies[0] / "compare" / "runs" / "sentiment_headlines" / "lstm" / "seed0"
+    section = FORMAT.partition("## A run's folder")[2].partition("## A study")[0]
+    named = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")} - {"checkpoint/"}
+    there = {path.name + ("/" if path.is_dir() else "") for path in folder.iterdir()}
+    assert there == named
