@@ -131,7 +131,10 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
             Column(_("backward"), note=_("floating-point operations of a training step")),
             plain("flops_backward", quantities.operations),
         ),
-        (Column(_("utilisation"), note=_("share of the fastest matrix product here")), plain("utilisation", quantities.share)),
+        (
+            Column(_("utilisation"), note=_("share of the fastest matrix product here")),
+            plain("utilisation", quantities.share),
+        ),
         (Column(_("learning rate")), plain("learning_rate", quantities.plain)),
         (Column(_("seeds")), plain("seeds", quantities.whole)),
     ]
