@@ -62,39 +62,40 @@ def token_items(rows: Rows, predictions: list[np.ndarray]) -> Sums:
 def _ridge(train: Rows, scored: Rows, vocabulary: int) -> tuple[list[np.ndarray], int]:
     from sklearn.linear_model import RidgeClassifier
 
-    features, targets = _examples(train, vocabulary)
-    if len(targets) > _MAXIMUM_EXAMPLES:
-        kept = np.random.default_rng(0).choice(len(targets), _MAXIMUM_EXAMPLES, replace=False)
-        features, targets = features[np.sort(kept)], targets[np.sort(kept)]
+    steps = _scored_steps(train)
+    if len(steps) > _MAXIMUM_EXAMPLES:
+        kept = np.random.default_rng(0).choice(len(steps), _MAXIMUM_EXAMPLES, replace=False)
+        steps = steps[np.sort(kept)]
     model = RidgeClassifier(solver="sparse_cg", tol=1e-3)
-    model.fit(features, targets)
-    held, _ = _examples(scored, vocabulary)
+    model.fit(*_examples(train, steps, vocabulary))
+    held, _ = _examples(scored, _scored_steps(scored), vocabulary)
     predicted = model.predict(held)
     ends = np.cumsum([len(_scored(np.asarray(t))) for t in scored.targets])
     return np.split(predicted, ends[:-1]), int(np.size(model.coef_) + np.size(model.intercept_))
 
 
-def _examples(rows: Rows, vocabulary: int) -> tuple[csr_array, np.ndarray]:
-    """One row per scored step: one-hot of each of the last tokens, then how often each token has occurred."""
+def _scored_steps(rows: Rows) -> np.ndarray:
+    """Row and step of everything that is scored [N, 2]."""
+    steps = [np.flatnonzero(np.asarray(target) != IGNORE) for target in rows.targets]
+    return np.stack([np.repeat(np.arange(len(steps)), [len(row) for row in steps]), np.concatenate(steps)], axis=1)
+
+
+def _examples(rows: Rows, steps_N2: np.ndarray, vocabulary: int) -> tuple[csr_array, np.ndarray]:
+    """One row per given step: one-hot of each of the last tokens, then how often each token has occurred."""
     from scipy.sparse import csr_array
 
     columns: list[np.ndarray] = []
-    lengths: list[int] = []
-    targets: list[np.ndarray] = []
-    for tokens, target in zip(rows.inputs, rows.targets, strict=True):
-        tokens, target = np.asarray(tokens), np.asarray(target)
-        for step in np.flatnonzero(target != IGNORE):
-            recent = tokens[max(0, step - WINDOW + 1) : step + 1][::-1]
-            bag = WINDOW * vocabulary + tokens[: step + 1]
-            columns.append(np.concatenate([recent + vocabulary * np.arange(len(recent)), bag]))
-            lengths.append(len(columns[-1]))
-        targets.append(_scored(target))
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    for row, step in steps_N2:
+        tokens = np.asarray(rows.inputs[row])
+        recent = tokens[max(0, step - WINDOW + 1) : step + 1][::-1]
+        bag = WINDOW * vocabulary + tokens[: step + 1]
+        columns.append(np.concatenate([recent + vocabulary * np.arange(len(recent)), bag]))
+    indptr = np.concatenate([[0], np.cumsum([len(entries) for entries in columns])])
     indices = np.concatenate(columns)
-    shape = (len(lengths), (WINDOW + 1) * vocabulary)
+    shape = (len(columns), (WINDOW + 1) * vocabulary)
     matrix = csr_array((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
     matrix.sum_duplicates()
-    return matrix, np.concatenate(targets)
+    return matrix, np.array([rows.targets[row][step] for row, step in steps_N2])
 
 
 def _scored(target: np.ndarray) -> np.ndarray:
