@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,15 @@ def test_the_command_is_kept_as_it_was_typed(study: Path) -> None:
     document = json.loads((study / "study.json").read_text(encoding="utf-8"))
     assert document["command"].startswith("crossover compare text-classification --data ")
     assert "'lstm[width=8,layers=1],transformer" in document["command"]
+
+
+def test_the_command_of_a_row_trains_its_run_again(study: Path, run: Run, tmp_path: Path) -> None:
+    document = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    for index, row in enumerate(row for row in document["table"] if row["command"]):
+        _, *tokens = shlex.split(row["command"])
+        again = run(*tokens, "--out", tmp_path / str(index))
+        first = json.loads((Path(row["run"]) / "record.json").read_text(encoding="utf-8"))
+        assert again["losses"] == first["losses"] and again["summary"] == first["summary"]
 
 
 def test_a_study_holds_its_files(study: Path) -> None:

@@ -268,7 +268,7 @@ class _Comparison:
                 if not finished:
                     continue
                 folder = self.store.task_folder(outcome.contest.spec.name)
-                measured = Measured.load(folder, finished)
+                measured = Measured.load(folder, finished, memory=nursery is not None)
                 if measured is None:
                     self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
                     measured = measure_contest(outcome.contest, finished, self.settings, self.numerics, nursery)

@@ -33,24 +33,29 @@ _FILE = "measured.json"
 
 @dataclass(frozen=True)
 class Measured:
-    """A contest's figures by model, and how far the A-A pair was apart (above 10 % the machine is unsteady)."""
+    """A contest's figures by model, and how far the A-A pair was apart (above 10 % the machine is unsteady).
+
+    `memory` says whether memory was measured with the rest.
+    """
 
     models: dict[str, dict[str, Any]]
     pair_difference: float
+    memory: bool = False
 
     def save(self, folder: Path) -> None:
         """Keep the figures, so that a study that is gone on with does not measure again."""
         write_json(folder / _FILE, finite(asdict(self)))
 
     @classmethod
-    def load(cls, folder: Path, models: Mapping[str, ModelSettings]) -> Measured | None:
-        """What was kept for exactly these models; None where there is nothing."""
+    def load(cls, folder: Path, models: Mapping[str, ModelSettings], *, memory: bool) -> Measured | None:
+        """What was kept for exactly these models, with memory if it is asked for; None where there is nothing."""
         path = folder / _FILE
         if not path.is_file():
             return None
         kept = cls(**json.loads(path.read_text(encoding="utf-8")))
         described = {name: figures["description"] for name, figures in kept.models.items()}
-        return kept if described == {name: describe_model(model) for name, model in models.items()} else None
+        same = described == {name: describe_model(model) for name, model in models.items()}
+        return kept if same and (kept.memory or not memory) else None
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def measure_contest(
             "inference_bytes": _inference_bytes(contest, model, shapes[name], numerics, nursery),
             **_inference(contest, model, shapes[name], numerics),
         }
-    return Measured(figures, turns.pair_difference)
+    return Measured(figures, turns.pair_difference, memory=nursery is not None)
 
 
 def _inference(contest: Contest, model: ModelSettings, shape: TypicalShape, numerics: Numerics) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from crossover.models.presets import describe_model, family_of
+from crossover.models.presets import family_of
 from crossover.models.settings import ModelSettings
+from crossover.study.commands import train_command
 from crossover.study.outcome import Outcome, mean_score
 from crossover.study.request import CompareRequest
 from crossover.train.record import RunRecord, finite
@@ -88,7 +89,7 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         "precision": first.precision,
         "layout": first.layout,
         "run": str(outcome.done(name)[0].folder),
-        "command": train_command(outcome, settings, first, request),
+        "command": train_command(spec, outcome.entered.get(name, settings), first, request),
     }
 
 
@@ -135,19 +136,6 @@ def _baseline_row(outcome: Outcome, name: str) -> dict[str, Any]:
         "run": None,
         "command": None,
     }
-
-
-def train_command(outcome: Outcome, settings: ModelSettings, record: RunRecord, request: CompareRequest) -> str:
-    """The command that repeats the first of a row's runs."""
-    parts = [f"crossover train {outcome.contest.spec.name} '{describe_model(settings)}'"]
-    parts += [f"--budget {record.budget}", f"--lr {record.learning_rate:g}", f"--batch {record.batch}"]
-    parts += [f"--seed {record.seed}", f"--precision {record.precision}"]
-    for flag in ("data", "train", "valid", "test", "split", "text", "label", "target", "time", "horizon", "window"):
-        value = getattr(request.data, flag)
-        if value is not None:
-            parts.append(f"--{flag} {value}")
-    parts += [f"--set task.{key}={value}" for key, value in request.data.settings.items()]
-    return " ".join(parts)
 
 
 def run_entries(outcome: Outcome) -> list[dict[str, Any]]:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crossover.study.outcome import Outcome
+from crossover.study.verdict import verdicts
+from unit.study.tiny_study import baseline, items, outcome
+from unit.train.tiny_task import tiny_model
+
+LSTM, GRU = tiny_model("lstm").name, tiny_model("gru").name
+KEYS = {"task", "a", "b", "metric", "verdict", "difference", "margin", "seeds_needed", "low_power"}
+
+
+def told(*outcomes: Outcome) -> dict[tuple[str, str], dict]:
+    return {(entry["a"], entry["b"]): entry for entry in verdicts(outcomes)}
+
+
+def test_the_better_model_wins_and_so_it_does_the_other_way_round() -> None:
+    pair = told(outcome({"lstm": (0.95,) * 5, "gru": (0.5,) * 5}))[LSTM, GRU]
+    assert pair.keys() >= KEYS
+    assert pair["verdict"] == "a" and pair["difference"]["low"] > 0 and not pair["low_power"]
+    assert told(outcome({"gru": (0.5,) * 5, "lstm": (0.95,) * 5}))[GRU, LSTM]["verdict"] == "b"
+
+
+def test_the_same_predictions_are_equal() -> None:
+    held = outcome({"lstm": (0.8,) * 5, "gru": (0.8,) * 5})
+    pair = told(held)[LSTM, GRU]
+    assert pair["verdict"] == "equal" and pair["difference"]["value"] == 0
+
+
+def test_a_small_difference_of_few_items_is_undecided() -> None:
+    pair = told(outcome({"lstm": (0.80, 0.85, 0.75), "gru": (0.75, 0.80, 0.85)}))[LSTM, GRU]
+    assert pair["verdict"] == "undecided" and pair["low_power"]
+
+
+def test_every_model_meets_every_other_and_every_baseline() -> None:
+    held = outcome({"lstm": (0.9,) * 3, "gru": (0.8,) * 3, "elman": (0.7,) * 3}, {"majority": 0.5, "linear": 0.75})
+    assert len(verdicts([held])) == 3 + 3 * 2
+    assert told(held)[LSTM, "majority"]["verdict"] == "a"
+
+
+def test_lower_is_better_where_the_task_says_so() -> None:
+    held = outcome({"lstm": (0.95,) * 5, "gru": (0.5,) * 5})
+    task = held.contest.task
+    turned = replace(held.contest.spec, higher_is_better=False)
+    held.contest.task.spec = turned
+    try:
+        assert told(held)[LSTM, GRU]["verdict"] == "b"
+    finally:
+        task.spec = replace(turned, higher_is_better=True)
+
+
+def test_models_without_a_finished_run_and_baselines_without_items_are_left_out() -> None:
+    held = outcome({"lstm": (0.9,) * 3, "gru": (None, None)}, {"linear": 0.75})
+    held.baselines["published"] = [replace(baseline("published", 0.99), items=None)]
+    assert set(told(held)) == {(LSTM, "linear")}
+    assert verdicts([outcome({"lstm": (None,)})]) == []
+
+
+def test_comparisons_of_all_tasks_are_corrected_together() -> None:
+    close = {"lstm": (0.875, 0.85, 0.9, 0.875, 0.85), "gru": (0.7, 0.725, 0.75, 0.7, 0.675)}
+    alone = told(outcome(close))[LSTM, GRU]
+    others = [outcome({"elman": (0.6, 0.7), "mingru": (0.65, 0.6)}) for _ in range(9)]
+    among = told(outcome(close), *others)[LSTM, GRU]
+    assert among["difference"] == alone["difference"]
+    assert among["corrected"]["low"] < alone["corrected"]["low"]
+    assert among["corrected"]["high"] > alone["corrected"]["high"]
+
+
+def test_with_a_split_per_seed_only_the_same_seeds_are_paired() -> None:
+    held = outcome({"lstm": (0.9, None, 0.8), "gru": (0.6, 0.7, None)})
+    held.shared_items = False
+    held.baselines["linear"] = [replace(baseline("linear", s), items=items(s, i)) for i, s in enumerate((0.5, 0.6))]
+    found = told(held)
+    assert found[LSTM, GRU]["difference"]["value"] == pytest.approx(0.9 - 0.6)
+    assert found[LSTM, "linear"]["difference"]["value"] == pytest.approx(0.9 - 0.5)
