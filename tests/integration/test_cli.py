@@ -217,6 +217,23 @@ def test_export_writes_what_predict_reads(trained: Path, run: Run, tmp_path: Pat
     assert run("predict", path, text) == run("predict", trained, text)
 
 
+def test_export_to_onnx_gives_the_probabilities_that_predict_gives(study: Path, run: Run, tmp_path: Path) -> None:
+    import numpy as np
+    import onnxruntime
+
+    from crossover.inference.predictor import load
+
+    (folder,) = (path.parent for path in study.rglob("seed0/record.json") if "transformer" in str(path))
+    path = run("export", folder, "--to", "onnx", "--out", tmp_path / "model.onnx")["path"]
+    text = "firm 7 reports a gain"
+    (ids,) = load(folder)._reader().encode([text]).inputs.tolist()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(["outputs"], {"inputs": np.array([ids])})
+    shares = np.exp(outputs[0]) / np.exp(outputs[0]).sum()
+    expected = run("predict", folder, text)["predictions"][0]["probabilities"]
+    np.testing.assert_allclose(shares, list(expected.values()), atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["tsv", "jsonl", "parquet"])
 def test_texts_are_read_from_every_kind_of_table(kind: str, run: Run, tmp_path: Path) -> None:
     rows, path = labelled_texts(), tmp_path / f"texts.{kind}"

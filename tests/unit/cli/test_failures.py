@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from crossover.cli.failures import explain
+from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, TrainingError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("a sentence"), 2),
+        (DataError("a sentence"), 2),
+        (FolderError("a sentence"), 2),
+        (CheckpointError("a sentence"), 1),
+        (TrainingError("a sentence"), 1),
+    ],
+)
+def test_our_own_errors_speak_for_themselves(error: Exception, code: int) -> None:
+    assert explain(error) == (code, "a sentence")
+
+
+def test_a_sentence_is_one_line() -> None:
+    assert explain(DataError("line one\n  and two"))[1] == "line one and two"
+
+
+def test_memory_that_ran_out() -> None:
+    asked = 1 << 60
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(asked, dtype=torch.uint8)
+    for error in (MemoryError(), caught.value, RuntimeError("CUDA out of memory. Tried to allocate")):
+        code, sentence = explain(error)
+        assert code == 1 and sentence is not None and "smaller --batch" in sentence
+
+
+@pytest.mark.parametrize(
+    ("number", "part"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EFBIG, "the disk is full"),
+        (errno.EACCES, "/where cannot be read or written"),
+        (errno.EROFS, "/where cannot be read or written"),
+    ],
+)
+def test_a_disk_that_refuses(number: int, part: str) -> None:
+    code, sentence = explain(OSError(number, "reason", "/where"))
+    assert code == 1 and sentence is not None and part in sentence
+
+
+@pytest.mark.parametrize("error", [ValueError("a slip of ours"), OSError(errno.EIO, "reason"), KeyError("x")])
+def test_what_is_our_own_fault_has_no_sentence(error: Exception) -> None:
+    assert explain(error) == (1, None)
