@@ -15,7 +15,7 @@ import pytest
 from crossover.cli import main
 
 MODELS = "elman[width=8,layers=1],gru[width=8,layers=1]"
-STEPS = 250
+STEPS = 150
 
 
 def command(folder: Path, data: Path) -> list[str]:

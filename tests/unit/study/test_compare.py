@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.train.tiny_task import TinyTask
 
 from crossover.errors import ConfigError, FolderError, LayoutError
 from crossover.parallel.layout import Layout
@@ -18,6 +17,7 @@ from crossover.study.request import CompareRequest
 from crossover.tasks import TASKS
 from crossover.train.progress import Progress
 from crossover.train.settings import TrainSettings
+from unit.train.tiny_task import TinyTask
 
 LSTM, GRU = "lstm[width=8,layers=1]", "gru[layers=1]"
 
@@ -102,13 +102,6 @@ def test_finished_runs_and_figures_are_read_back(tmp_path: Path) -> None:
     assert not seen and not any("measuring" in line for line in begun)
     assert again["table"] == first["table"] and again["verdicts"] == first["verdicts"]
     assert again["recommendation"][0]["meets"].keys() == {"latency", "memory"}
-
-
-def test_memory_is_measured_when_it_is_asked_for_later(tmp_path: Path) -> None:
-    run_comparison(request(seeds=1), tmp_path / "study")
-    document = run_comparison(request(seeds=1, memory=True), tmp_path / "study")
-    row = document["table"][0]
-    assert row["peak_bytes"] > 0 and row["inference_bytes"] > 0
 
 
 def test_ctrl_c_saves_what_is_finished_and_is_raised_again(tmp_path: Path) -> None:
