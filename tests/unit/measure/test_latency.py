@@ -45,3 +45,9 @@ def test_an_encoder_has_no_steps(text):
     assert step_latency(encoder, 12, NUMERICS) is None
     assert state_bytes(encoder, 12, NUMERICS) is None
     assert measure_latency(encoder, 12, NUMERICS, samples=3)["step"] is None
+
+
+@pytest.mark.parametrize("time", [1, 12])
+def test_no_position_is_asked_for_that_the_rows_do_not_have(time):
+    learned = model(f"transformer[layers=1,width=16,positions=learned,max_length={time}]")
+    assert measure_latency(learned, time, NUMERICS, samples=3)["step"]["p50"] > 0
