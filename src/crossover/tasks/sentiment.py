@@ -67,7 +67,7 @@ def headlines(options: DataOptions) -> TextClassification:
         settings,
         description="generated headlines in English and Chinese that need word order, negation and numbers",
         embedded=True,
-        budget="8s",
+        budget="6s",
         batch_rows=64,
         defaults={"layers": 1, "width": 64, "dropout": 0.0},
         recipes=HEADLINE_RECIPES,

@@ -28,8 +28,21 @@ class Kernel(Protocol):
     ) -> Tensor: ...
 
 
+WRITTEN_OUT_KEYS = 512
+"""Up to so many keys, training in bf16 on a CPU takes the written-out kernel.
+
+There the fused kernel's backward is slow: on 2 cores with AVX-512, torch 2.13, forward and backward took 3.0 to 5.3
+times as long as written out at T = 19 to 128, 1.2 to 1.6 times at 512, and 0.7 to 1.0 times at 1,024
+(benchmarks/results/attention_kernels.md). Counted activation bytes are those of the fused kernel.
+"""
+
+
 def fused_attention(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
-    """PyTorch's fused kernels."""
+    """PyTorch's fused kernels, but for short rows that are trained in bf16 on a CPU; see `WRITTEN_OUT_KEYS`."""
+    trained = torch.is_grad_enabled() and q_BHTK.requires_grad
+    short = k_BGNK.shape[2] <= WRITTEN_OUT_KEYS
+    if trained and short and q_BHTK.device.type == "cpu" and q_BHTK.dtype == torch.bfloat16:
+        return explicit_attention(q_BHTK, k_BGNK, v_BGNK, mask, causal=causal)
     grouped = q_BHTK.shape[1] != k_BGNK.shape[1]
     return F.scaled_dot_product_attention(q_BHTK, k_BGNK, v_BGNK, mask, is_causal=causal, enable_gqa=grouped)
 

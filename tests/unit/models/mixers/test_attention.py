@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
+from crossover.models.mixers.attend import WRITTEN_OUT_KEYS, explicit_attention, fused_attention
 from crossover.models.mixers.attention import Attention, AttentionSettings
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.cache import Cache
@@ -221,3 +222,20 @@ def test_whole_rows_carry_no_state() -> None:
 def test_conforms_with_shared_keys_and_rotary_positions() -> None:
     failed = [r for r in check_mixer(partial(AttentionSettings, heads=2, kv_heads=1, rotary=True)) if not r.passed]
     assert failed == []
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("keys", [WRITTEN_OUT_KEYS, WRITTEN_OUT_KEYS + 1])
+def test_bf16_training_equals_float64_on_both_sides_of_the_kernel_choice(causal, keys):
+    generator = torch.Generator().manual_seed(0)
+    exact = [torch.randn(1, 2, keys, 8, generator=generator, dtype=torch.float64) for _ in range(3)]
+    rounded = [x.to(torch.bfloat16).requires_grad_() for x in exact]
+    reference = [x.detach().double().requires_grad_() for x in rounded]
+    results = [results_of(fused_attention, rounded, causal), results_of(explicit_attention, reference, causal)]
+    for value, true in zip(*results, strict=True):
+        assert (value.double() - true).norm() <= 2e-2 * true.norm()
+
+
+def results_of(kernel, inputs, causal):
+    y = kernel(*inputs, None, causal=causal)
+    return [y, *torch.autograd.grad(y.double().square().sum(), inputs)]
