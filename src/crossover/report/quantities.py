@@ -27,6 +27,8 @@ def score(value: float | None, *, beside: float = 0.0) -> str:
         text = f"{value:.2g}"
     else:
         text = f"{value:.{4 if 0 < size < 0.01 else 3 if size < 10 else 2 if size < 100 else 1}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")  # rounded to nothing: a sign would claim a direction
     return text.replace("-", MINUS)
 
 

@@ -231,7 +231,7 @@ def parity(options: DataOptions) -> ParityTask:
         budget="5s",
         batch_rows=32,
         defaults={"width": 32, "layers": 2, "dropout": 0.0},
-        recipes={"transformer": {"lr": 3e-3}, "lstm": {"lr": 5e-3}},
+        recipes={"transformer": {"lr": 3e-3}, "lstm": {"lr": 1e-2}},
         notes=(
             f"Trained on rows of up to {longest} bits, tested on the last step of rows of "
             f"{', '.join(str(factor * longest) for factor in PARITY_FACTORS)}.",

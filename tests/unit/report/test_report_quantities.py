@@ -82,3 +82,8 @@ def test_ticks_are_round(value: float, unit: str, said: str) -> None:
 )
 def test_a_budget_is_spaced(typed: str, said: str) -> None:
     assert spaced(quantities.budget(typed)) == said
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert quantities.score(-1e-17, beside=1.0) == "0.000"
+    assert quantities.score(-0.4) == "−0.400"
