@@ -82,8 +82,8 @@ def main() -> None:
         f"# minGRU against causal fused attention: {date.today()}, {processor()}, {numerics.threads} threads, "
         f"commit {(commit() or '')[:10]}",
         "",
-        f"{numerics.describe()}. {LAYERS} blocks; minGRU width {mingru.width}, {target:,} parameters; attention width "
-        f"{attention.width}, {own:,}. Scan against definition: {error:.0e}.",
+        f"{numerics.describe()}. {LAYERS} blocks; minGRU width {mingru.width}, {target:,} parameters; attention "
+        f"width {attention.width}, {own:,}. Scan against definition: {error:.0e}.",
         "",
         "| T | batch | minGRU tok/s | attention tok/s | ratio (95 %) | bar | A-A |",
         "|---|---|---|---|---|---|---|",

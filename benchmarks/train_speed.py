@@ -176,7 +176,7 @@ def main() -> None:
     lines = [
         f"# Training speed: {date.today()}, {processor()}, {os.cpu_count()} cores, commit {(commit() or '')[:10]}",
         "",
-        f"{LAYERS} layers, width {WIDTH}, batch {BATCH} x {TIME}, vocabulary {VOCABULARY}; medians of {ROUNDS} rounds.",
+        f"{LAYERS} layers, width {WIDTH}, batch {BATCH} x {TIME}, vocabulary {VOCABULARY}; {ROUNDS} rounds, medians.",
         "",
         "| model | ours tok/s | stock | stock, same allocator | ratio | bar | ratio, same allocator | bar |",
         "|---|---|---|---|---|---|---|---|",
