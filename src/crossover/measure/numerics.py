@@ -26,7 +26,7 @@ from crossover.errors import CheckpointError, ConfigError, MeasurementError, lis
 from crossover.files import write_json
 from crossover.measure import allocator
 from crossover.measure.allocator import Allocator
-from crossover.measure.probe import Probe, errors_against
+from crossover.measure.probe import Probe, computable, errors_against
 
 Precision = Literal["fp32", "bf16"]
 Matmul = Literal["highest", "high", "medium"]
@@ -128,6 +128,17 @@ class Numerics:
         """The policy that `to_json` wrote; a field that is missing or malformed is a ConfigError."""
         return build(cls, dict(value), path="numerics")
 
+    @classmethod
+    def restore(cls, value: Mapping[str, Any]) -> Numerics:
+        """The policy that a study was begun under, in force again; MeasurementError where this machine lacks it."""
+        policy = cls.from_json(value)
+        if not computable(policy.autocast, policy.device):
+            raise MeasurementError(
+                f"this study computes in {policy.precision}, for which this {policy.device} has no LSTM kernel: go on "
+                "with it on a machine like the one it was begun on, or start a new study with another --out"
+            )
+        return policy.apply()
+
 
 def available_devices() -> list[str]:
     """The kinds of device that this installation of torch can compute on."""
@@ -159,8 +170,8 @@ def choose(precision: Literal["auto", "fp32", "bf16"] = "auto", device: str = "c
     """The fastest policy for `precision` on `device` whose errors are within `TOLERANCES`, allocator included.
 
     Measured once per machine (about a second) and kept in the user's cache folder under the processor, torch's
-    version, the threads and the device. The policy is in force when this returns. A precision that does not stay
-    within its tolerance here is a MeasurementError, an unknown one a ConfigError.
+    version, the threads and the device. The policy is in force when this returns. A precision that cannot be computed
+    here or does not stay within its tolerance is a MeasurementError, an unknown one a ConfigError.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise ConfigError(unknown("precision", precision, ["auto", "fp32", "bf16"]))
@@ -169,6 +180,11 @@ def choose(precision: Literal["auto", "fp32", "bf16"] = "auto", device: str = "c
     allowed = [c for c in candidates if precision in ("auto", c.precision) and c.within(TOLERANCES[c.precision])]
     if not allowed:
         tried = [c for c in candidates if precision in ("auto", c.precision)]
+        if not tried:
+            raise MeasurementError(
+                f"precision {precision!r} cannot be computed on this {base.device}: PyTorch has no LSTM kernel for it "
+                "here, choose precision 'auto' or 'fp32'"
+            )
         errors = ", ".join(f"{c.matmul}: loss {c.loss_error:.1e}, gradient {c.gradient_error:.1e}" for c in tried)
         raise MeasurementError(
             f"precision {precision!r} is not accurate enough on this {base.device} ({errors}): "
@@ -188,6 +204,7 @@ def _measure(base: Numerics) -> list[Candidate]:
     """Time the candidates in turn on the probe, and measure their errors against plain fp32, which comes first."""
     paths: list[Matmul] = ["highest", "high"] if base.device.startswith("cuda") else ["highest", "medium"]
     policies = [replace(base, precision=p, matmul=m) for p in ("fp32", "bf16") for m in paths]
+    policies = [policy for policy in policies if computable(policy.autocast, policy.device)]
     probe = Probe(base.device)
     seconds: list[list[float]] = [[] for _ in policies]
     results = []

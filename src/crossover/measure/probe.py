@@ -49,6 +49,17 @@ class Probe:
             getattr(torch, self.device.type).synchronize()
 
 
+def computable(autocast: Callable[[], AbstractContextManager[Any]], device: str) -> bool:
+    """Whether every kernel of the probe exists here: PyTorch's LSTM has none for bf16 on a CPU without AVX-512."""
+    layer, x_BTD = nn.LSTM(8, 8, batch_first=True).to(device), torch.zeros(1, 2, 8, device=device)
+    try:
+        with autocast():
+            layer(x_BTD)[0].float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
 def errors_against(reference: Result, result: Result) -> tuple[float, float]:
     """Relative errors of the loss and of the gradient (by norm), the larger of the two parts.
 

@@ -154,7 +154,7 @@ class _Comparison:
         """One policy per study: chosen at its first start, read back ever after."""
         saved = self.store.load()
         if saved is not None:
-            return Numerics.from_json(saved["numerics"]).apply()
+            return Numerics.restore(saved["numerics"])
         return choose(self.request.precision, device)
 
     def _fit_budget(self, tasks: list[Task]) -> TrainSettings:

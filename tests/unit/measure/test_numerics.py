@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from crossover.errors import ConfigError, MeasurementError
 from crossover.measure import numerics as room
 from crossover.measure.numerics import TOLERANCES, Candidate, Numerics, Tolerance, check_device, choose
-from crossover.measure.probe import Probe, errors_against
+from crossover.measure.probe import Probe, computable, errors_against
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,9 @@ def test_choice_is_measured_once_and_within_its_tolerance(cache, monkeypatch):
     assert own.within(TOLERANCES[chosen.precision])
     assert own.step_seconds == min(c.step_seconds for c in chosen.candidates if c.within(TOLERANCES[c.precision]))
     assert chosen.candidates[0].loss_error == 0
-    assert [c.precision for c in chosen.candidates] == ["fp32", "fp32", "bf16", "bf16"]
+    bf16 = replace(Numerics.default(), precision="bf16")
+    expected = ["fp32", "fp32"] + ["bf16", "bf16"] * computable(bf16.autocast, "cpu")
+    assert [c.precision for c in chosen.candidates] == expected
     assert torch.get_float32_matmul_precision() == chosen.matmul
     assert chosen.precision in chosen.describe() and "times plain fp32" in chosen.describe()
 
@@ -82,6 +85,29 @@ def test_the_fastest_is_refused_when_its_error_is_too_large(monkeypatch):
     assert (chosen.precision, chosen.matmul) == ("fp32", "highest")
     with pytest.raises(MeasurementError, match=r"precision 'bf16' is not accurate enough .* gradient 2.0e-01"):
         choose("bf16")
+
+
+def test_a_precision_without_kernels_is_no_candidate_and_is_refused_in_a_sentence(monkeypatch):
+    def only_fp32(autocast, device):
+        with autocast():
+            return torch.nn.functional.linear(torch.ones(1, 1), torch.ones(1, 1)).dtype == torch.float32
+
+    begun = replace(Numerics.default(), precision="bf16").to_json()
+    monkeypatch.setattr(room, "computable", only_fp32)
+    assert [c.precision for c in choose("auto").candidates] == ["fp32", "fp32"]
+    with pytest.raises(MeasurementError, match="precision 'bf16' cannot be computed on this cpu"):
+        choose("bf16")
+    with pytest.raises(MeasurementError, match="this study computes in bf16"):
+        Numerics.restore(begun)
+
+
+def test_a_kernel_that_does_not_exist_is_seen():
+    class Broken(AbstractContextManager):
+        def __exit__(self, *error):
+            raise RuntimeError("could not create a primitive")
+
+    assert computable(Numerics.default().autocast, "cpu")
+    assert not computable(Broken, "cpu")
 
 
 def test_not_a_number_is_no_small_error():

@@ -71,7 +71,7 @@ class _Audit:
         self.level, self.command, self.tell = level, command, tell
         self.store = Store.open(folder, "audit", {"level": level, "device": device, "precision": precision})
         saved = self.store.load()
-        self.numerics = Numerics.from_json(saved["numerics"]).apply() if saved else choose(precision, device)
+        self.numerics = Numerics.restore(saved["numerics"]) if saved else choose(precision, device)
         self.bench = Bench(self.numerics, self.store, tell)
         self.cards: list[dict[str, Any]] = []
         self.steady: bool | None = None
