@@ -134,8 +134,8 @@ class Numerics:
         policy = cls.from_json(value)
         if not computable(policy.autocast, policy.device):
             raise MeasurementError(
-                f"this study computes in {policy.precision}, for which this {policy.device} has no LSTM kernel: go on "
-                "with it on a machine like the one it was begun on, or start a new study with another --out"
+                f"this study computes in {policy.precision}, for which this {policy.device} has no LSTM kernel: go "
+                "on with it on a machine like the one it was begun on, or start a new study with another --out"
             )
         return policy.apply()
 
@@ -182,8 +182,8 @@ def choose(precision: Literal["auto", "fp32", "bf16"] = "auto", device: str = "c
         tried = [c for c in candidates if precision in ("auto", c.precision)]
         if not tried:
             raise MeasurementError(
-                f"precision {precision!r} cannot be computed on this {base.device}: PyTorch has no LSTM kernel for it "
-                "here, choose precision 'auto' or 'fp32'"
+                f"precision {precision!r} cannot be computed on this {base.device}: PyTorch has no LSTM kernel for "
+                "it here, choose precision 'auto' or 'fp32'"
             )
         errors = ", ".join(f"{c.matmul}: loss {c.loss_error:.1e}, gradient {c.gradient_error:.1e}" for c in tried)
         raise MeasurementError(
