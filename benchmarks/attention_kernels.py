@@ -3,23 +3,20 @@
     python benchmarks/attention_kernels.py
 
 Outputs and gradients of both are compared before a time counts; the two are timed in turn, forward and backward.
-Prints a Markdown table of medians and keeps it in benchmarks/results/attention_kernels.md.
+Prints a Markdown table of medians and keeps it in benchmarks/results.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import date
-from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
+from table import keep
 
 from crossover.measure import allocator
-from crossover.measure.numerics import processor
 from crossover.models.mixers.attend import explicit_attention
-from crossover.train.record import commit
 
 SHAPES = ((64, 19), (32, 64), (32, 128), (16, 256), (8, 512), (4, 1024), (4, 2048))
 ROUNDS = 15
@@ -67,20 +64,13 @@ def main() -> None:
     """Print and keep the table."""
     allocator.apply("retain")
     lines = [
-        f"# Attention kernels: {date.today()}, {processor()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, commit {(commit() or 'unknown')[:10]}",
-        "",
         "| dtype | batch | T | head size | fused ms | written out ms | fused / written out | error |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for dtype in (torch.float32, torch.bfloat16):
         for batch, steps in SHAPES:
             lines += [compare(batch, steps, size, dtype) for size in (16, 64)]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    kept = Path(__file__).parent / "results" / "attention_kernels.md"
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(text, encoding="utf-8")
+    keep("attention_kernels", "Attention kernels", lines)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ scan is compared with the sequential definition before any time counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 
 import torch
+from table import keep
 
 from crossover.measure.clock import time_in_turn
-from crossover.measure.numerics import Numerics, choose, processor
+from crossover.measure.numerics import Numerics, choose
 from crossover.measure.statistics import fit_exponent
 from crossover.models.backbones import Backbone
 from crossover.models.counting import count_parameters, match_parameters
@@ -26,7 +25,6 @@ from crossover.models.mixers.mingru import MinGRUSettings
 from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
-from crossover.train.record import commit
 
 WIDTH, LAYERS = 256, 4
 POINTS = ((512, 8), (1024, 8), (2048, 8), (4096, 8), (16384, 2))
@@ -79,9 +77,6 @@ def main() -> None:
     )
     own = count_parameters(attention, *PORTS, causal=True).without_embedding
     lines = [
-        f"# minGRU against causal fused attention: {date.today()}, {processor()}, {numerics.threads} threads, "
-        f"commit {(commit() or '')[:10]}",
-        "",
         f"{numerics.describe()}. {LAYERS} blocks; minGRU width {mingru.width}, {target:,} parameters; attention "
         f"width {attention.width}, {own:,}. Scan against definition: {error:.0e}.",
         "",
@@ -109,11 +104,7 @@ def main() -> None:
         f"Exponent of minGRU's step time in T, {EXPONENT_LENGTHS[0]} to {EXPONENT_LENGTHS[-1]}, batch 2: "
         f"{exponent.value:.2f} ({exponent.low:.2f} to {exponent.high:.2f}); bar 1.1.",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    kept = Path(__file__).parent / "results" / "mingru_vs_attention.md"
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(text, encoding="utf-8")
+    keep("mingru_vs_attention", "Training speed of minGRU against causal fused attention", lines)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/train_speed.py
 
-Four layers, width 256, batch 32 x 128, vocabulary 8,000, all cores. Ours runs with precision=auto; stock nn.LSTM and
-nn.TransformerEncoder run in fp32 with the platform's defaults, and again under the same allocator settings. Each is a
-process of its own; the processes take turns, and the ratio is taken round by round. Before any time counts, ours in
-fp32 gives the stock model's loss with the stock model's weights (LSTM), or its own definition's (Transformer).
+Ours runs with precision=auto on all cores; stock nn.LSTM and nn.TransformerEncoder run in fp32 with the platform's
+defaults, and again under the same allocator settings. Each is a process of its own; the processes take turns, and the
+ratio is taken round by round. Before any time counts, ours in fp32 gives the stock model's outputs with the stock
+model's weights (LSTM), or its own definition's (Transformer).
 """
 
 from __future__ import annotations
@@ -16,21 +16,43 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 
-LAYERS, WIDTH, HEADS, BATCH, TIME, VOCABULARY = 4, 256, 4, 32, 128, 8000
-ROUNDS, STEPS, WARM_UP = 5, 4, 3
+ROUNDS, WARM_UP, ROUND_SECONDS = 5, 3, 2.0
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
-BARS = {"lstm": (2.7, 1.8), "transformer": (2.4, 1.8)}
-OURS = {
-    "lstm": f"lstm-classic[layers={LAYERS},width={WIDTH},dropout=0.0]",
-    "transformer": f"transformer[layers={LAYERS},width={WIDTH},dropout=0.0,positions=none,heads={HEADS}]",
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Sizes of a model and its batch; `bars` are the ratios to reach where bf16 has kernels."""
+
+    family: str
+    layers: int = 4
+    width: int = 256
+    heads: int = 4
+    batch: int = 32
+    time: int = 128
+    vocabulary: int = 8000
+    bars: tuple[float, float] | None = None
+
+    @property
+    def ours(self) -> str:
+        """The name of our model."""
+        if self.family == "lstm":
+            return f"lstm-classic[layers={self.layers},width={self.width},dropout=0.0]"
+        sizes = f"layers={self.layers},width={self.width},heads={self.heads}"
+        return f"transformer[{sizes},dropout=0.0,positions=none]"
+
+
+CASES = {
+    "lstm": Case(family="lstm", bars=(2.7, 1.8)),
+    "transformer": Case(family="transformer", bars=(2.4, 1.8)),
+    "small character transformer": Case(family="transformer", width=128, batch=12, time=64, vocabulary=65),
 }
 
 
-def stock(name: str) -> Callable[[], float]:
+def stock(case: Case) -> Callable[[], float]:
     """One training step of the stock model in fp32."""
     import torch
     from torch import nn
@@ -38,39 +60,45 @@ def stock(name: str) -> Callable[[], float]:
     class Stock(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embed = nn.Embedding(VOCABULARY, WIDTH)
-            if name == "lstm":
-                self.body: nn.Module = nn.LSTM(WIDTH, WIDTH, LAYERS, batch_first=True)
+            self.embed = nn.Embedding(case.vocabulary, case.width)
+            if case.family == "lstm":
+                self.body: nn.Module = nn.LSTM(case.width, case.width, case.layers, batch_first=True)
             else:
                 layer = nn.TransformerEncoderLayer(
-                    WIDTH, HEADS, 4 * WIDTH, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+                    case.width,
+                    case.heads,
+                    4 * case.width,
+                    dropout=0.0,
+                    activation="gelu",
+                    batch_first=True,
+                    norm_first=True,
                 )
-                self.body = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
-            self.head = nn.Linear(WIDTH, VOCABULARY)
+                self.body = nn.TransformerEncoder(layer, case.layers, enable_nested_tensor=False)
+            self.head = nn.Linear(case.width, case.vocabulary)
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             x = self.embed(tokens)
-            if name == "lstm":
+            if case.family == "lstm":
                 return self.head(self.body(x)[0])
-            mask = nn.Transformer.generate_square_subsequent_mask(TIME)
+            mask = nn.Transformer.generate_square_subsequent_mask(case.time)
             return self.head(self.body(x, mask=mask, is_causal=True))
 
     torch.manual_seed(0)
     model = Stock()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    tokens = torch.randint(VOCABULARY, (BATCH, TIME))
+    tokens = torch.randint(case.vocabulary, (case.batch, case.time))
 
     def step() -> float:
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 
 
-def ours(name: str) -> Callable[[], float]:
+def ours(case: Case) -> Callable[[], float]:
     """One training step of our model under the numerics chosen for this machine."""
     from crossover.measure.numerics import choose
     from crossover.measure.workload import Workload
@@ -78,16 +106,15 @@ def ours(name: str) -> Callable[[], float]:
     from crossover.models.presets import parse_model
 
     workload = Workload(
-        model=parse_model(OURS[name]),
-        inputs=Tokens(vocabulary=VOCABULARY),
-        outputs=PerStep(size=VOCABULARY),
-        batch=BATCH,
-        time=TIME,
+        model=parse_model(case.ours),
+        inputs=Tokens(vocabulary=case.vocabulary),
+        outputs=PerStep(size=case.vocabulary),
+        batch=case.batch,
+        time=case.time,
         numerics=choose("auto", "cpu"),
     )
-    sys.stderr.write(workload.numerics.describe() + "\n")
     call = workload.prepare()
-    return lambda: float(call())
+    return lambda: call().item()
 
 
 def verify_lstm() -> float:
@@ -99,15 +126,16 @@ def verify_lstm() -> float:
     from crossover.models.presets import parse_model
 
     torch.manual_seed(0)
-    reference = torch.nn.LSTM(WIDTH, WIDTH, LAYERS, batch_first=True)
-    ports = Tokens(vocabulary=VOCABULARY), PerStep(size=VOCABULARY)
-    model = build_model(parse_model(OURS["lstm"]), *ports, causal=True, seed=0)
+    case = CASES["lstm"]
+    reference = torch.nn.LSTM(case.width, case.width, case.layers, batch_first=True)
+    ports = Tokens(vocabulary=case.vocabulary), PerStep(size=case.vocabulary)
+    model = build_model(parse_model(case.ours), *ports, causal=True, seed=0)
     for layer, mixer in enumerate(model.backbone.mixers()):
         own = dict(mixer.named_parameters())
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             target = next(value for key, value in own.items() if kind in key)
             target.data.copy_(getattr(reference, f"{kind}_l{layer}"))
-    x = torch.randn(2, TIME, WIDTH)
+    x = torch.randn(2, case.time, case.width)
     with torch.no_grad():
         return float((model.backbone(x)[0] - reference(x)[0]).abs().max())
 
@@ -119,25 +147,29 @@ def verify_transformer() -> float:
     from crossover.models.initialise import initialise
     from crossover.models.mixers.attention import AttentionSettings
 
-    mixer = AttentionSettings(width=WIDTH, heads=HEADS).build()
+    case = CASES["transformer"]
+    mixer = AttentionSettings(width=case.width, heads=case.heads).build()
     initialise(mixer, 0)
-    x = torch.randn(2, TIME, WIDTH)
+    x = torch.randn(2, case.time, case.width)
     with torch.no_grad():
         return float((mixer(x)[0] - mixer.definition(x)[0]).abs().max())
 
 
 def serve(kind: str, name: str) -> None:
-    """Child process: for every line of input take some steps and print their seconds."""
-    step = (ours if kind == "ours" else stock)(name)
+    """Child process: for every line of input take steps for about `ROUND_SECONDS` and print the seconds of one."""
+    step = (ours if kind == "ours" else stock)(CASES[name])
     first = [step() for _ in range(WARM_UP)]
     if not all(loss == loss and abs(loss) < 1e4 for loss in first):
         raise SystemExit(f"{kind} {name}: losses {first} are not finite")
+    started = time.perf_counter()
+    step()
+    steps = max(4, round(ROUND_SECONDS / (time.perf_counter() - started)))
     print(json.dumps(first), flush=True)
     for _ in sys.stdin:
         started = time.perf_counter()
-        for _ in range(STEPS):
+        for _ in range(steps):
             step()
-        print(json.dumps((time.perf_counter() - started) / STEPS), flush=True)
+        print(json.dumps((time.perf_counter() - started) / steps), flush=True)
 
 
 def rounds(name: str) -> dict[str, list[float]]:
@@ -152,7 +184,8 @@ def rounds(name: str) -> dict[str, list[float]]:
             text=True,
             env={**os.environ, **extra},
         )
-        children[label].stdout.readline()
+        if not children[label].stdout.readline():
+            raise SystemExit(f"{label} {name} did not start")
     taken: dict[str, list[float]] = {label: [] for label in kinds}
     for _ in range(ROUNDS):
         for label, child in children.items():
@@ -165,37 +198,38 @@ def rounds(name: str) -> dict[str, list[float]]:
     return taken
 
 
+def row(name: str, case: Case) -> str:
+    """One line of the table: speeds, and the ratios taken round by round."""
+    taken = rounds(name)
+    cells = [name, f"{case.layers} x {case.width}, {case.batch} x {case.time}, {case.vocabulary:,}"]
+    cells += [f"{case.batch * case.time / median(seconds):,.0f}" for seconds in taken.values()]
+    for index, label in enumerate(("stock", "stock, same allocator")):
+        ratio = median(b / a for a, b in zip(taken["ours"], taken[label], strict=True))
+        cells += [f"{ratio:.2f}", f"{case.bars[index]}" if case.bars else ""]
+    return "| " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     """Verify, measure, print and keep the table."""
-    from crossover.measure.numerics import processor
-    from crossover.train.record import commit
+    from table import keep
 
-    errors = {"lstm": verify_lstm(), "transformer": verify_transformer()}
-    if max(errors.values()) > 2e-5:
-        raise SystemExit(f"outputs differ from the reference: {errors}; no time is taken")
+    from crossover.measure.numerics import choose
+
+    error = max(verify_lstm(), verify_transformer())
+    if error > 2e-5:
+        raise SystemExit(f"outputs differ by {error} from the reference; no time is taken")
     lines = [
-        f"# Training speed: {date.today()}, {processor()}, {os.cpu_count()} cores, commit {(commit() or '')[:10]}",
+        f"Tokens/s, medians of {ROUNDS} rounds.",
         "",
-        f"{LAYERS} layers, width {WIDTH}, batch {BATCH} x {TIME}, vocabulary {VOCABULARY}; {ROUNDS} rounds, medians.",
+        "| model | layers x width, batch, vocabulary | ours | stock | stock, same allocator | ratio | bar "
+        "| ratio, same allocator | bar |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(row(name, case) for name, case in CASES.items()),
         "",
-        "| model | ours tok/s | stock | stock, same allocator | ratio | bar | ratio, same allocator | bar |",
-        "|---|---|---|---|---|---|---|---|",
+        f"Ours: {choose('auto', 'cpu').describe()}. Largest difference of outputs from the reference: {error:.0e}.",
+        "The bars are for processors with kernels for bf16 (AVX-512); without them both sides compute in fp32.",
     ]
-    for name, bars in BARS.items():
-        taken = rounds(name)
-        speeds = {label: BATCH * TIME / median(seconds) for label, seconds in taken.items()}
-        ratios = [
-            median(b / a for a, b in zip(taken["ours"], taken[label], strict=True))
-            for label in ("stock", "stock, same allocator")
-        ]
-        cells = [name, *(f"{speed:,.0f}" for speed in speeds.values())]
-        cells += [f"{ratios[0]:.2f}", f"{bars[0]}", f"{ratios[1]:.2f}", f"{bars[1]}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    text = "\n".join(lines) + f"\n\nLargest output difference before timing: {errors}\n"
-    print(text)
-    kept = Path(__file__).parent / "results" / "train_speed.md"
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(text, encoding="utf-8")
+    keep("train_speed", "Training speed against stock PyTorch layers", lines)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ WRITTEN_OUT_KEYS = 512
 
 There the fused kernel's backward is slow: on 2 cores with AVX-512, torch 2.13, forward and backward took 3.0 to 5.3
 times as long as written out at T = 19 to 128, 1.2 to 1.6 times at 512, and 0.7 to 1.0 times at 1,024
-(benchmarks/results/attention_kernels.md). Counted activation bytes are those of the fused kernel.
+(benchmarks/results/attention_kernels-avx512.md). Counted activation bytes are those of the fused kernel.
 """
 
 

@@ -1,0 +1,38 @@
+"""What every speed benchmark prints and keeps: the table, with the date, the machine and the commit above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from crossover.measure.numerics import processor
+from crossover.train.record import commit
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def keep(name: str, title: str, lines: Iterable[str]) -> None:
+    """Print the table and write it to ``results/NAME-CAPABILITY.md``.
+
+    The processor's vector instructions stand in the file's name: with AVX-512 bf16 is what a CPU trains fastest in,
+    with AVX2 there is none, so figures of the two stand beside each other.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    text = "\n".join(
+        [
+            f"# {title}",
+            "",
+            f"{date.today()}, {processor()} ({capability}), {torch.get_num_threads()} threads, "
+            f"torch {torch.__version__}, commit {(commit() or 'unknown')[:10]}; "
+            f"`python benchmarks/{name}.py`",
+            "",
+            *lines,
+            "",
+        ]
+    )
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}-{capability.lower()}.md").write_text(text, encoding="utf-8")
