@@ -179,11 +179,12 @@ def _published(reference: Mapping[str, Any], result: TaskResult, figures: int) -
 
 def _comparisons(result: TaskResult) -> Table:
     columns = (
-        Column(_("first"), figure=False), Column(_("second"), figure=False), Column(_("difference")),
+        Column(_("first"), figure=False), Column(_("second"), figure=False),
+        Column(_("metric"), figure=False), Column(_("difference")),
         Column(_("margin")), Column(_("verdict"), figure=False), Column(_("seeds needed")),
     )  # fmt: skip
     rows = []
-    for v in result.verdicts:
+    for v in (*result.verdicts, *result.further):
         if v["verdict"] in OUTCOMES:
             word, tone = OUTCOMES[v["verdict"]]
         else:
@@ -192,14 +193,15 @@ def _comparisons(result: TaskResult) -> Table:
         rows.append(
             Row(
                 (
-                    Cell(v["a"]), Cell(v["b"]), Cell(*quantities.interval(v.get("difference"))),
-                    Cell(quantities.score(v.get("margin"))), Cell(word, tone=tone), Cell(needed),
+                    Cell(v["a"]), Cell(v["b"]), Cell(metric_name(v["metric"])),
+                    Cell(*quantities.interval(v.get("difference"))), Cell(quantities.score(v.get("margin"))),
+                    Cell(word, tone=tone), Cell(needed),
                 )
             )
         )  # fmt: skip
     caption = _(
-        "Every pair compared: {metric} of the first minus the second, by paired bootstrap over test items and "
-        "seeds; verdicts are corrected for several comparisons (Holm)",
+        "Every pair compared: the score of the first minus that of the second, by paired bootstrap over test items "
+        "and seeds; verdicts are corrected for several comparisons (Holm), those on {metric} decide the task",
         metric=metric_name(result.metric),
     )
     return Table(caption, columns, tuple(rows))

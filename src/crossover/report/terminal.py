@@ -163,8 +163,9 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         return [scale, "crossover compare", f"crossover report {where}"]
     commands = []
     needed = [
-        (v["seeds_needed"], v["task"])
-        for v in study["verdicts"]
+        (v["seeds_needed"], task)
+        for task in study["tasks"]
+        for v in TaskResult(study, task).verdicts
         if v["verdict"] == "undecided" and v.get("seeds_needed")
     ]
     if needed:

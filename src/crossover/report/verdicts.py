@@ -72,7 +72,9 @@ class TaskResult:
         self.metric: str = self.spec.get("metric") or (rows[0]["metric"] if rows else "")
         self.higher_is_better = bool(self.spec.get("higher_is_better", True))
         self.rows = sorted(rows, key=self.rank)
-        self.verdicts = [v for v in study["verdicts"] if v["task"] == task and v["metric"] == self.metric]
+        compared = [v for v in study["verdicts"] if v["task"] == task]
+        self.verdicts = [v for v in compared if v["metric"] == self.metric]
+        self.further = [v for v in compared if v["metric"] != self.metric]
 
     def rank(self, row: Mapping[str, Any]) -> tuple[bool, float]:
         """What rows are sorted by: the best score first, those without one last."""

@@ -61,21 +61,25 @@ class Outcome:
             return [b.items for b in self.baselines[name] if b.items is not None]
         return [attempt.items for attempt in self.done(name) if attempt.items]
 
-    def score(self, name: str) -> Interval | None:
-        """The mean test score with its 95 % interval over items and seeds; None without a finished run."""
+    def score(self, name: str, metric: str | None = None) -> Interval | None:
+        """The mean test score with its 95 % interval over items and seeds; None without a finished run.
+
+        `metric` is one of the task's, the one that decides it where none is named.
+        """
         items = self.items(name)
         if not items:
             return None
         spec = self.contest.spec
+        metric = metric or spec.metric
         interval = score_interval(
             items,
             self.contest.task.summarise,
-            spec.metric,
+            metric,
             block=spec.item_block,
             resamples=RESAMPLES,
             shared_items=self.shared_items,
         )
-        return within(interval, 0.0, 1.0) if spec.metric in _SHARES else interval
+        return within(interval, 0.0, 1.0) if metric in _SHARES else interval
 
     def validation(self, name: str) -> float | None:
         """The mean best validation score of a model, or a baseline's."""

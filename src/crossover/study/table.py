@@ -11,6 +11,7 @@ from crossover.models.settings import ModelSettings
 from crossover.study.commands import train_command
 from crossover.study.outcome import Outcome, mean_score
 from crossover.study.request import CompareRequest
+from crossover.tasks.base import Baseline
 from crossover.train.record import RunRecord, finite
 
 
@@ -37,7 +38,7 @@ def task_entry(outcome: Outcome) -> dict[str, Any]:
                 "score": mean_score(results),
                 "seconds": mean(result.seconds for result in results),
                 "parameters": results[0].parameters,
-                "summary": finite(dict(results[0].summary)),
+                "summary": finite(_mean_summary(results)),
             }
             for name, results in outcome.baselines.items()
         ],
@@ -189,6 +190,8 @@ def _best_records(outcome: Outcome) -> Sequence[RunRecord]:
     return found
 
 
-def _mean_summary(records: Sequence[RunRecord]) -> dict[str, float]:
-    names = records[0].summary.keys()
-    return {name: mean(record.summary[name] for record in records if name in record.summary) for name in names}
+def _mean_summary(results: Sequence[RunRecord] | Sequence[Baseline]) -> dict[str, float | None]:
+    """The mean of each score over the runs that have it; None where none has."""
+    values = {name: [result.summary.get(name) for result in results] for name in results[0].summary}
+    known = {name: [value for value in found if value is not None] for name, found in values.items()}
+    return {name: mean(found) if found else None for name, found in known.items()}

@@ -1,4 +1,7 @@
-"""Verdicts: every pair of models, and every model against every baseline, by the paired bootstrap, Holm-corrected."""
+"""Verdicts: every pair of models, and every model against every baseline, by the paired bootstrap, Holm-corrected.
+
+The metrics that decide their tasks are corrected together; further metrics, which decide nothing, by themselves.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,24 @@ class _Pair:
     outcome: Outcome
     a: str
     b: str
+    metric: str
     comparison: Bootstrap
     margin: float
 
 
 def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The verdicts of a whole study, all its comparisons corrected together; see docs/study-format.md."""
-    pairs = [pair for outcome in outcomes for pair in _pairs(outcome)]
+    """The verdicts of a whole study; see docs/study-format.md."""
+    deciding = [pair for outcome in outcomes for pair in _pairs(outcome, outcome.contest.spec.metric)]
+    further = [
+        pair
+        for outcome in outcomes
+        for metric in outcome.contest.spec.further_metrics
+        for pair in _pairs(outcome, metric)
+    ]
+    return _decided(deciding) + _decided(further)
+
+
+def _decided(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
     decisions = decide(
         [pair.comparison for pair in pairs],
         [pair.margin for pair in pairs],
@@ -35,7 +49,7 @@ def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "task": pair.outcome.contest.spec.name,
             "a": pair.a,
             "b": pair.b,
-            "metric": pair.outcome.contest.spec.metric,
+            "metric": pair.metric,
             **decision.to_json(),
             "margin": pair.margin,
             "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
@@ -44,22 +58,22 @@ def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]
 
 
-def _pairs(outcome: Outcome) -> list[_Pair]:
+def _pairs(outcome: Outcome, metric: str) -> list[_Pair]:
     models = list(by_model(outcome))
     against = [(model, baseline) for model in models for baseline in outcome.baselines if outcome.items(baseline)]
     pairs = []
     for a, b in [*combinations(models, 2), *against]:
-        comparison = _compare(outcome, a, b)
+        comparison = _compare(outcome, a, b, metric)
         if comparison is not None:
             spec = outcome.contest.spec
-            score_a, score_b = outcome.score(a), outcome.score(b)
+            score_a, score_b = outcome.score(a, metric), outcome.score(b, metric)
             if score_a is not None and score_b is not None:
                 margin = absolute_margin(spec.margin, spec.margin_kind, score_a.value, score_b.value)
-                pairs.append(_Pair(outcome, a, b, comparison, margin))
+                pairs.append(_Pair(outcome, a, b, metric, comparison, margin))
     return pairs
 
 
-def _compare(outcome: Outcome, a: str, b: str) -> Bootstrap | None:
+def _compare(outcome: Outcome, a: str, b: str, metric: str) -> Bootstrap | None:
     """The bootstrap of a - b over the seeds that both finished; None where they cannot be paired."""
     items_a, items_b = _paired_items(outcome, a, b)
     if not items_a or not items_b:
@@ -70,7 +84,7 @@ def _compare(outcome: Outcome, a: str, b: str) -> Bootstrap | None:
             items_a,
             items_b,
             outcome.contest.task.summarise,
-            spec.metric,
+            metric,
             block=spec.item_block,
             resamples=RESAMPLES,
             shared_items=outcome.shared_items,

@@ -93,7 +93,8 @@ class TaskSpec:
     `margin` is the largest difference that still counts as equal: absolute (`margin_kind="absolute"`, 0.015 is 1.5
     points of accuracy) or relative to the score (``"relative"``, 0.02 is 2 % of loss). `causal` tasks take decoders,
     the others encoders. `item_block` is the number of consecutive test items that a bootstrap draws together
-    (overlapping windows are not independent). `defaults` are the preset sizes for this task: dotted model settings
+    (overlapping windows are not independent). `further_metrics` are compared between models like `metric`, with the
+    same margin and a correction of their own. `defaults` are the preset sizes for this task: dotted model settings
     (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
     (``{"lstm": {"lr": 3e-3}}``), found by search on the validation split.
     """
@@ -109,6 +110,7 @@ class TaskSpec:
     causal: bool
     margin: float
     margin_kind: Literal["absolute", "relative"] = "absolute"
+    further_metrics: tuple[str, ...] = ()
     decoding: Literal["none", "greedy", "rollout"] = "none"
     budget: str = "60s"
     batch_rows: int = 32

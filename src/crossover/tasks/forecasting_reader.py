@@ -158,6 +158,7 @@ def forecasting_spec(name: str, channels: int, windowing: Windowing, **fields: A
         "causal": decoder,
         "margin": 0.03,
         "margin_kind": "relative",
+        "further_metrics": ("mae",),
         "decoding": "rollout" if decoder else "none",
         "max_length": steps + (windowing.horizon_segments if decoder else 0),
         "item_block": windowing.horizon * rows_per_window,

@@ -196,6 +196,7 @@ def series_spec(name: str, labels: tuple[str, ...], channels: int, max_length: i
         "higher_is_better": True,
         "causal": False,
         "margin": 0.015,
+        "further_metrics": ("macro_f1",),
         "max_length": max_length,
         "unit": "steps",
         "labels": labels,

@@ -154,6 +154,7 @@ def text_spec(name: str, reader: TextReader, labels: tuple[str, ...], **fields: 
         causal=False,
         margin=0.015 if labels else 0.03,
         margin_kind="absolute" if labels else "relative",
+        further_metrics=("macro_f1",) if labels else ("mae",),
         max_length=reader.max_length,
         embedded=False,
         unit=reader.vocabulary.kind,

@@ -52,6 +52,20 @@ def test_lower_is_better_where_the_task_says_so() -> None:
         task.spec = replace(turned, higher_is_better=True)
 
 
+def test_further_metrics_are_compared_with_a_correction_of_their_own() -> None:
+    held = outcome({"lstm": (0.95,) * 5, "gru": (0.5,) * 5}, {"linear": 0.7})
+    alone = verdicts([held])
+    task = held.contest.task
+    task.spec = replace(task.spec, further_metrics=("macro_f1",))
+    try:
+        found = verdicts([held])
+    finally:
+        task.spec = replace(task.spec, further_metrics=())
+    assert found[: len(alone)] == alone
+    assert [entry["metric"] for entry in found[len(alone) :]] == ["macro_f1"] * len(alone)
+    assert found[len(alone)]["verdict"] == "a" and found[len(alone)]["difference"]["low"] > 0
+
+
 def test_models_without_a_finished_run_and_baselines_without_items_are_left_out() -> None:
     held = outcome({"lstm": (0.9,) * 3, "gru": (None, None)}, {"linear": 0.75})
     held.baselines["published"] = [replace(baseline("published", 0.99), items=None)]
