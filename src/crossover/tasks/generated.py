@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from crossover.data.options import DataOptions
+from crossover.errors import DataError
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.linear_window import fit_token_baselines
@@ -83,6 +84,20 @@ class GeneratedTask(RowTask):
                 }
             )
         return shown
+
+    def encode(self, texts: list[str]) -> Batch:
+        """Rows of tokens written as numbers, ``2 7 4 5 4``; DataError for anything else."""
+        rows = [self._tokens(text) for text in texts]
+        return Rows(inputs=rows, targets=[np.full(len(row), IGNORE) for row in rows]).gather(np.arange(len(rows)))
+
+    def _tokens(self, text: str) -> np.ndarray:
+        words = text.split()
+        if not words or not all(word.isdecimal() and int(word) < self.vocabulary for word in words):
+            raise DataError(
+                f"{text!r} is no row of {self.spec.name!r}: give tokens from 0 to {self.vocabulary - 1}, separated "
+                f"by spaces, such as '{_join(self.splits['test'].inputs[0][:8])}'"
+            )
+        return np.array([int(word) for word in words], dtype=np.int64)
 
     def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
         """The most likely token at every real step."""
@@ -306,5 +321,5 @@ def _splits(draw: Any, seed: int, sizes: Mapping[Split, int]) -> dict[Split, Row
     return splits
 
 
-def _join(tokens: Tensor) -> str:
+def _join(tokens: Tensor | np.ndarray) -> str:
     return " ".join(str(token) for token in tokens.tolist())

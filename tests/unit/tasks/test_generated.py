@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crossover.data.options import DataOptions
-from crossover.errors import ConfigError
+from crossover.errors import ConfigError, DataError
 from crossover.tasks.generated import (
     PARITY_FACTORS,
     GeneratedTask,
@@ -190,6 +190,15 @@ def test_artifacts_bring_the_task_back(name: str) -> None:
     assert back.spec == task.spec
     rows = zip(back.splits["test"].inputs, task.splits["test"].inputs, strict=True)
     assert all(np.array_equal(ours, theirs) for ours, theirs in rows)
+
+
+def test_rows_written_as_numbers_are_read_and_anything_else_is_refused_in_a_sentence() -> None:
+    task = parity(DataOptions())
+    batch = task.encode(["2 1 2 2", "1"])
+    assert batch.inputs.tolist() == [[2, 1, 2, 2], [1, 0, 0, 0]] and batch.lengths_B.tolist() == [4, 1]
+    for text in ("one two", "3", "-1", ""):
+        with pytest.raises(DataError, match="is no row of 'parity': give tokens from 0 to 2, separated by spaces"):
+            task.encode([text])
 
 
 def test_samples_and_predictions_are_for_people() -> None:
