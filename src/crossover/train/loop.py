@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError
@@ -90,6 +91,9 @@ class _Run:
         self.model = built.to(self.device)
         self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(self.model, settings)
+        self.average: AveragedModel | None = None
+        if settings.average:
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
         self.rows_per_epoch = task.size("train")
         self.state = RunState()
         self.best: Best | None = None
@@ -161,19 +165,26 @@ class _Run:
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return torch.stack(losses).sum()
+
+    @property
+    def scored(self) -> nn.Module:
+        """The model that validation scores: the average of the trained weights where one is kept."""
+        return self.model if self.average is None else self.average.module
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights if they are the best so far."""
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
         rows = self._evaluation_rows()
-        result = evaluate(self.model, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0)
+        result = evaluate(self.scored, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0)
         scores = result.scores
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", scores["loss"], state.step, rate)
         if Best.improves(scores, self.best, metric=spec.metric, higher_is_better=spec.higher_is_better):
-            weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            weights = {name: value.detach().clone() for name, value in self.scored.state_dict().items()}
             self.best, state.stale = Best(state.step, scores, weights), 0
         else:
             state.stale += 1
@@ -298,6 +309,7 @@ class _Run:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
             "random": checkpoint.random_state(self.device),
             "run": self.state.to_json(),
             "best": self.best.to_json() if self.best else None,
@@ -311,6 +323,8 @@ class _Run:
         state = checkpoint.load_checkpoint(self.folder, self._identity(), device=self.device)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         checkpoint.restore_random_state(state["random"], self.device)
         self.state = RunState(**state["run"])
         self.best = Best(**state["best"]) if state["best"] else None

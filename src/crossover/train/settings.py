@@ -20,8 +20,10 @@ class TrainSettings:
     rows, or tokens with ``batch_by="tokens"`` (rows bucketed by length); `accumulate` cuts each global batch into
     that many row slices, computed one after the other, which changes memory and not the result. `warmup` is a share
     of the budget; the rate then falls as a cosine to `final_rate` times its peak. `clip` bounds the norm (0:
-    never). `patience` stops after that many validations without a better score (0: never). `evaluations` is the
-    number of validations over the budget. Raises ConfigError for a value that no run can have.
+    never). `average` is the decay of an exponential moving average of the weights (0: none), which is then what
+    validation scores and the run keeps. `patience` stops after that many validations without a better score (0:
+    never). `evaluations` is the number of validations over the budget. Raises ConfigError for a value that no run
+    can have.
     """
 
     budget: str | None = None
@@ -35,6 +37,7 @@ class TrainSettings:
     final_rate: float = 0.05
     clip: float = 1.0
     label_smoothing: float = 0.0
+    average: float = 0.0
     accumulate: int = 1
     patience: int = 0
     evaluations: int = 10
@@ -57,6 +60,8 @@ class TrainSettings:
         for name in ("warmup", "final_rate", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is a share, so it must lie between 0 and 1")
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"average is {self.average}: a decay must be at least 0 and below 1")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas are {self.betas}: each must be at least 0 and below 1")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):

@@ -54,6 +54,7 @@ def _same(a: RunResult, b: RunResult) -> None:
         {"budget": "3epochs", "accumulate": 2},
         {"budget": "2500tokens", "batch": 60, "batch_by": "tokens"},
         {"budget": "100Mflops", "optimizer": "sgd"},
+        {"average": 0.9},
     ],
 )
 @pytest.mark.parametrize("stop", [1, 7, 12])

@@ -19,6 +19,7 @@ from crossover.train.settings import TrainSettings, resolve
         ({"clip": -1.0}, "clip is -1.0"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"label_smoothing": -0.1}, "label_smoothing is -0.1"),
+        ({"average": 1.0}, "average is 1.0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"betas": (0.9, 1.0)}, "betas are .0.9, 1.0."),
