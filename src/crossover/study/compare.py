@@ -220,6 +220,7 @@ class _Comparison:
                     trials=self.request.trials,
                     seed=0,
                     numerics=self.numerics,
+                    folder=folder / "search",
                     on_progress=self.on_progress,
                 )
             except TrainingError as error:

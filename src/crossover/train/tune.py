@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from crossover.errors import ConfigError, TrainingError
+from crossover.inference.saved import WEIGHTS_FILE
 from crossover.measure.numerics import Numerics
 from crossover.models.counting import count_parameters, match_parameters
 from crossover.models.settings import ModelSettings
@@ -23,6 +25,7 @@ from crossover.tasks.base import Task, TaskSpec
 from crossover.train.budget import Budget
 from crossover.train.loop import train
 from crossover.train.progress import OnProgress
+from crossover.train.record import RunRecord, is_finished, load_record
 from crossover.train.settings import TrainSettings, resolve
 
 RATE_FACTOR = 8.0
@@ -107,18 +110,21 @@ def search(
     trials: int,
     seed: int,
     numerics: Numerics,
+    folder: Path | None = None,
     on_progress: OnProgress | None = None,
     on_trial: Callable[[int, Trial], None] | None = None,
 ) -> Search:
     """Train `trials` settings around the preset under the same budget; the test split is never read.
 
-    A trial whose loss is no longer finite counts as the worst. Raises ConfigError for less than one trial and
-    TrainingError when every trial diverged.
+    With a `folder` each trial has one of its own there: what is finished is read back, what was stopped goes on,
+    and more trials are added to those there are. A trial whose loss is no longer finite counts as the worst. Raises
+    ConfigError for less than one trial and TrainingError when every trial diverged.
     """
     spec = task.spec
     done: list[Trial] = []
     for index, (model, trial_settings) in enumerate(proposals(spec, model_settings, settings, trials, seed)):
-        done.append(_try(task, model, trial_settings, numerics, on_progress))
+        own_folder = folder / f"trial{index}" if folder is not None else None
+        done.append(_try(task, model, trial_settings, numerics, own_folder, on_progress))
         if on_trial is not None:
             on_trial(index, done[-1])
     succeeded = [trial for trial in done if trial.validation is not None]
@@ -209,10 +215,15 @@ def _pick(options: Sequence[float], share: float) -> float:
 
 
 def _try(
-    task: Task, model: ModelSettings, settings: TrainSettings, numerics: Numerics, on_progress: OnProgress | None
+    task: Task,
+    model: ModelSettings,
+    settings: TrainSettings,
+    numerics: Numerics,
+    folder: Path | None,
+    on_progress: OnProgress | None,
 ) -> Trial:
     try:
-        record = train(task, model, settings, numerics=numerics, test=False, on_progress=on_progress).record
+        record = _run(task, model, settings, numerics, folder, on_progress)
     except TrainingError as error:
         return Trial(model=model, settings=settings, validation=None, loss=None, seconds=0.0, error=str(error))
     return Trial(
@@ -222,6 +233,26 @@ def _try(
         loss=record.validation_summary["loss"],
         seconds=record.train_seconds + record.validation_seconds,
     )
+
+
+def _run(
+    task: Task,
+    model: ModelSettings,
+    settings: TrainSettings,
+    numerics: Numerics,
+    folder: Path | None,
+    on_progress: OnProgress | None,
+) -> RunRecord:
+    """The record of a trial; its weights are of no use once it is finished."""
+    if folder is not None and is_finished(folder):
+        return load_record(folder)
+    resume = folder is not None
+    result = train(
+        task, model, settings, numerics=numerics, folder=folder, resume=resume, test=False, on_progress=on_progress
+    )
+    if folder is not None:
+        (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+    return result.record
 
 
 def _quality(trial: Trial, spec: TaskSpec) -> tuple[float, float]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from crossover.measure.numerics import Numerics
 from crossover.models.counting import count_parameters
 from crossover.models.presets import parse_model
 from crossover.train import tune
+from crossover.train.loop import train
 from crossover.train.settings import TrainSettings, resolve
 from crossover.train.tune import expected_best, proposals, search
 
@@ -127,3 +130,30 @@ def test_a_trial_without_a_score_counts_as_the_worst() -> None:
     ]
     with pytest.raises(ConfigError, match="no trial has a validation score"):
         expected_best([None], higher_is_better=True)
+
+
+def test_a_stopped_search_goes_on_where_it_stopped_and_more_trials_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, model, settings = TinyTask(), tiny_model(), TrainSettings(budget="10steps", evaluations=2)
+    whole = search(task, model, settings, trials=4, seed=0, numerics=NUMERICS)
+
+    def stop(index: int, trial: tune.Trial) -> None:
+        if index == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(task, model, settings, trials=4, seed=0, numerics=NUMERICS, folder=tmp_path, on_trial=stop)
+    trained: list[int | None] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        trained.append(arguments[2].batch)
+        return train(*arguments, **named)
+
+    monkeypatch.setattr(tune, "train", counted)
+    again = search(task, model, settings, trials=4, seed=0, numerics=NUMERICS, folder=tmp_path)
+    assert len(trained) == 2
+    assert [trial.validation for trial in again.trials] == [trial.validation for trial in whole.trials]
+    more = search(task, model, settings, trials=5, seed=0, numerics=NUMERICS, folder=tmp_path)
+    assert len(trained) == 3 and more.trials[:4] == again.trials
+    assert not list(tmp_path.glob("*/model.safetensors"))
