@@ -48,6 +48,13 @@ class FolderError(CheckpointError):
     exit_code = 2
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed; on a CPU torch says so only in words."""
+    words = str(error).lower()
+    said = isinstance(error, RuntimeError) and ("out of memory" in words or "allocate memory" in words)
+    return said or isinstance(error, MemoryError)
+
+
 def listing(names: Iterable[object]) -> str:
     """Join names for a message: ``a, b or c``."""
     items = [str(name) for name in names]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crossover import errors
-from crossover.errors import CrossoverError, listing, unknown
+from crossover.errors import CrossoverError, is_out_of_memory, listing, unknown
 
 
 def test_exit_codes_tell_a_wrong_request_from_work_that_failed() -> None:
@@ -14,6 +14,20 @@ def test_exit_codes_tell_a_wrong_request_from_work_that_failed() -> None:
     assert {name for name, code in codes.items() if code == 2} == wrong
     assert {name for name, code in codes.items() if code == 1} == failed
     assert all(issubclass(getattr(errors, name), CrossoverError) for name in codes)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError("out of memory"), False),
+    ],
+)
+def test_memory_that_ran_out_is_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
 
 
 @pytest.mark.parametrize(

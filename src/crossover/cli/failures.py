@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from crossover.errors import CrossoverError, listing, unknown
+from crossover.errors import CrossoverError, is_out_of_memory, listing, unknown
 
 if TYPE_CHECKING:
     from cyclopts import CycloptsError
@@ -28,17 +28,13 @@ def explain(error: Exception) -> tuple[int, str | None]:
         return error.exit_code, _one_line(error)
     if isinstance(error, CycloptsError):
         return WRONG_REQUEST, _request(error)
-    if isinstance(error, MemoryError) or _out_of_memory(str(error).lower()):
+    if is_out_of_memory(error):
         return FAILED, "out of memory: take a smaller --batch or model; what is finished is saved"
     if isinstance(error, OSError) and error.errno in _FULL:
         return FAILED, "the disk is full: make room, then repeat the command to go on, or choose another --out"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
         return FAILED, f"{error.filename} cannot be read or written: change its permissions, or choose another path"
     return FAILED, None
-
-
-def _out_of_memory(message: str) -> bool:
-    return "out of memory" in message or "can't allocate memory" in message
 
 
 def _request(error: CycloptsError) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from crossover.errors import MeasurementError
+from crossover.errors import MeasurementError, is_out_of_memory
 from crossover.measure.clock import pair_difference, timings_in_turn
 from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
 from crossover.measure.statistics import median_interval
@@ -151,7 +151,7 @@ class Sweep:
             began = perf_counter()
             finite = bool(torch.isfinite(step()).all())
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self._stopped[name] = f"out of memory: {error}".splitlines()[0]
             return None
@@ -191,11 +191,6 @@ def predict(points: Sequence[Point], value: int, workload: Workload) -> float:
         slope = log(last.median / before.median) / log(last.x / before.x)
         growth = max(growth, (value / last.x) ** min(slope, _STEEPEST))
     return last.median * growth
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed; on a CPU torch says so only in words."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _point(

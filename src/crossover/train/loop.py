@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from crossover.costs import Cost, Execution, Shape
-from crossover.errors import DataError, FolderError, TrainingError
+from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
 from crossover.inference.forward import batch_outputs
 from crossover.measure.numerics import Numerics
 from crossover.models.counting import model_cost
@@ -56,7 +56,8 @@ def train(
     Validation, test and checkpoints cost no budget. The caller has put `numerics` in force.
 
     Raises ConfigError for settings that cannot be, CheckpointError for a folder that holds another run or cannot be
-    written, TrainingError when the loss is no longer finite. Ctrl-C stops between two steps with the state saved.
+    written, TrainingError when the loss is no longer finite or memory runs out. Ctrl-C stops between two steps with
+    the state saved.
     """
     settings = resolve(settings, task.spec, model_settings)
     if folder is not None:
@@ -69,11 +70,19 @@ def train(
         torch.manual_seed(settings.seed)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        run = _Run(task, model_settings, settings, numerics, folder)
-        if resume:
-            run.restore()
-        run.fit(on_progress)
-        return run.finish(test=test)
+        try:
+            run = _Run(task, model_settings, settings, numerics, folder)
+            if resume:
+                run.restore()
+            run.fit(on_progress)
+            return run.finish(test=test)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                f"{model_settings.name} on {task.spec.name} ran out of memory with batches of {settings.batch} "
+                f"{settings.batch_by}: give a smaller --batch or model, or --set train.accumulate=2"
+            ) from error
 
 
 class _Run:

@@ -123,6 +123,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rate() -> None:
         train(TinyTask(), tiny_model(), settings, numerics=NUMERICS)
 
 
+def test_memory_that_runs_out_is_one_sentence() -> None:
+    def allocate(progress: Progress) -> None:
+        torch.empty(1 << 60)
+
+    with pytest.raises(TrainingError, match=r"ran out of memory with batches of 32 rows: give a smaller --batch"):
+        train(TinyTask(), tiny_model(), LEARNS, numerics=NUMERICS, on_progress=allocate)
+
+
 def test_the_test_split_stays_unread_when_asked() -> None:
     task = TinyTask(budget="4steps")
     del task.splits["test"]  # type: ignore[attr-defined]
