@@ -65,7 +65,7 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     own = {*bracket_keys(name), *(changes or {})}
     recipe = {
         key: value
-        for key, value in spec.recipes.get(preset_name(settings), {}).items()
+        for key, value in spec.recipe(preset_name(settings)).items()
         if _is_model_setting(key) and key not in own
     }
     settings = override(settings, recipe, path=f"recipe of {spec.name}")

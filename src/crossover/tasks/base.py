@@ -96,7 +96,7 @@ class TaskSpec:
     (overlapping windows are not independent). `further_metrics` are compared between models like `metric`, with the
     same margin and a correction of their own. `defaults` are the preset sizes for this task: dotted model settings
     (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
-    (``{"lstm": {"lr": 3e-3}}``), found by search on the validation split.
+    (``{"lstm": {"lr": 3e-3}}``; under ``"*"`` those of every model), found by search on the validation split.
     """
 
     name: str
@@ -125,6 +125,10 @@ class TaskSpec:
     references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader must know of the data: counts of truncated rows, duplicates, filled gaps; one sentence each."""
+
+    def recipe(self, preset: str) -> dict[str, Any]:
+        """The overrides for a preset: those of every model, then its own."""
+        return {**self.recipes.get("*", {}), **self.recipes.get(preset, {})}
 
 
 class Task(Protocol):

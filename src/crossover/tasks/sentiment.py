@@ -27,6 +27,20 @@ HEADLINE_RECIPES: dict[str, dict[str, Any]] = {
 }
 """Chosen on the validation split, 400 steps each."""
 
+NEWS_RECIPES: dict[str, dict[str, Any]] = {
+    "*": {"average": 0.995, "final_rate": 1.0, "evaluations": 20},
+    "lstm": {"lr": 0.004, "feed_forward": "none"},
+    "gru": {"lr": 0.004, "feed_forward": "none"},
+    "transformer": {"lr": 0.002, "layers": 2, "dropout": 0.5, "feed_forward_width": 256},
+}
+"""Chosen on the validation splits of Financial PhraseBank, 1,000 steps each.
+
+A constant rate with averaged weights gave one to two points more than a falling rate, and a wide layer without
+feed-forward two more than a narrow one with it.
+"""
+
+NEWS_DEFAULTS: dict[str, Any] = {"layers": 1, "width": 256, "dropout": 0.6, "embedding_std": 0.05}
+
 AGREEMENT_FILES = {
     "all": "Sentences_AllAgree.txt",
     "75": "Sentences_75Agree.txt",
@@ -87,7 +101,10 @@ def financial_phrasebank(options: DataOptions) -> TextClassification:
         _split(examples, options, notes),
         settings,
         description="sentences of English financial news by their sentiment for an investor",
-        budget="60s",
+        budget="45s",
+        batch_tokens=800,
+        defaults=NEWS_DEFAULTS,
+        recipes=NEWS_RECIPES,
         references=PHRASEBANK_REFERENCES if agreement == "all" else (),
     )
 
@@ -103,7 +120,10 @@ def sentfin(options: DataOptions) -> TextClassification:
         _split(examples, options, notes),
         settings,
         description="headlines of English financial news by their sentiment towards the companies named",
-        budget="60s",
+        budget="45s",
+        batch_tokens=800,
+        defaults=NEWS_DEFAULTS,
+        recipes=NEWS_RECIPES,
     )
 
 

@@ -75,7 +75,7 @@ class TrainSettings:
 def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> TrainSettings:
     """`settings` with nothing left open: given values, then the task's recipe for this model, then defaults.
 
-    A recipe (`TaskSpec.recipes`, by the preset's name) fills the fields that still hold their default value; its
+    A recipe (`TaskSpec.recipe`, by the preset's name) fills the fields that still hold their default value; its
     keys are those of TrainSettings, with ``lr`` for `learning_rate`; keys of ModelSettings are left to whoever builds
     the model. Raises ConfigError for any other key.
     """
@@ -83,7 +83,7 @@ def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> Tr
     known = {field.name for field in fields(TrainSettings)}
     of_model = {field.name for field in fields(ModelSettings)} - known
     recipe: dict[str, Any] = {}
-    for key, value in spec.recipes.get(preset_name(model), {}).items():
+    for key, value in spec.recipe(preset_name(model)).items():
         name = "learning_rate" if key == "lr" else key
         if name in known:
             if getattr(settings, name) == getattr(defaults, name):
