@@ -130,7 +130,7 @@ def _baseline_row(outcome: Outcome, name: str) -> dict[str, Any]:
         "tuning_seconds": None,
         "learning_rate": None,
         "dropout": None,
-        "summary": finite(dict(results[0].summary)),
+        "summary": finite(_mean_summary(results)),
         **dict.fromkeys(_MEASURED),
         "precision": None,
         "layout": None,

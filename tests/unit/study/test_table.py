@@ -8,7 +8,7 @@ import pytest
 from crossover.study import table
 from crossover.study.outcome import Outcome
 from crossover.study.request import CompareRequest
-from unit.study.tiny_study import outcome
+from unit.study.tiny_study import baseline, outcome
 from unit.train.tiny_task import tiny_model
 
 LSTM, GRU = tiny_model("lstm").name, tiny_model("gru").name
@@ -40,6 +40,14 @@ def test_a_row_tells_means_over_seeds_and_what_was_measured(held: Outcome) -> No
     assert row["summary"]["accuracy"] == pytest.approx(0.85)
     assert row["step_seconds"]["value"] == 0.01 and row["peak_bytes"] is None and row["tuning_seconds"] == 12.0
     assert table.rows(held, REQUEST)[1]["step_seconds"] is None
+
+
+def test_a_baseline_fitted_on_several_splits_tells_its_means(held: Outcome) -> None:
+    held.baselines["linear"] = [
+        replace(baseline("linear", score), summary={"accuracy": score, "loss": None}) for score in (0.7, 0.8)
+    ]
+    row = next(row for row in table.rows(held, REQUEST) if row["model"] == "linear")
+    assert row["summary"] == {"accuracy": pytest.approx(0.75), "loss": None}
 
 
 def test_a_model_without_a_finished_run_has_no_row() -> None:
