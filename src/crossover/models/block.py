@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crossover.models.dropout import Dropout
 from crossover.models.mixers.base import Mixer, Span, State
 from crossover.models.settings import ModelSettings
 
@@ -50,7 +51,7 @@ class Block(nn.Module):
         super().__init__()
         self.style = settings.style
         self.mixer = mixer
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         hidden = feed_forward_width(settings)
         self.feed_forward = FeedForward(settings.width, hidden, settings.feed_forward) if hidden else None
         if self.style != "classic":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.errors import ConfigError
+from crossover.models.dropout import Dropout
 from crossover.models.initialise import normal
 from crossover.models.ports import Inputs, Tokens
 from crossover.models.settings import ModelSettings
@@ -46,7 +47,7 @@ class Embedding(nn.Module):
         if settings.positions == "learned":
             self.positions = nn.Embedding(settings.max_length, settings.width)
             self.init_rules["positions.weight"] = normal(settings.embedding_std)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, inputs: Tensor, features: Mapping[str, Tensor] | None, offset: int | Tensor) -> Tensor:
         """x_BTD; a feature that is missing, or a position past `max_length`, is a ConfigError."""
