@@ -97,7 +97,7 @@ def summarise() -> None:
             "",
             f"`crossover {known[name]}`",
             "",
-            f"{study['created'][:10]}, {machine['processor']}, {machine['cores']} cores, "
+            f"{study['created'][:10]}, {machine['processor']} {machine.get('instructions', '')}, {machine['cores']} cores, "
             f"{study['numerics']['precision']}, commit {machine['commit'][:10]}",
             "",
             "| " + " | ".join(HEADINGS) + " |",

@@ -286,7 +286,7 @@ class _Comparison:
             "created": self.created,
             "command": self.request.command,
             "seconds": time.monotonic() - self.started,
-            "machine": machine(self.numerics, steady=steady),
+            "machine": machine(self.numerics, steady=steady, pair_difference=self.pair_difference),
             "numerics": self.numerics.to_json(),
             "settings": {**settings, "budget": self.settings.budget, "unfinished": self.unfinished},
             "tasks": {outcome.contest.spec.name: table.task_entry(outcome) for outcome in self.outcomes},
