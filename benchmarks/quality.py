@@ -97,8 +97,8 @@ def summarise() -> None:
             "",
             f"`crossover {known[name]}`",
             "",
-            f"{study['created'][:10]}, {machine['processor']} {machine.get('instructions', '')}, {machine['cores']} cores, "
-            f"{study['numerics']['precision']}, commit {machine['commit'][:10]}",
+            f"{study['created'][:10]}, {machine['processor']} {machine.get('instructions', '')}, "
+            f"{machine['cores']} cores, {study['numerics']['precision']}, commit {machine['commit'][:10]}",
             "",
             "| " + " | ".join(HEADINGS) + " |",
             "|" + "---|" * len(HEADINGS),
