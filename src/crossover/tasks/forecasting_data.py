@@ -231,6 +231,7 @@ ETTH1 = SeriesData(
     defaults={"width": 64, "dropout": 0.2},
     # A norm before the head hides how far a window reaches from its last value: plain recurrent layers keep it.
     recipes={
+        "*": {"average": 0.995, "final_rate": 1.0},
         "lstm": {"lr": 2e-3, "style": "classic", "layers": 1},
         "gru": {"lr": 1e-3, "style": "classic", "layers": 1},
         "transformer": {"lr": 1e-3, "width": 32},
