@@ -367,7 +367,7 @@ def test_a_run_that_is_there_is_not_overwritten(here: Path, refused: Refused) ->
 
 def test_input_that_a_model_cannot_read_is_refused(here: Path, refused: Refused) -> None:
     assert main(["train", "parity", MODEL, *QUICK, "--out", "run"]) == 0
-    assert "takes no text" in refused("predict", "run", "1 0 1")
+    assert "'1 0 x' is no row of 'parity': give tokens from 0 to 2" in refused("predict", "run", "1 0 x")
     assert "either a text or --file" in refused("predict", "run")
     assert "nofile.txt does not exist" in refused("predict", "run", "--file", "nofile.txt")
 
