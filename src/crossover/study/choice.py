@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crossover.config import build
 from crossover.files import write_json
@@ -24,11 +24,12 @@ class Choice:
     model: ModelSettings
     learning_rate: float
     batch: int
+    batch_by: Literal["rows", "tokens"]
     document: dict[str, Any]
 
     def apply(self, settings: TrainSettings) -> TrainSettings:
-        """`settings` with the chosen rate and batch."""
-        return replace(settings, learning_rate=self.learning_rate, batch=self.batch)
+        """`settings` with the chosen rate and batch, in the unit (rows or tokens) that the search counted it in."""
+        return replace(settings, learning_rate=self.learning_rate, batch=self.batch, batch_by=self.batch_by)
 
 
 def save_choice(folder: Path, model: ModelSettings, found: Search) -> Choice:
@@ -39,6 +40,7 @@ def save_choice(folder: Path, model: ModelSettings, found: Search) -> Choice:
         "model": asdict(chosen),
         "learning_rate": found.best.settings.learning_rate,
         "batch": found.best.settings.batch,
+        "batch_by": found.best.settings.batch_by,
         "document": finite(document),
     }
     write_json(folder / _FILE, stored)
@@ -59,5 +61,6 @@ def _read(stored: dict[str, Any]) -> Choice:
         build(ModelSettings, stored["model"], path="model"),
         stored["learning_rate"],
         stored["batch"],
+        stored["batch_by"],
         stored["document"],
     )

@@ -25,7 +25,7 @@ from crossover.tasks.base import Task, TaskSpec
 from crossover.train.budget import Budget
 from crossover.train.loop import train
 from crossover.train.progress import OnProgress
-from crossover.train.record import RunRecord, is_finished, load_record
+from crossover.train.record import is_finished, load_record
 from crossover.train.settings import TrainSettings, resolve
 
 RATE_FACTOR = 8.0
@@ -223,9 +223,26 @@ def _try(
     on_progress: OnProgress | None,
 ) -> Trial:
     try:
-        record = _run(task, model, settings, numerics, folder, on_progress)
+        if folder is not None and is_finished(folder):
+            record = load_record(folder)
+        else:
+            resume = folder is not None
+            result = train(
+                task,
+                model,
+                settings,
+                numerics=numerics,
+                folder=folder,
+                resume=resume,
+                test=False,
+                on_progress=on_progress,
+            )
+            record = result.record
     except TrainingError as error:
         return Trial(model=model, settings=settings, validation=None, loss=None, seconds=0.0, error=str(error))
+    if folder is not None:
+        # A trial's weights are of no use once it is finished.
+        (folder / WEIGHTS_FILE).unlink(missing_ok=True)
     return Trial(
         model=model,
         settings=settings,
@@ -233,26 +250,6 @@ def _try(
         loss=record.validation_summary["loss"],
         seconds=record.train_seconds + record.validation_seconds,
     )
-
-
-def _run(
-    task: Task,
-    model: ModelSettings,
-    settings: TrainSettings,
-    numerics: Numerics,
-    folder: Path | None,
-    on_progress: OnProgress | None,
-) -> RunRecord:
-    """The record of a trial; its weights are of no use once it is finished."""
-    if folder is not None and is_finished(folder):
-        return load_record(folder)
-    resume = folder is not None
-    result = train(
-        task, model, settings, numerics=numerics, folder=folder, resume=resume, test=False, on_progress=on_progress
-    )
-    if folder is not None:
-        (folder / WEIGHTS_FILE).unlink(missing_ok=True)
-    return result.record
 
 
 def _quality(trial: Trial, spec: TaskSpec) -> tuple[float, float]:

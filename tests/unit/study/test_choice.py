@@ -13,7 +13,7 @@ def found(trials: int) -> Search:
     tried = [
         Trial(
             model=tiny_model("lstm", width=16 + 4 * index),
-            settings=TrainSettings(learning_rate=1e-3 * (index + 1), batch=8 * (index + 1)),
+            settings=TrainSettings(learning_rate=1e-3 * (index + 1), batch=8 * (index + 1), batch_by="tokens"),
             validation=0.9 if index == 1 else 0.5,
             loss=0.3,
             seconds=2.0,
@@ -35,7 +35,9 @@ def test_what_was_chosen_is_kept_under_the_name_that_competes(tmp_path: Path) ->
     choice = save_choice(tmp_path, entered, found(3))
     assert choice.model.name == entered.name and choice.model.width == 20
     assert (choice.learning_rate, choice.batch) == (2e-3, 16)
-    assert choice.apply(TrainSettings(seed=7)) == TrainSettings(seed=7, learning_rate=2e-3, batch=16)
+    assert choice.apply(TrainSettings(seed=7)) == TrainSettings(
+        seed=7, learning_rate=2e-3, batch=16, batch_by="tokens"
+    )
     assert choice.document["seconds"] == 6.0 and len(choice.document["expected_best"]) == 3
     assert saved_choice(tmp_path, 3) == choice
 
