@@ -20,6 +20,7 @@ OUTCOMES: dict[str, tuple[Message, Tone]] = {
     "undecided": (_("undecided"), "warning"),
 }
 UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows")}
+PUBLISHED = "published"
 LIMITS = {"latency": _("the latency limit"), "memory": _("the memory limit")}
 
 
@@ -100,11 +101,18 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
     def plain(name: str, form: Callable[[float | None], str]) -> Figure:
         return lambda row: (form(quantities.value_of(row.get(name))), "")
 
+    def further(metric: str) -> tuple[Column, Figure]:
+        note = _("on the test split, mean over the seeds")
+        return Column(metric_name(metric), note=note), lambda row: (
+            quantities.score((row.get("summary") or {}).get(metric)), "",
+        )  # fmt: skip
+
     return [
         (
             Column(metric_name(result.metric), note=_("on the test split, with its 95 % interval")),
             lambda row: quantities.interval(row.get("score")),
         ),
+        *(further(metric) for metric in result.further_metrics),
         (Column(_("validation")), plain("validation", quantities.score)),
         (Column(_("parameters")), plain("parameters", quantities.count)),
         (
@@ -143,20 +151,22 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
 def results_table(result: TaskResult, styles: Styles) -> Table:
     """Models, baselines and published results in one table; a column that nobody has a figure for is left out."""
     figures = _columns(result)
-    cells = [[figure(row) for _column, figure in figures] for row in result.rows]
+    entries = [*result.rows, *_published(result)]
+    cells = [[figure(row) for _column, figure in figures] for row in entries]
     kept = [i for i in range(len(figures)) if any(row[i][0] != quantities.NOT_MEASURED for row in cells)]
     leader = result.learned[0]["model"] if result.learned else None
-    rows = [
-        Row(
-            (
-                Cell(row["model"], color=styles[row["model"]].color), Cell(family_name(row["family"])),
-                *(Cell(*values[i]) for i in kept),
-            ),
-            muted=is_baseline(row), strong=row["model"] == leader,
+    rows = []
+    for row, values in zip(entries, cells, strict=True):
+        learned = not is_baseline(row) and row["family"] != PUBLISHED
+        color = "published-1" if row["family"] == PUBLISHED else styles[row["model"]].color
+        name = Cell(row["model"], minor=row.get("origin", ""), color=color)
+        rows.append(
+            Row(
+                (name, Cell(family_name(row["family"])), *(Cell(*values[i]) for i in kept)),
+                muted=not learned,
+                strong=learned and row["model"] == leader,
+            )
         )
-        for row, values in zip(result.rows, cells, strict=True)
-    ]  # fmt: skip
-    rows += [_published(reference, result, len(kept)) for reference in result.spec.get("references") or []]
     columns = (
         Column(_("model"), figure=False),
         Column(_("family"), figure=False),
@@ -165,16 +175,16 @@ def results_table(result: TaskResult, styles: Styles) -> Table:
     return Table(_("Results on {task}", task=result.task), columns, tuple(rows))
 
 
-def _published(reference: Mapping[str, Any], result: TaskResult, figures: int) -> Row:
-    score = quantities.score(reference["score"])
-    if reference["metric"] != result.metric:
-        told: Cell = Cell(score, minor=metric_name(reference["metric"]))
-    else:
-        told = Cell(score)
-    source = " · ".join(part for part in (reference.get("source"), reference.get("note")) if part)
-    name = Cell(reference["name"], minor=source, color="published-1")
-    rest = [Cell(quantities.NOT_MEASURED)] * (figures - 1)
-    return Row((name, Cell(family_name("published")), told, *rest), muted=True)
+def _published(result: TaskResult) -> list[dict[str, Any]]:
+    """One row for each published result, in the form of the study's own rows, its origin beside its name."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for reference in result.spec.get("references") or []:
+        origin = " · ".join(part for part in (reference.get("source"), reference.get("note")) if part)
+        found.setdefault((reference["name"], origin), {})[reference["metric"]] = reference["score"]
+    return [
+        {"model": name, "origin": origin, "family": PUBLISHED, "score": scores.get(result.metric), "summary": scores}
+        for (name, origin), scores in found.items()
+    ]
 
 
 def _comparisons(result: TaskResult) -> Table:

@@ -76,6 +76,12 @@ class TaskResult:
         self.verdicts = [v for v in compared if v["metric"] == self.metric]
         self.further = [v for v in compared if v["metric"] != self.metric]
 
+    @property
+    def further_metrics(self) -> list[str]:
+        """What models were compared by, or published results are given in, besides the task's own metric."""
+        named = [*self.further, *(self.spec.get("references") or [])]
+        return list(dict.fromkeys(entry["metric"] for entry in named if entry["metric"] != self.metric))
+
     def rank(self, row: Mapping[str, Any]) -> tuple[bool, float]:
         """What rows are sorted by: the best score first, those without one last."""
         value = quantities.value_of(row.get("score"))

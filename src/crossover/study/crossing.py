@@ -37,8 +37,9 @@ def find_crossings(
     a pair. A curve counts as the higher one at a value if the 95 % interval of the middle of the pairwise ratios lies
     beyond 1 ± `noise` (a single measurement is its own interval). A crossing is claimed between neighbouring values
     at which different curves are higher; undecided values between them are passed over. It lies where the line
-    through the log ratios is zero; its interval comes from a bootstrap over the pairs at each value. Fewer than two
-    common values, or unequal numbers of repeats, are a MeasurementError.
+    through the log ratios is zero; its interval comes from a bootstrap over the pairs at each value. Single
+    measurements tell no spread: the interval is then the two values between which the curves change places. Fewer than
+    two common values, or unequal numbers of repeats, are a MeasurementError.
     """
     values = sorted(a.keys() & b.keys())
     if len(values) < 2:
@@ -80,14 +81,10 @@ def _locate(values: Sequence[float], ratios: Sequence[np.ndarray], rng: np.rando
     """The crossing between the first and the last of `values`, which have different signs for certain."""
     log_x = np.log(np.asarray(values, dtype=float))
     point = _zero(log_x, np.array([np.median(sample) for sample in ratios]))
+    if all(len(sample) == 1 for sample in ratios):
+        return Interval(exp(point), float(values[0]), float(values[-1]))
     draws = np.stack(
-        [
-            np.median(rng.choice(sample, size=(_RESAMPLES, len(sample))), axis=1)
-            if len(sample) > 1
-            else np.full(_RESAMPLES, sample[0])
-            for sample in ratios
-        ],
-        axis=1,
+        [np.median(rng.choice(sample, size=(_RESAMPLES, len(sample))), axis=1) for sample in ratios], axis=1
     )
     low, high = np.percentile([_zero(log_x, row) for row in draws], [2.5, 97.5])
     return Interval(exp(point), exp(min(low, point)), exp(max(high, point)))

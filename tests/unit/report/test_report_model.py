@@ -82,6 +82,17 @@ def test_the_table_holds_models_baselines_and_published_results_best_first() -> 
     assert {len(row.cells) for row in table.rows} == {len(table.columns)}
 
 
+def test_a_further_metric_has_a_column_that_published_results_share() -> None:
+    study = compare_study()
+    finbert = study["tasks"][HEADLINES]["references"][0]
+    study["tasks"][HEADLINES]["references"].append({**finbert, "metric": "macro_f1", "score": 0.931})
+    study["table"][0]["summary"] = {"accuracy": 0.912, "macro_f1": 0.905}
+    table = first_table(find(build_report(study), f"task-{HEADLINES}"))
+    assert column(table, "macro-F1") == ["0.905", "n/a", "n/a", "n/a", "0.931"]
+    assert column(table, "model").count("FinBERT") == 1
+    assert "FinBERT" in [say(row.cells[0].text) for row in table.rows if row.cells[0].minor]
+
+
 def test_where_lower_is_better_the_lowest_stands_first() -> None:
     table = first_table(find(build_report(compare_study()), f"task-{FORECAST}"))
     assert column(table, "model") == ["lstm", "transformer", "ridge"]

@@ -27,8 +27,12 @@ def test_exact_curves_cross_where_algebra_says():
     b = {x: (quadratic(x),) for x in LENGTHS}
     (crossing,) = find_crossings(a, b)
     assert crossing.at.value == pytest.approx(500)
-    assert (crossing.at.low, crossing.at.high) == pytest.approx((500, 500))
     assert crossing.searched == (64, 2048)
+
+
+def test_single_measurements_place_a_crossing_between_two_values():
+    (crossing,) = find_crossings({x: (linear(x),) for x in LENGTHS}, {x: (quadratic(x),) for x in LENGTHS})
+    assert (crossing.at.low, crossing.at.high) == (256, 512)
 
 
 def test_the_interval_covers_the_true_crossing_as_often_as_it_says():
