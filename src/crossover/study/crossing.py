@@ -38,8 +38,8 @@ def find_crossings(
     beyond 1 ± `noise` (a single measurement is its own interval). A crossing is claimed between neighbouring values
     at which different curves are higher; undecided values between them are passed over. It lies where the line
     through the log ratios is zero; its interval comes from a bootstrap over the pairs at each value. Single
-    measurements tell no spread: the interval is then the two values between which the curves change places. Fewer than
-    two common values, or unequal numbers of repeats, are a MeasurementError.
+    measurements tell no spread: the interval is then the two values between which the curves change places. Fewer
+    than two common values, or unequal numbers of repeats, are a MeasurementError.
     """
     values = sorted(a.keys() & b.keys())
     if len(values) < 2:
