@@ -31,6 +31,9 @@ from crossover.models.settings import ModelSettings
 MEMORY_STEPS = 2
 """A training step's peak needs the optimiser's state beside the activations: it is there from the second step on."""
 
+AGREEMENT = 0.01
+"""Relative difference within which two peaks of one workload agree; they do nearly always."""
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -74,7 +77,11 @@ class Nursery:
             self._process = None
 
     def peak(self, workload: Workload, *, repeats: int = 3, time_limit: float = 60.0) -> Peak:
-        """The median of `repeats` measurements; `time_limit` seconds are what each may take."""
+        """The median of `repeats` measurements; `time_limit` seconds are what each may take.
+
+        A third is left out after two that agree within `AGREEMENT`: wherever it fell, the median would lie between
+        them.
+        """
         if workload.numerics.device != "cpu":
             return _device_peak(workload)
         measured: list[int] = []
@@ -83,6 +90,8 @@ class Nursery:
             if peak.bytes is None:
                 return peak
             measured.append(peak.bytes)
+            if len(measured) == 2 and max(measured) <= (1 + AGREEMENT) * min(measured):
+                break
         return Peak(int(median(measured)))
 
     def _ask(self, workload: Workload, time_limit: float) -> Peak:

@@ -31,6 +31,16 @@ def test_peak_repeats_and_grows_with_what_is_kept_for_the_backward_pass(nursery)
     assert nursery.peak(wide, repeats=1).bytes == pytest.approx(peaks[1], rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("answers", "asked", "median"), [((1000, 1009, 5000), 2, 1004), ((1000, 1011, 5000), 3, 1011)]
+)
+def test_a_third_measurement_is_taken_where_two_disagree(monkeypatch, answers, asked, median):
+    left = list(answers)
+    monkeypatch.setattr(Nursery, "_ask", lambda *arguments: Peak(left.pop(0)))
+    assert Nursery().peak(SMALL).bytes == median
+    assert len(answers) - len(left) == asked
+
+
 def test_parameters_gradients_and_optimiser_are_in_the_peak(nursery):
     workload = replace(SMALL, model=replace(SMALL.model, width=512, layers=2))
     parameters = workload.cost().parameters * 4
