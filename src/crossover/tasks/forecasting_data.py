@@ -228,13 +228,14 @@ ETTH1 = SeriesData(
         Reference(name="LSTMa, horizon 168", metric="mse", score=1.212, source=_INFORMER, note=_INFORMER_NOTE),
     ),
     normalise="last",
-    defaults={"width": 64, "dropout": 0.2},
+    # Chosen on validation, and on the last quarter of train held out: the validation months are unlike the rest.
+    defaults={"width": 128, "dropout": 0.3},
     # A norm before the head hides how far a window reaches from its last value: plain recurrent layers keep it.
     recipes={
-        "*": {"average": 0.995, "final_rate": 1.0},
-        "lstm": {"lr": 2e-3, "style": "classic", "layers": 1},
-        "gru": {"lr": 1e-3, "style": "classic", "layers": 1},
-        "transformer": {"lr": 1e-3, "width": 32},
+        "*": {"average": 0.995, "final_rate": 1.0, "lr": 2e-3},
+        "lstm": {"style": "classic", "layers": 1},
+        "gru": {"style": "classic", "layers": 1},
+        "transformer": {"width": 64},
     },
 )
 WEATHER = SeriesData(
