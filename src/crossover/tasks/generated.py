@@ -12,7 +12,7 @@ from crossover.data.options import DataOptions
 from crossover.errors import DataError
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
-from crossover.tasks.linear_window import fit_token_baselines
+from crossover.tasks.linear_window import TokenBaselines
 from crossover.tasks.objectives import IGNORE, TokenPrediction
 from crossover.tasks.options import Whole, read_settings, refuse_unread
 from crossover.tasks.rows import Rows, RowTask
@@ -43,6 +43,7 @@ class GeneratedTask(RowTask):
         self.vocabulary = vocabulary
         self.objective = TokenPrediction()
         self._settings = dict(settings)
+        self._simple = TokenBaselines(splits["train"], vocabulary)
         self.spec = TaskSpec(
             name=name,
             family="generated",
@@ -63,7 +64,7 @@ class GeneratedTask(RowTask):
             self.baseline(
                 fit.name, fit.kind, self.complete(fit.items), seconds=fit.seconds, parameters=fit.parameters
             )
-            for fit in fit_token_baselines(self.splits["train"], self.splits[split], self.vocabulary)
+            for fit in self._simple.score(self.splits[split])
         ]
 
     def complete(self, items: Sums) -> Sums:

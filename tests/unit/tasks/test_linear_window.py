@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossover.tasks.linear_window import WINDOW, fit_token_baselines, token_items
+from crossover.tasks.linear_window import WINDOW, TokenBaselines, token_items
 from crossover.tasks.objectives import IGNORE
 from crossover.tasks.rows import Rows
 
@@ -24,7 +24,7 @@ def rows(count: int, length: int, rule: str, seed: int = 0) -> Rows:
 
 
 def score(rule: str, name: str = "linear") -> float:
-    fits = {fit.name: fit for fit in fit_token_baselines(rows(900, 20, rule), rows(300, 20, rule, seed=1), 4)}
+    fits = {fit.name: fit for fit in TokenBaselines(rows(900, 20, rule), 4).score(rows(300, 20, rule, seed=1))}
     return float(fits[name].items["correct"].sum() / fits[name].items["count"].sum())
 
 
@@ -40,7 +40,7 @@ def test_the_linear_model_sees_how_often_each_token_occurred() -> None:
 def test_the_majority_is_that_of_train() -> None:
     train = Rows(inputs=[np.array([1, 2])] * 3, targets=[np.array([IGNORE, t]) for t in (0, 2, 2)])
     scored = Rows(inputs=[np.array([1, 2])] * 2, targets=[np.array([2, IGNORE]), np.array([0, 2])])
-    majority, linear = fit_token_baselines(train, scored, 3)
+    majority, linear = TokenBaselines(train, 3).score(scored)
     assert (majority.kind, linear.kind) == ("trivial", "strong")
     assert majority.items["correct"].tolist() == [1, 1] and majority.items["count"].tolist() == [1, 2]
     assert majority.parameters == 1 and linear.parameters > 1
