@@ -193,7 +193,7 @@ DIGITS = LabelledData(
     load=load_digits,
     settings={"as": Choice(("rows", "patches", "pixels"), "rows")},
     embedded=True,
-    budget="4s",
+    budget="3s",
     defaults={"width": 64, "dropout": 0.2},
     # Rows are pooled by their mean, so that attention needs absolute positions to tell the top from the bottom.
     recipes={"lstm": {"lr": 5e-3}, "gru": {"lr": 5e-3}, "transformer": {"lr": 3e-3, "positions": "learned"}},

@@ -83,7 +83,7 @@ def headlines(options: DataOptions) -> TextClassification:
         settings,
         description="generated headlines in English and Chinese that need word order, negation and numbers",
         embedded=True,
-        budget="6s",
+        budget="5s",
         batch_rows=64,
         defaults={"layers": 1, "width": 64, "dropout": 0.0},
         recipes=HEADLINE_RECIPES,
