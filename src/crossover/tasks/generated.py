@@ -184,7 +184,7 @@ def recall(options: DataOptions) -> GeneratedTask:
 
     return GeneratedTask(
         "recall",
-        _splits(draw, options.split_seed, {"train": 20_000, "valid": 500, "test": 1_000}),
+        _splits(draw, options.split_seed, {"train": 20_000, "valid": 250, "test": 1_000}),
         vocabulary=1 + keys + values,
         classes=values,
         settings=settings,
@@ -232,7 +232,7 @@ def parity(options: DataOptions) -> ParityTask:
     def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return draw_parity(rng, int(rng.integers(1, longest + 1)))
 
-    splits = _splits(draw, options.split_seed, {"train": 10_000, "valid": 500})
+    splits = _splits(draw, options.split_seed, {"train": 10_000, "valid": 250})
     rng = np.random.default_rng([options.split_seed, 2])
     drawn = [draw_parity(rng, factor * longest) for factor in PARITY_FACTORS for _ in range(250)]
     last_only = [np.append(np.full(len(target) - 1, IGNORE), target[-1]) for _, target in drawn]
