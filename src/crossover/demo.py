@@ -16,7 +16,7 @@ MODELS = ("lstm", "transformer")
 SCALED = ("lstm", "mingru", "transformer")
 AXIS = "length=64..2048"
 SEEDS = 3
-SCALE_SECONDS = 25.0
+SCALE_SECONDS = 20.0
 
 
 def demo(folder: Path, lang: str | None = None) -> Path:

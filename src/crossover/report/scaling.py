@@ -93,10 +93,7 @@ def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[C
     """Where two models cost the same and which is cheaper on either side; or that they do not cross."""
     a, b, at = crossing["a"], crossing["b"], crossing["at"]
     low, high = crossing["searched"]
-    shared = _shared(crossing["measure"], a, b, curves)
-    first, last = (
-        (a if shared[0][1] <= shared[0][2] else b, a if shared[-1][1] <= shared[-1][2] else b) if shared else ("", "")
-    )
+    cheaper = {x: a if mine <= theirs else b for x, mine, theirs in _shared(crossing["measure"], a, b, curves)}
     values: dict[str, Text] = {
         "measure": MEASURES.get(crossing["measure"], crossing["measure"]),
         "axis": AXES.get(axis, axis),
@@ -104,19 +101,23 @@ def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[C
         "b": b,
         "from": quantities.plain(low),
         "to": quantities.plain(high),
-        "below": first,
-        "above": last,
     }
     if at is None:
-        if first and first == last:
+        if len(set(cheaper.values())) == 1:
             return _(
                 "{measure}: {a} and {b} do not cross between {axis} {from} and {to}; {below} needs less throughout.",
-                **values,
-            )
+                **values, below=next(iter(cheaper.values())),
+            )  # fmt: skip
         return _("{measure}: no crossing of {a} and {b} is found between {axis} {from} and {to}.", **values)
     values["at"] = _rounded(at)
-    if first and first != last:
-        return _("{measure}: {a} and {b} cross at {axis} {at}; {below} needs less below, {above} above.", **values)
+    # Curves may cross more than once: either side is read at the nearest values, not at the ends.
+    below = next((cheaper[x] for x in reversed(cheaper) if x <= at["low"]), None)
+    above = next((cheaper[x] for x in cheaper if x >= at["high"]), None)
+    if below and above and below != above:
+        return _(
+            "{measure}: {a} and {b} cross at {axis} {at}; {below} needs less below, {above} above.",
+            **values, below=below, above=above,
+        )  # fmt: skip
     return _("{measure}: {a} and {b} cross at {axis} {at}.", **values)
 
 

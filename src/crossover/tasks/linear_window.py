@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import RidgeClassifier
 
 WINDOW = 16
-_MAXIMUM_EXAMPLES = 40_000
+_MAXIMUM_EXAMPLES = 20_000
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,22 @@ def test_crossings_as_sentences(index: int, said: str) -> None:
     assert translate("en")(sentence) == said
 
 
+def test_of_two_crossings_each_tells_its_own_sides() -> None:
+    def curve(model: str, *bytes_: float) -> dict:
+        points = [{"x": x, "peak_bytes": y} for x, y in zip((64, 128, 256, 512), bytes_, strict=True)]
+        return {"model": model, "axis": "length", "pass": "train", "points": points}
+
+    curves = [curve("a", 1, 3, 3, 5), curve("b", 2, 2, 4, 4)]
+    found = [
+        {"a": "a", "b": "b", "measure": "memory", "searched": [64, 512], "at": {"value": v, "low": low, "high": high}}
+        for v, low, high in ((90, 64, 128), (180, 128, 256), (360, 256, 512))
+    ]
+    said = [translate("en")(crossing_sentence(crossing, "length", curves)) for crossing in found]
+    sides = [("a", "b"), ("b", "a"), ("a", "b")]
+    for sentence, (below, above) in zip(said, sides, strict=True):
+        assert sentence.endswith(f"{below} needs less below, {above} above.")
+
+
 def test_curves_that_swap_without_a_crossing_are_not_ranked() -> None:
     scale = scale_study()["scale"]
     lost = scale["crossings"][0] | {"at": None}
