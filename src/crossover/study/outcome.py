@@ -14,7 +14,7 @@ from crossover.tasks.base import Baseline, Sums
 from crossover.train.record import RunRecord
 
 RESAMPLES = 1000
-_SHARES = ("accuracy", "macro_f1")
+SHARES = ("accuracy", "macro_f1")
 """Metrics that lie between 0 and 1, whatever few seeds let an interval say."""
 
 
@@ -79,7 +79,7 @@ class Outcome:
             resamples=RESAMPLES,
             shared_items=self.shared_items,
         )
-        return within(interval, 0.0, 1.0) if metric in _SHARES else interval
+        return within(interval, 0.0, 1.0) if metric in SHARES else interval
 
     def validation(self, name: str) -> float | None:
         """The mean best validation score of a model, or a baseline's."""

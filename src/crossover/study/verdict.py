@@ -6,13 +6,13 @@ The metrics that decide their tasks are corrected together; further metrics, whi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from crossover.errors import MeasurementError
-from crossover.measure.statistics import Bootstrap, absolute_margin, bootstrap, decide
-from crossover.study.outcome import RESAMPLES, Outcome, by_model
+from crossover.measure.statistics import Bootstrap, Decision, absolute_margin, bootstrap, decide
+from crossover.study.outcome import RESAMPLES, SHARES, Outcome, by_model, within
 from crossover.study.request import LOW_POWER_SEEDS
 
 
@@ -50,12 +50,20 @@ def _decided(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
             "a": pair.a,
             "b": pair.b,
             "metric": pair.metric,
-            **decision.to_json(),
+            **_possible(decision, pair.metric).to_json(),
             "margin": pair.margin,
             "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
         }
         for pair, decision in zip(pairs, decisions, strict=True)
     ]
+
+
+def _possible(decision: Decision, metric: str) -> Decision:
+    """`decision` with its intervals cut to what a difference can be: few seeds that disagree say more than that."""
+    if metric not in SHARES:
+        return decision
+    difference, corrected = (within(seen, -1.0, 1.0) for seen in (decision.difference, decision.corrected))
+    return replace(decision, difference=difference, corrected=corrected)
 
 
 def _pairs(outcome: Outcome, metric: str) -> list[_Pair]:

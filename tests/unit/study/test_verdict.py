@@ -35,6 +35,11 @@ def test_a_small_difference_of_few_items_is_undecided() -> None:
     assert pair["verdict"] == "undecided" and pair["low_power"]
 
 
+def test_a_difference_of_accuracies_lies_within_one() -> None:
+    pair = told(outcome({"lstm": (1.0, 0.2, 1.0), "gru": (0.2, 0.2, 0.2)}))[LSTM, GRU]
+    assert pair["corrected"]["high"] == 1.0 and pair["verdict"] == "undecided"
+
+
 def test_every_model_meets_every_other_and_every_baseline() -> None:
     held = outcome({"lstm": (0.9,) * 3, "gru": (0.8,) * 3, "elman": (0.7,) * 3}, {"majority": 0.5, "linear": 0.75})
     assert len(verdicts([held])) == 3 + 3 * 2
