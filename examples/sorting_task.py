@@ -17,7 +17,7 @@ from torch import Tensor
 import crossover
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks import RESTORERS, Baseline, Batch, Split, TaskSpec
-from crossover.tasks.linear_window import fit_token_baselines
+from crossover.tasks.linear_window import TokenBaselines
 from crossover.tasks.objectives import IGNORE, TokenPrediction
 from crossover.tasks.options import Whole, read_settings, refuse_unread
 from crossover.tasks.rows import Rows, RowTask
@@ -65,10 +65,10 @@ class SortingTask(RowTask):
 
     def baselines(self, split: Split) -> list[Baseline]:
         """Majority, and a ridge classifier on the last tokens and the bag of all."""
-        fits = fit_token_baselines(self.splits["train"], self.splits[split], self.spec.inputs.vocabulary)
+        simple = TokenBaselines(self.splits["train"], self.spec.inputs.vocabulary)
         return [
             self.baseline(fit.name, fit.kind, fit.items, seconds=fit.seconds, parameters=fit.parameters)
-            for fit in fits
+            for fit in simple.score(self.splits[split])
         ]
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
