@@ -45,6 +45,7 @@ class SortingTask(RowTask):
             split: draw_rows(np.random.default_rng([seed, index]), size, count=count, values=values)
             for index, (split, size) in enumerate(SIZES.items())
         }
+        self.simple = TokenBaselines(self.splits["train"], vocabulary=values + 2)
         self.spec = TaskSpec(
             name="sorting",
             family="sorting",
@@ -65,10 +66,9 @@ class SortingTask(RowTask):
 
     def baselines(self, split: Split) -> list[Baseline]:
         """Majority, and a ridge classifier on the last tokens and the bag of all."""
-        simple = TokenBaselines(self.splits["train"], self.spec.inputs.vocabulary)
         return [
             self.baseline(fit.name, fit.kind, fit.items, seconds=fit.seconds, parameters=fit.parameters)
-            for fit in simple.score(self.splits[split])
+            for fit in self.simple.score(self.splits[split])
         ]
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:

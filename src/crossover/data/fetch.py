@@ -123,7 +123,7 @@ def _member(archive: Path, file: DataFile) -> bytes:
             if inside is None:
                 raise DataError(f"the archive {archive.name} holds no {last}: give another source")
             return opened.read(inside)
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:
         raise DataError(f"the archive {archive.name} is damaged ({error}): fetch it again") from error
 
 

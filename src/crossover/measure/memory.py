@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -76,8 +76,8 @@ class Nursery:
             self._process.wait()
             self._process = None
 
-    def peak(self, workload: Workload, *, repeats: int = 3, time_limit: float = 60.0) -> Peak:
-        """The median of `repeats` measurements; `time_limit` seconds are what each may take.
+    def peak(self, workload: Workload, *, repeats: Literal[1, 3] = 3, time_limit: float = 60.0) -> Peak:
+        """One measurement or the median of three, in bytes; `time_limit` seconds are what each may take.
 
         A third is left out after two that agree within `AGREEMENT`: wherever it fell, the median would lie between
         them.

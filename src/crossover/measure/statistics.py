@@ -45,6 +45,10 @@ class Interval:
         """Whether the whole interval lies within ±margin."""
         return -margin <= self.low and self.high <= margin
 
+    def cut(self, low: float, high: float) -> Interval:
+        """The part between the bounds of what is measured, whatever few samples let an interval say."""
+        return Interval(self.value, max(self.low, low), min(self.high, high))
+
 
 def percentiles(samples: Sequence[float], levels: Sequence[float]) -> list[float]:
     """Percentiles (levels in per cent) by linear interpolation; no sample at all is a MeasurementError."""

@@ -101,18 +101,18 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
     def plain(name: str, form: Callable[[float | None], str]) -> Figure:
         return lambda row: (form(quantities.value_of(row.get(name))), "")
 
-    def further(metric: str) -> tuple[Column, Figure]:
-        note = _("on the test split, mean over the seeds")
-        return Column(metric_name(metric), note=note), lambda row: (
-            quantities.score((row.get("summary") or {}).get(metric)), "",
-        )  # fmt: skip
+    def summarised(metric: str) -> Figure:
+        return lambda row: (quantities.score((row.get("summary") or {}).get(metric)), "")
 
     return [
         (
             Column(metric_name(result.metric), note=_("on the test split, with its 95 % interval")),
             lambda row: quantities.interval(row.get("score")),
         ),
-        *(further(metric) for metric in result.further_metrics),
+        *(
+            (Column(metric_name(metric), note=_("on the test split, mean over the seeds")), summarised(metric))
+            for metric in result.further_metrics
+        ),
         (Column(_("validation")), plain("validation", quantities.score)),
         (Column(_("parameters")), plain("parameters", quantities.count)),
         (
@@ -157,14 +157,16 @@ def results_table(result: TaskResult, styles: Styles) -> Table:
     leader = result.learned[0]["model"] if result.learned else None
     rows = []
     for row, values in zip(entries, cells, strict=True):
-        learned = not is_baseline(row) and row["family"] != PUBLISHED
-        color = "published-1" if row["family"] == PUBLISHED else styles[row["model"]].color
+        published = row["family"] == PUBLISHED
+        muted = published or is_baseline(row)
+        color = "published-1" if published else styles[row["model"]].color
         name = Cell(row["model"], minor=row.get("origin", ""), color=color)
+        figures_of_row = (Cell(*values[i]) for i in kept)
         rows.append(
             Row(
-                (name, Cell(family_name(row["family"])), *(Cell(*values[i]) for i in kept)),
-                muted=not learned,
-                strong=learned and row["model"] == leader,
+                (name, Cell(family_name(row["family"])), *figures_of_row),
+                muted=muted,
+                strong=not muted and row["model"] == leader,
             )
         )
     columns = (

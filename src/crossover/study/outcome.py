@@ -79,7 +79,7 @@ class Outcome:
             resamples=RESAMPLES,
             shared_items=self.shared_items,
         )
-        return within(interval, 0.0, 1.0) if metric in SHARES else interval
+        return interval.cut(0.0, 1.0) if metric in SHARES else interval
 
     def validation(self, name: str) -> float | None:
         """The mean best validation score of a model, or a baseline's."""
@@ -94,11 +94,6 @@ class Outcome:
             return None
         sign = 1 if self.contest.spec.higher_is_better else -1
         return max(self.baselines, key=lambda name: sign * mean_score(self.baselines[name]))
-
-
-def within(interval: Interval, low: float, high: float) -> Interval:
-    """`interval` cut at the bounds of what it measures."""
-    return Interval(interval.value, max(interval.low, low), min(interval.high, high))
 
 
 def mean_score(results: list[Baseline]) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from crossover.errors import MeasurementError
 from crossover.measure.statistics import Bootstrap, Decision, absolute_margin, bootstrap, decide
-from crossover.study.outcome import RESAMPLES, SHARES, Outcome, by_model, within
+from crossover.study.outcome import RESAMPLES, SHARES, Outcome, by_model
 from crossover.study.request import LOW_POWER_SEEDS
 
 
@@ -59,11 +59,12 @@ def _decided(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
 
 
 def _possible(decision: Decision, metric: str) -> Decision:
-    """`decision` with its intervals cut to what a difference can be: few seeds that disagree say more than that."""
+    """`decision` with the intervals of a difference of shares cut at ±1."""
     if metric not in SHARES:
         return decision
-    difference, corrected = (within(seen, -1.0, 1.0) for seen in (decision.difference, decision.corrected))
-    return replace(decision, difference=difference, corrected=corrected)
+    return replace(
+        decision, difference=decision.difference.cut(-1.0, 1.0), corrected=decision.corrected.cut(-1.0, 1.0)
+    )
 
 
 def _pairs(outcome: Outcome, metric: str) -> list[_Pair]:

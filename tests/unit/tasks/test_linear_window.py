@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
 
-from crossover.tasks.linear_window import WINDOW, TokenBaselines, token_items
+from crossover.tasks.linear_window import WINDOW, TokenBaselines, _examples, token_items
 from crossover.tasks.objectives import IGNORE
 from crossover.tasks.rows import Rows
 
@@ -35,6 +37,33 @@ def test_the_linear_model_sees_the_last_tokens_one_by_one_and_not_the_one_before
 
 def test_the_linear_model_sees_how_often_each_token_occurred() -> None:
     assert score("in the bag") > 0.9
+
+
+def test_an_example_holds_the_last_tokens_and_the_counts_up_to_its_step_and_nothing_after() -> None:
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(1, 4, size=length) for length in (3, WINDOW + 5, 1)]
+    held = Rows(inputs=inputs, targets=[np.arange(len(tokens)) for tokens in inputs])
+    steps_N2 = np.array([(0, 0), (0, 2), (1, 4), (1, WINDOW + 4), (2, 0)])
+    expected = np.zeros((len(steps_N2), (WINDOW + 1) * 4))
+    for example, (row, step) in enumerate(steps_N2):
+        for position in range(step + 1):
+            token = inputs[row][position]
+            expected[example, WINDOW * 4 + token] += 1
+            if step - position < WINDOW:
+                expected[example, (step - position) * 4 + token] = 1
+    matrix, targets_N = _examples(held, steps_N2, 4)
+    assert (matrix.toarray() == expected).all()
+    assert targets_N.tolist() == steps_N2[:, 1].tolist()
+
+
+def test_the_linear_model_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    fit = RidgeClassifier.fit
+    monkeypatch.setattr(RidgeClassifier, "fit", lambda self, *data: fitted.append(self) or fit(self, *data))
+    baselines = TokenBaselines(rows(50, 20, "in the bag"), 4)
+    for seed in (1, 2):
+        baselines.score(rows(20, 20, "in the bag", seed=seed))
+    assert len(fitted) == 1
 
 
 def test_the_majority_is_that_of_train() -> None:
