@@ -5,7 +5,8 @@
 Ours runs with precision=auto on all cores; stock nn.LSTM and nn.TransformerEncoder run in fp32 with the platform's
 defaults, and again under the same allocator settings. Each is a process of its own; the processes take turns, and the
 ratio is taken round by round. Before any time counts, ours in fp32 gives the stock model's outputs with the stock
-model's weights (LSTM), or its own definition's (Transformer).
+model's weights (LSTM), or its own definition's (Transformer). What the ratios could be at most stands below the
+table: those of a step that is nothing but its arithmetic, at the speed of the fastest matrix product here.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossover.measure.workload import Workload
 
 ROUNDS, WARM_UP, ROUND_SECONDS = 5, 3, 2.0
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
@@ -43,6 +48,22 @@ class Case:
             return f"lstm-classic[layers={self.layers},width={self.width},dropout=0.0]"
         sizes = f"layers={self.layers},width={self.width},heads={self.heads}"
         return f"transformer[{sizes},dropout=0.0,positions=none]"
+
+    def workload(self) -> Workload:
+        """A training step of our model under the numerics chosen for this machine."""
+        from crossover.measure.numerics import choose
+        from crossover.measure.workload import Workload
+        from crossover.models.ports import PerStep, Tokens
+        from crossover.models.presets import parse_model
+
+        return Workload(
+            model=parse_model(self.ours),
+            inputs=Tokens(vocabulary=self.vocabulary),
+            outputs=PerStep(size=self.vocabulary),
+            batch=self.batch,
+            time=self.time,
+            numerics=choose("auto", "cpu"),
+        )
 
 
 CASES = {
@@ -99,22 +120,25 @@ def stock(case: Case) -> Callable[[], float]:
 
 
 def ours(case: Case) -> Callable[[], float]:
-    """One training step of our model under the numerics chosen for this machine."""
-    from crossover.measure.numerics import choose
-    from crossover.measure.workload import Workload
-    from crossover.models.ports import PerStep, Tokens
-    from crossover.models.presets import parse_model
-
-    workload = Workload(
-        model=parse_model(case.ours),
-        inputs=Tokens(vocabulary=case.vocabulary),
-        outputs=PerStep(size=case.vocabulary),
-        batch=case.batch,
-        time=case.time,
-        numerics=choose("auto", "cpu"),
-    )
-    call = workload.prepare()
+    """One training step of our model."""
+    call = case.workload().prepare()
     return lambda: call().item()
+
+
+def peak_flops(size: int = 1024, tries: int = 30) -> float:
+    """FLOP/s of the fastest of several square products under the numerics chosen for this machine."""
+    import torch
+
+    from crossover.measure.numerics import choose
+
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    taken = []
+    with torch.no_grad(), choose("auto", "cpu").autocast():
+        for _ in range(tries):
+            started = time.perf_counter()
+            a @ b
+            taken.append(time.perf_counter() - started)
+    return 2 * size**3 / min(taken)
 
 
 def verify_lstm() -> float:
@@ -198,15 +222,26 @@ def rounds(name: str) -> dict[str, list[float]]:
     return taken
 
 
-def row(name: str, case: Case) -> str:
+def row(name: str, case: Case, taken: dict[str, list[float]]) -> str:
     """One line of the table: speeds, and the ratios taken round by round."""
-    taken = rounds(name)
     cells = [name, f"{case.layers} x {case.width}, {case.batch} x {case.time}, {case.vocabulary:,}"]
     cells += [f"{case.batch * case.time / median(seconds):,.0f}" for seconds in taken.values()]
     for index, label in enumerate(("stock", "stock, same allocator")):
         ratio = median(b / a for a, b in zip(taken["ours"], taken[label], strict=True))
         cells += [f"{ratio:.2f}", f"{case.bars[index]}" if case.bars else ""]
     return "| " + " | ".join(cells) + " |"
+
+
+def limit(name: str, case: Case, taken: dict[str, list[float]], peak: float) -> str:
+    """What the ratios of `row` would be if our step were its arithmetic alone, at `peak` FLOP/s."""
+    cost = case.workload().cost()
+    # What a causal kernel leaves out of the forward pass it leaves out of the backward pass twice.
+    flops = cost.flops_forward + cost.flops_backward - 3 * cost.flops_skipped
+    stock, same = (median(taken[label]) * peak / flops for label in ("stock", "stock, same allocator"))
+    return (
+        f"- {name}: {flops / 1e9:,.1f} GFLOP a step, {flops / peak * 1e3:,.0f} ms at {peak / 1e9:,.0f} GFLOP/s: "
+        f"at most {stock:.2f}, same allocator {same:.2f}"
+    )
 
 
 def main() -> None:
@@ -218,13 +253,19 @@ def main() -> None:
     error = max(verify_lstm(), verify_transformer())
     if error > 2e-5:
         raise SystemExit(f"outputs differ by {error} from the reference; no time is taken")
+    peak = peak_flops()
+    taken = {name: rounds(name) for name in CASES}
     lines = [
         f"Tokens/s, medians of {ROUNDS} rounds.",
         "",
         "| model | layers x width, batch, vocabulary | ours | stock | stock, same allocator | ratio | bar "
         "| ratio, same allocator | bar |",
         "|---|---|---|---|---|---|---|---|---|",
-        *(row(name, case) for name, case in CASES.items()),
+        *(row(name, case, taken[name]) for name, case in CASES.items()),
+        "",
+        "The ratios if a step of ours were its arithmetic alone, at the speed of the fastest matrix product here:",
+        "",
+        *(limit(name, case, taken[name], peak) for name, case in CASES.items()),
         "",
         f"Ours: {choose('auto', 'cpu').describe()}. Largest difference of outputs from the reference: {error:.0e}.",
         "The bars are for processors with kernels for bf16 (AVX-512); without them both sides compute in fp32.",

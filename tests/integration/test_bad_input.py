@@ -205,6 +205,10 @@ BAD_REQUESTS = {
     "a command like no other": (("frobnicate",), ("unknown command", "compare, data, doctor")),
     "an unknown subcommand": (("data", "lst"), ("unknown command 'lst'", "did you mean 'list'?")),
     "an unknown option": (("compare", "--modles", "lstm"), ("--modles", "--models")),
+    "an argument given as an option": (
+        ("train", "parity", "--model", MODEL),
+        ("--model is no option", "write MODEL"),
+    ),
     "a word too many": (("train", "parity", MODEL, "extra"), ("'extra'", "leave it out")),
     "a missing argument": (("train", "parity"), ("MODEL", "--help")),
     "a word for a number": (("compare", "--seeds", "many"), ("--seeds", "many", "int")),

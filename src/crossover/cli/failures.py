@@ -39,7 +39,7 @@ def explain(error: Exception) -> tuple[int, str | None]:
 
 def _request(error: CycloptsError) -> str:
     """The sentence for a command line that cannot be parsed."""
-    from cyclopts import UnknownCommandError, UnusedCliTokensError
+    from cyclopts import UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
     tokens = list(error.unused_tokens or ())
     if isinstance(error, UnknownCommandError) and tokens:
@@ -48,6 +48,12 @@ def _request(error: CycloptsError) -> str:
         return unknown("command", tokens[0], names)
     if isinstance(error, UnusedCliTokensError) and tokens:
         return f"nothing here takes {listing(repr(token) for token in tokens)}: leave it out (--help shows what goes)"
+    if isinstance(error, UnknownOptionError):
+        given = (error.token.keyword or error.token.value).partition("=")[0]
+        places = (name for argument in error.argument_collection for name in argument.names if name[:1] != "-")
+        place = next((name for name in places if name.lower() == given.lstrip("-").lower()), None)
+        if place is not None:
+            return f"{given} is no option here: write {place} without a name, at its place (--help shows the order)"
     return f"{_one_line(error)} (--help shows what is admissible)"
 
 

@@ -165,7 +165,7 @@ class TrainFlags:
     def settings(self, changes: dict[str, Any]) -> TrainSettings:
         """The settings of a run; `changes` are those of ``--set train.KEY=VALUE``."""
         from crossover.config import override
-        from crossover.train.settings import TrainSettings
+        from crossover.train.settings import TrainSettings, field_name
 
         base = TrainSettings(
             budget=self.budget,
@@ -176,7 +176,7 @@ class TrainFlags:
             patience=self.patience,
             compile=self.compile,
         )
-        return override(base, changes, path="train") if changes else base
+        return override(base, {field_name(key): value for key, value in changes.items()}, path="train")
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ class TrainSettings:
         return {**asdict(self), "betas": list(self.betas)}
 
 
+def field_name(key: str) -> str:
+    """The field of TrainSettings that recipes and commands mean by `key`: ``lr`` is `learning_rate`."""
+    return "learning_rate" if key == "lr" else key
+
+
 def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> TrainSettings:
     """`settings` with nothing left open: given values, then the task's recipe for this model, then defaults.
 
@@ -84,7 +89,7 @@ def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> Tr
     of_model = {field.name for field in fields(ModelSettings)} - known
     recipe: dict[str, Any] = {}
     for key, value in spec.recipe(preset_name(model)).items():
-        name = "learning_rate" if key == "lr" else key
+        name = field_name(key)
         if name in known:
             if getattr(settings, name) == getattr(defaults, name):
                 recipe[name] = value

@@ -32,6 +32,7 @@ def test_train_flags_become_settings_and_set_goes_on_top() -> None:
     )
     changed = flags.settings({"batch": 8, "clip": 0.5})
     assert (changed.batch, changed.clip, changed.budget) == (8, 0.5, "5s")
+    assert flags.settings({"lr": 0.2}).learning_rate == 0.2
     with pytest.raises(ConfigError, match=r"unknown setting 'train\.clpi': did you mean 'train\.clip'"):
         flags.settings({"clpi": 1})
 
