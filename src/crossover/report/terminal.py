@@ -171,11 +171,15 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
     if needed:
         seeds, task = min(needed)
         commands.append(f"crossover compare {quote(task)} --seeds {seeds}")
-    if any(spec.get("family") == "text-classification" for spec in study["tasks"].values()):
-        commands.append(f'crossover predict {where} "…"')
+    # A baseline that is recommended is no saved model: only a task whose answer is a run can be used further.
+    usable = [entry["task"] for entry in study.get("recommendation") or () if entry.get("run") is not None]
+    for chosen in usable[:1]:
+        of_task = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
+        if study["tasks"][chosen].get("family") == "text-classification":
+            commands.append(f'crossover predict {where} "…"{of_task}')
+        commands.append(f"crossover export {where}{of_task} --to onnx --out model.onnx")
     task = next(iter(study["tasks"]))
     commands += [
-        f"crossover export {where} --to onnx",
         f"crossover compare {quote(task)} --trials 8",
         "crossover scale --axis length=64..4096",
     ]

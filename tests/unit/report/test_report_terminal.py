@@ -53,10 +53,17 @@ def test_verdicts_scope_report_and_three_commands_follow() -> None:
 def test_commands_fit_the_study() -> None:
     assert next_commands(compare_study(), Path("out dir")) == [
         "crossover compare sentiment/headlines --seeds 7",
-        "crossover predict 'out dir' \"…\"",
-        "crossover export 'out dir' --to onnx",
+        "crossover predict 'out dir' \"…\" --task sentiment/headlines",
+        "crossover export 'out dir' --task sentiment/headlines --to onnx --out model.onnx",
     ]
     assert next_commands(scale_study(), Path("s"))[0].startswith("crossover scale --models lstm,mingru,transformer")
+
+
+def test_no_command_uses_a_recommended_baseline() -> None:
+    study = compare_study()
+    for entry in study["recommendation"]:
+        entry["run"] = None
+    assert not [c for c in next_commands(study, Path("s")) if "predict" in c or "export" in c]
 
 
 @pytest.mark.parametrize("study", [compare_study, scale_study, audit_study, one_task])
