@@ -10,6 +10,7 @@ from crossover.report.blocks import Block, Bullets, Callout, Cell, Column, Parag
 from crossover.report.messages import Message, Sentences, Text, _, ngettext
 from crossover.report.notes import recognised
 from crossover.report.palette import family_name
+from crossover.report.recommendation import recommended
 from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
 
 Styles = Mapping[str, Style]
@@ -21,7 +22,6 @@ OUTCOMES: dict[str, tuple[Message, Tone]] = {
 }
 UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows")}
 PUBLISHED = "published"
-LIMITS = {"latency": _("the latency limit"), "memory": _("the memory limit")}
 
 
 def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section:
@@ -30,7 +30,8 @@ def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section
     blocks: list[Block] = [Paragraph(_introduction(result))]
     if verdict := task_verdict(result):
         blocks.append(verdict.callout())
-    blocks.extend(recommendation(study, task))
+    if answer := recommended(study, task):
+        blocks.append(Paragraph(answer))
     blocks.append(results_table(result, styles))
     blocks.extend(
         chart
@@ -64,28 +65,6 @@ def _introduction(result: TaskResult) -> Text:
         else _("The score is the {metric} on the test split; lower is better.")
     )
     return Sentences((*sentences, template.filled(metric=metric_name(result.metric))))
-
-
-def recommendation(study: Mapping[str, Any], task: str) -> list[Block]:
-    """Which model to take under the limits that were given."""
-    blocks: list[Block] = []
-    for entry in study["recommendation"]:
-        if entry["task"] != task:
-            continue
-        if not entry.get("model"):
-            blocks.append(Paragraph(_("Nothing meets the limits that were given: no model is recommended.")))
-            continue
-        asked = [LIMITS[limit] for limit, met in (entry.get("meets") or {}).items() if met and limit in LIMITS]
-        template = {
-            0: _("Recommended: {model}, which has the best validation score of all rows, baselines included."),
-            1: _("Recommended: {model}, which has the best validation score of the rows that meet {limit}, "
-                 "baselines included."),
-            2: _("Recommended: {model}, which has the best validation score of the rows that meet {limit} and "
-                 "{other}, baselines included."),
-        }[len(asked)]  # fmt: skip
-        limits = dict(zip(("limit", "other"), asked, strict=False))
-        blocks.append(Paragraph(template.filled(model=entry["model"], **limits)))
-    return blocks
 
 
 def per_second(spec: Mapping[str, Any]) -> Text:

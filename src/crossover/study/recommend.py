@@ -20,23 +20,25 @@ class _Candidate:
 def recommend(outcome: Outcome, request: CompareRequest) -> dict[str, Any]:
     """The entry of one task: the model, its best run by validation, the reason and which limits it meets.
 
-    A limit that was not given, or a figure that was not measured (a baseline's), is None in `meets`; only a measured
-    figure that breaks a limit rules a row out. Where nothing meets the limits, `model` is None.
+    A limit that was not given, or a figure that was not measured (a baseline's), is None in `meets`; `unmeasured`
+    tells the second from the first. Only a measured figure that breaks a limit rules a row out: `ruled_out`. Where
+    nothing is left, `model` is None.
     """
     spec = outcome.contest.spec
     sign = 1 if spec.higher_is_better else -1
     candidates = _candidates(outcome, request)
     fitting = [c for c in candidates if False not in c.meets.values()]
-    if not fitting:
-        reason = "no row meets the limits" if candidates else "no run finished"
-        return {"task": spec.name, "model": None, "run": None, "reason": reason, "meets": {}}
-    best = max(fitting, key=lambda c: sign * c.validation)
+    best = max(fitting, key=lambda c: sign * c.validation, default=None)
+    limits = {"latency": request.max_latency, "memory": request.max_memory}
+    given = [name for name, limit in limits.items() if limit is not None]
     return {
         "task": spec.name,
-        "model": best.name,
-        "run": best.run,
+        "model": best and best.name,
+        "run": best and best.run,
         "reason": _reason(best, spec.metric, len(fitting), len(candidates)),
-        "meets": best.meets,
+        "meets": best.meets if best else {},
+        "unmeasured": [name for name in given if best and best.meets[name] is None],
+        "ruled_out": [c.name for c in candidates if c not in fitting],
     }
 
 
@@ -75,9 +77,14 @@ def _within(value: float | None, limit: float | None) -> bool | None:
     return None if value is None or limit is None else value <= limit
 
 
-def _reason(best: _Candidate, metric: str, fitting: int, considered: int) -> str:
+def _reason(best: _Candidate | None, metric: str, fitting: int, considered: int) -> str:
+    if best is None:
+        return "no row meets the limits" if considered else "no run finished"
     limits = [name for name, met in best.meets.items() if met]
-    among = (
-        f"{fitting} of {considered} rows that meet the {' and '.join(limits)} limit" if limits else f"{fitting} rows"
-    )
+    if limits:
+        among = f"{fitting} of {considered} rows that meet the {' and '.join(limits)} limit"
+    elif fitting < considered:
+        among = f"{fitting} of {considered} rows that no limit rules out"
+    else:
+        among = f"{fitting} rows"
     return f"best validation {metric} ({best.validation:.4g}) of the {among}, baselines included"

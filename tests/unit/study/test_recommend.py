@@ -55,6 +55,11 @@ def test_a_baseline_may_be_the_answer() -> None:
     entry = recommend(held(), asked(max_latency=0.001))
     assert entry["model"] == "linear" and entry["run"] is None
     assert entry["meets"] == {"latency": None, "memory": None}, "nothing was measured of a baseline"
+    assert entry["unmeasured"] == ["latency"] and entry["ruled_out"] == [LSTM, GRU]
+    assert (
+        entry["reason"]
+        == "best validation accuracy (0.8) of the 2 of 4 rows that no limit rules out, baselines included"
+    )
 
 
 def test_nothing_may_be_the_answer() -> None:
@@ -66,6 +71,8 @@ def test_nothing_may_be_the_answer() -> None:
         "run": None,
         "reason": "no row meets the limits",
         "meets": {},
+        "unmeasured": [],
+        "ruled_out": [LSTM],
     }
     assert recommend(outcome({"lstm": (None,)}), asked())["reason"] == "no run finished"
 
