@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from crossover.study import table
 from crossover.study.baselines import fit_baselines
 from crossover.study.choice import Choice, save_choice, saved_choice
 from crossover.study.contest import Contest, build_task, enter
+from crossover.study.forecast import MEASURING_SECONDS, TRAINING_SHARE, forecast
 from crossover.study.machine import machine
 from crossover.study.measuring import Measured, measure_contest, typical_shape, workload
 from crossover.study.outcome import Attempt, Outcome, by_model
@@ -37,8 +38,8 @@ from crossover.train.tune import search
 
 Tell = Callable[[str], None]
 
-_TRAINING_SHARE = 0.7
-"""Of a time limit, what training may take when budgets are chosen to fit it; the rest is measuring and validating."""
+_MOST_MEASURING = 0.3
+"""Of a time limit, what measuring may keep from training at most."""
 
 
 def run_comparison(
@@ -98,7 +99,10 @@ class _Comparison:
         """Search, fit the baselines, train, measure."""
         self.tell(f"study in {self.store.folder}: the same command with --out {self.store.folder} goes on with it")
         self.tell(self.numerics.describe())
-        self.tell(self._plan())
+        self.tell(forecast(self.request, self.settings, self.outcomes, self.store))
+        for outcome in self.outcomes:
+            for note in outcome.contest.spec.notes:
+                self.tell(f"{outcome.contest.spec.name}: {note}")
         if self.store.load() is None:
             # From its first moment on: a study that is killed is gone on with under the same numerics.
             self.save()
@@ -135,7 +139,7 @@ class _Comparison:
             return begin
 
         return (
-            counter("search", pairs if self._extra_trials() else 0),
+            counter("search", pairs if self.request.extra_trials else 0),
             counter("train", pairs * self.request.seeds),
         )
 
@@ -162,30 +166,9 @@ class _Comparison:
         settings, limit = self.request.train, self.request.time_limit
         if limit is None or settings.budget is not None:
             return settings
-        runs = len(tasks) * len(self.request.models) * (self.request.seeds + self._extra_trials())
-        return replace(settings, budget=f"{max(limit * _TRAINING_SHARE / runs, 0.5):.3g}s")
-
-    def _extra_trials(self) -> int:
-        return self.request.trials if self.request.trials > 1 else 0
-
-    def _plan(self) -> str:
-        """How many runs and trials there are, and when it will end if that is known beforehand."""
-        pairs = len(self.request.tasks) * len(self.request.models)
-        runs, trials = pairs * self.request.seeds, pairs * self._extra_trials()
-        seconds = 0.0
-        known = True
-        for outcome in self.outcomes:
-            for model in outcome.contest.models:
-                budget = Budget.parse(resolve(self.settings, outcome.contest.spec, model).budget or "1s")
-                known = known and budget.kind == "seconds"
-                seconds += budget.amount * (self.request.seeds + self._extra_trials())
-        what = f"{runs} runs ({len(self.request.tasks)} tasks x {len(self.request.models)} models x "
-        what += f"{self.request.seeds} seeds) and {trials} search trials"
-        if not known:
-            return f"{what}; their budgets are not in seconds, so the first runs will show when it ends"
-        seconds /= _TRAINING_SHARE
-        end = datetime.now().astimezone() + timedelta(seconds=seconds)
-        return f"{what}; about {seconds / 60:.1f} minutes, ends about {end:%H:%M:%S}"
+        runs = len(tasks) * len(self.request.models) * (self.request.seeds + self.request.extra_trials)
+        seconds = (limit - self._measuring_seconds()) * TRAINING_SHARE / runs
+        return replace(settings, budget=f"{max(seconds, 0.5):.3g}s")
 
     def _task(self, name: str, seed: int) -> Task:
         """The task as `seed` sees it: its own split where the request draws one per seed."""
@@ -198,9 +181,10 @@ class _Comparison:
         position = [outcome.contest.spec.name for outcome in self.outcomes].index(name)
         return self.request.tasks[position]
 
-    def _out_of_time(self) -> bool:
+    def _out_of_time(self, *, reserve: float = 0.0) -> bool:
+        """Whether the time limit, less what is reserved of it, has passed."""
         limit = self.request.time_limit
-        return limit is not None and time.monotonic() - self.started > limit
+        return limit is not None and time.monotonic() - self.started > limit - reserve
 
     def _search(self, outcome: Outcome, model: ModelSettings) -> None:
         """The same search for every model; what was found before is read back."""
@@ -236,7 +220,7 @@ class _Comparison:
         """One run, unless the time is up; a run that fails is noted and the study goes on."""
         name = outcome.contest.spec.name
         folder = self.store.run_folder(name, model.name, seed)
-        if self._out_of_time():
+        if self._out_of_time(reserve=self._measuring_seconds()):
             self.unfinished += 1
             return
         note = partial(Attempt, seed=seed, folder=folder)
@@ -256,6 +240,11 @@ class _Comparison:
             attempt = note(error=str(error) or type(error).__name__)
         outcome.attempts.setdefault(model.name, []).append(attempt)
 
+    def _measuring_seconds(self) -> float:
+        """What runs leave of a time limit to the measuring that follows them."""
+        wanted = MEASURING_SECONDS * len(self.request.tasks) * len(self.request.models)
+        return min(wanted, _MOST_MEASURING * (self.request.time_limit or 0.0))
+
     def _run_settings(self, outcome: Outcome, model: ModelSettings, seed: int) -> TrainSettings:
         chosen = self._chosen.get((outcome.contest.spec.name, model.name))
         settings = self.settings if chosen is None else chosen.apply(self.settings)
@@ -270,6 +259,9 @@ class _Comparison:
                     continue
                 folder = self.store.task_folder(outcome.contest.spec.name)
                 measured = Measured.load(folder, finished, memory=nursery is not None)
+                if measured is None and self._out_of_time():
+                    self.tell(f"the time is up: {outcome.contest.spec.name} is not measured until the study goes on")
+                    continue
                 if measured is None:
                     self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
                     measured = measure_contest(outcome.contest, finished, self.settings, self.numerics, nursery)

@@ -67,6 +67,11 @@ class CompareRequest:
             if twice:
                 raise ConfigError(f"{kind} {twice[0]!r} is given twice: name each once")
 
+    @property
+    def extra_trials(self) -> int:
+        """Runs of the search for each model of a task."""
+        return self.trials if self.trials > 1 else 0
+
     def identity(self) -> dict[str, Any]:
         """What makes this study this one: a folder is continued only by a request of the same identity.
 

@@ -84,10 +84,19 @@ def _load(path: Path) -> dict[str, Any]:
 def _difference(held: dict[str, Any], asked: dict[str, Any]) -> str:
     if held["kind"] != asked["kind"]:
         return f"a {held['kind']}, not a {asked['kind']}"
-    for key, value in asked["identity"].items():
-        if held["identity"].get(key) != value:
-            return f"its {key} are {_short(held['identity'].get(key))}, not {_short(value)}"
-    return "made by another version"
+    return _differing(held["identity"], asked["identity"]) or "made by another version"
+
+
+def _differing(held: dict[str, Any], asked: dict[str, Any], path: str = "") -> str | None:
+    """The first setting that is not the same, by its dotted name."""
+    for key, value in asked.items():
+        before, name = held.get(key), f"{path}{key}"
+        if before == value:
+            continue
+        if isinstance(before, dict) and isinstance(value, dict):
+            return _differing(before, value, f"{name}.")
+        return f"its {name}: {_short(before)}, not {_short(value)}"
+    return None
 
 
 def _short(value: Any, limit: int = 80) -> str:

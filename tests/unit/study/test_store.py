@@ -8,7 +8,7 @@ import pytest
 from crossover.errors import CheckpointError, FolderError
 from crossover.study.store import Store, load_study
 
-IDENTITY = {"tasks": ["parity"], "models": ["lstm", "gru"], "match": "params"}
+IDENTITY = {"tasks": ["parity"], "models": ["lstm", "gru"], "match": "params", "train": {"clip": 1.0, "budget": "2s"}}
 
 
 def test_a_new_folder_is_made_and_opened_again_by_the_same_request(tmp_path: Path) -> None:
@@ -29,9 +29,10 @@ def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
     ("kind", "identity", "difference"),
     [
         ("scale", IDENTITY, "a compare, not a scale"),
-        ("compare", {**IDENTITY, "models": ["lstm"]}, r'its models are \["lstm", "gru"\], not \["lstm"\]'),
-        ("compare", {**IDENTITY, "match": "flops"}, 'its match are "params", not "flops"'),
-        ("compare", {**IDENTITY, "extra": 1}, "its extra are null, not 1"),
+        ("compare", {**IDENTITY, "models": ["lstm"]}, r'its models: \["lstm", "gru"\], not \["lstm"\]'),
+        ("compare", {**IDENTITY, "match": "flops"}, 'its match: "params", not "flops"'),
+        ("compare", {**IDENTITY, "train": {"clip": 1.0, "budget": "3s"}}, 'its train.budget: "2s", not "3s"'),
+        ("compare", {**IDENTITY, "extra": 1}, "its extra: null, not 1"),
         ("compare", {"tasks": ["parity"]}, "made by another version"),
     ],
 )
