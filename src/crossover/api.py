@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from crossover.data.options import DataOptions
+from crossover.files import make_folder
 from crossover.measure.numerics import check_device, choose
 from crossover.parallel.layout import Layout
 from crossover.study.compare import run_comparison
@@ -18,8 +19,9 @@ from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareReques
 from crossover.study.store import load_study
 from crossover.tasks import TASKS
 from crossover.train.budget import Budget
+from crossover.train.checkpoint import check_finished
 from crossover.train.loop import train as run_training
-from crossover.train.record import RunRecord
+from crossover.train.record import RunRecord, is_finished
 from crossover.train.results import check_folder
 from crossover.train.settings import TrainSettings, resolve
 
@@ -51,12 +53,12 @@ class Study:
         """Where two models' curves cross; empty unless the study scaled something."""
         return list((self.document.get("scale") or {}).get("crossings", []))
 
-    def report(self, folder: Path | None = None, *, lang: str | None = None) -> Path:
+    def report(self, folder: Path | str | None = None, *, lang: str | None = None) -> Path:
         """Write ``report.html``, ``report.md`` and ``table.parquet`` into `folder` (the study's); the HTML's path."""
         from crossover.report.html import write_report
         from crossover.report.table import write_table
 
-        target = folder or self.folder
+        target = Path(folder) if folder is not None else self.folder
         if self.document.get("table"):
             write_table(self.document, target / "table.parquet")
         return write_report(self.document, target, lang)
@@ -136,16 +138,21 @@ def train(
 ) -> RunRecord:
     """Train one model on one task in the folder `out`, and return its record.
 
-    `resume` goes on with the run in that folder. Raises FolderError for a folder that holds something else, and what
-    `crossover.train.loop.train` raises.
+    `resume` goes on with the run in that folder, or reads it back if it is finished. Raises FolderError for a folder
+    that holds something else (a run with other settings, too) and what `crossover.train.loop.train` raises.
     """
     folder = Path(out) if out is not None else new_folder("train")
     check_folder(folder, resume=resume)
     built = TASKS.get(task)(data or DataOptions())
     prepared = prepare_model(model, built.spec, model_changes)
     (layout or Layout()).check(1, model, built.spec)
-    settings = settings or TrainSettings()
-    Budget.parse(resolve(settings, built.spec, prepared).budget or built.spec.budget)
+    settings = resolve(settings or TrainSettings(), built.spec, prepared)
+    Budget.parse(settings.budget or built.spec.budget)
+    if is_finished(folder):
+        given = {} if precision == "auto" else {"precision": precision}
+        config = {"task": built.spec.name, "train": settings.to_json(), "model": asdict(prepared), "numerics": given}
+        check_finished(folder, config)
+    make_folder(folder)
     numerics = choose(precision, check_device(device))
     if tell is not None:
         tell(f"run in {folder}: the same command with --resume {folder} goes on with it")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from crossover.errors import CheckpointError
+from crossover.errors import CheckpointError, FolderError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def write_file(path: Path, content: bytes | memoryview | str, *, durable: bool = False) -> None:
@@ -38,9 +41,21 @@ def write_json(path: Path, value: Any) -> None:
     write_file(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
+def make_folder(path: Path) -> None:
+    """Make `path` and what lies above it; a FolderError where files cannot be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> CheckpointError:
-    """The sentence for a file that could not be written."""
+    """The sentence for a file that could not be written: a FolderError unless the disk takes no more."""
     reason = error.strerror or type(error).__name__
+    if error.errno not in _NO_ROOM:
+        return FolderError(f"cannot write {path} ({reason}): choose another --out")
     return CheckpointError(
         f"cannot write {path}: {reason}; what was finished is kept, so make room and repeat the command "
         "(a single run goes on with --resume), or choose another folder"

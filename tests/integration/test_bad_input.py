@@ -297,6 +297,14 @@ BAD_REQUESTS = {
         ("train", "parity", MODEL, "--out", "others"),
         ("others is not empty and holds no run", "another --out"),
     ),
+    "a file among the folders above a run's": (
+        ("train", "parity", MODEL, "--out", "good.csv/run"),
+        ("cannot write good.csv/run", "choose another --out"),
+    ),
+    "a file among the folders above a study's": (
+        ("compare", "parity", "--models", MODEL, "--out", "good.csv/study"),
+        ("cannot write good.csv/study", "choose another --out"),
+    ),
     "nothing to resume": (("train", "parity", MODEL, "--resume", "nowhere"), ("no run to go on with", "--out")),
     "no study to report": (("report", "others"), ("others holds no study", "give the folder")),
     "no run to predict with": (("predict", "others", "a text"), ("no finished run and no study", "give the folder")),
@@ -367,6 +375,8 @@ def test_a_run_that_is_there_is_not_overwritten(here: Path, refused: Refused) ->
     sentence = refused(*run, "--out", "run")
     assert "holds a run already" in sentence and "--resume" in sentence
     assert main([*run, "--resume", "run"]) == 0, "a finished run is read back"
+    sentence = refused(*run, "--resume", "run", "--seed", "1")
+    assert "train.seed=0, not 1" in sentence and "train anew with --out" in sentence
 
 
 def test_input_that_a_model_cannot_read_is_refused(here: Path, refused: Refused) -> None:
@@ -374,6 +384,16 @@ def test_input_that_a_model_cannot_read_is_refused(here: Path, refused: Refused)
     assert "'1 0 x' is no row of 'parity': give tokens from 0 to 2" in refused("predict", "run", "1 0 x")
     assert "either a text or --file" in refused("predict", "run")
     assert "nofile.txt does not exist" in refused("predict", "run", "--file", "nofile.txt")
+
+
+def test_a_file_that_is_not_like_the_one_of_training_is_refused(here: Path, refused: Refused) -> None:
+    assert main(["train", "text-classification", MODEL, "--data", "good.csv", *QUICK, "--out", "texts"]) == 0
+    (here / "others.csv").write_text((here / "good.csv").read_text().replace("text,", "texts,"), encoding="utf-8")
+    assert "did you mean 'texts'?" in refused("predict", "texts", "--file", "others.csv")
+    flags = ("--data", "waves.csv", *FORECAST, *QUICK, "--out", "waves")
+    assert main(["train", "forecasting", MODEL, *flags]) == 0
+    sentence = refused("predict", "waves", "--file", "gaps.csv")
+    assert "2 gaps" in sentence and "fill them in the file" in sentence and "--fill-gaps" not in sentence
 
 
 def test_a_prompt_longer_than_the_models_maximum_is_refused(here: Path, refused: Refused) -> None:

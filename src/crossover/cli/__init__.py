@@ -48,18 +48,25 @@ def build_app() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 the work failed, 2 the request was wrong, 130 after Ctrl-C."""
-    from crossover.cli.failures import INTERRUPTED, INTERRUPTION, explain
-    from crossover.cli.output import tell, typed_as
+    """Run one command; returns 0 done, 1 the work failed, 2 the request was wrong.
+
+    As a shell has it, 130 after Ctrl-C and 141 where nobody reads the output any more (``| head``).
+    """
+    from crossover.cli.failures import INTERRUPTED, INTERRUPTION, UNREAD, explain
+    from crossover.cli.output import print_nowhere, tell, typed_as
 
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with typed_as(tokens):
             code = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         tell(INTERRUPTION)
         return INTERRUPTED
+    except BrokenPipeError:
+        print_nowhere()
+        return UNREAD
     except Exception as error:
         code, sentence = explain(error)
         if sentence is None:

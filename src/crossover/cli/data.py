@@ -52,12 +52,14 @@ def get(
     accept_licence
         Accept a licence that restricts the use.
     """
+    from crossover.data.catalogue import dataset
     from crossover.data.fetch import get as fetch
 
     path = fetch(name, source=source, accept_licence=accept_licence, progress=_told)
     if common.json:
-        print_document({"name": name, "path": str(path)})
+        print_document({"name": name, "path": str(path), "licence": dataset(name).licence})
     else:
+        tell(dataset(name).notice())
         print_text(str(path))
     return 0
 

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 FAILED = 1
 WRONG_REQUEST = 2
 INTERRUPTED = 130
+UNREAD = 141
+"""128 and the number of a signal: SIGINT, SIGPIPE."""
 
 INTERRUPTION = "interrupted: what is finished is saved, and the first line above says how to go on"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM)
+_FORBIDDEN = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR)
 
 
 def explain(error: Exception) -> tuple[int, str | None]:
@@ -33,7 +35,7 @@ def explain(error: Exception) -> tuple[int, str | None]:
     if isinstance(error, OSError) and error.errno in _FULL:
         return FAILED, "the disk is full: make room, then repeat the command to go on, or choose another --out"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        return FAILED, f"{error.filename} cannot be read or written: change its permissions, or choose another path"
+        return WRONG_REQUEST, f"{error.filename} cannot be read or written: choose another, or change its permissions"
     return FAILED, None
 
 

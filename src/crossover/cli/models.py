@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from crossover.cli.flags import COMMON, Common
-from crossover.cli.output import print_columns, print_document, print_text
+from crossover.cli.output import print_columns, print_document, print_fields
 from crossover.cli.plugins import load_plugins
 
 
@@ -25,7 +26,7 @@ def models(name: str | None = None, /, *, common: Common = COMMON) -> int:
         if common.json:
             print_document({"models": [described]})
         else:
-            print_text("\n".join(f"{key}: {value}" for key, value in described.items()))
+            print_fields(described)
         return 0
     if common.json:
         print_document({"models": [_describe(entry.name) for entry in PRESETS]})
@@ -42,14 +43,18 @@ def _describe(name: str) -> dict[str, Any]:
 
     settings = parse_model(name)
     kinds = [MIXERS.get(mixer) for mixer in settings.mixers]
+    family = family_of(settings)
+    beside = "lstm" if family == "attention" else "transformer"
+    # Recall has other tokens in its inputs than in its outputs, which tied embeddings do not admit.
+    task = "language-modeling/python-docs" if settings.tie_embeddings else "recall"
     return {
         "name": settings.name,
-        "family": family_of(settings),
+        "family": family,
         "description": PRESETS.entry(name).summary if name in PRESETS else "+".join(settings.mixers),
         "mixer": "+".join(settings.mixers),
         "formula": "; ".join(dict.fromkeys(kind.formula for kind in kinds)),
         "cost_law": "; ".join(dict.fromkeys(kind.cost_law for kind in kinds)),
         "source": "; ".join(dict.fromkeys(kind.source for kind in kinds)),
         "settings": {key: value for key, value in asdict(settings).items() if key not in ("name", "mixers")},
-        "example": f"crossover compare recall --models '{settings.name}',transformer",
+        "example": shlex.join(["crossover", "compare", task, "--models", f"{settings.name},{beside}"]),
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,49 @@ def print_columns(rows: Iterable[Sequence[str]]) -> None:
         print_text("  ".join([*cells, row[-1]]).rstrip())
 
 
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Named values, those that are empty left out; a list is one item a line, a mapping its ``key=value`` pairs."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value:
+            print_text("\n  ".join([f"{name}:", *map(str, value)]))
+        elif value not in (None, [], {}, ""):
+            print_text(f"{name}: {_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_plain(item)}" for key, item in _flat(value) if item is not None)
+    return str(value)
+
+
+def _plain(value: Any) -> str:
+    """A value as ``--set`` reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Values by their dotted names."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{name}", item) for name, item in _flat(value))
+        else:
+            yield key, value
+
+
 def tell(line: str) -> None:
     """A message for people on stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+def print_nowhere() -> None:
+    """Let what is still to be printed vanish: the interpreter's own flush at its end would complain once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 _tokens: ContextVar[tuple[str, ...]] = ContextVar("tokens", default=())

@@ -2,11 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from importlib import import_module
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any
 
 from crossover.cli.flags import COMMON, Common
-from crossover.cli.output import print_columns, print_document, print_text
+from crossover.cli.output import print_columns, print_document, print_fields
 from crossover.cli.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from crossover.tasks import Reference
+
+_SPLIT_FLAGS = [
+    "--data FILE: one file, to be split",
+    "--train FILE --test FILE, and --valid FILE: the files of a given split (without --valid, a part of train)",
+]
+
+_OWN: dict[str, dict[str, Any]] = {
+    "forecasting": {
+        "class": "crossover.tasks.forecasting:Forecasting",
+        "data": "a table of numbers with a row for each step (CSV, TSV, JSON lines, Parquet), split by time",
+        "flags": [
+            *_SPLIT_FLAGS,
+            "--target COLUMN[,COLUMN]: what to forecast (every numeric column if not given)",
+            "--time COLUMN: the timestamps",
+            "--window N --horizon N: how many steps to forecast from, and how many to forecast",
+            "--patch N: steps that the model reads as one",
+            "--fill-gaps: fill gaps by interpolation",
+        ],
+        "metric": "mse",
+        "example": "forecasting --data load.csv --target load --time day",
+    },
+    "classification": {
+        "class": "crossover.tasks.sequence_classification:SequenceClassification",
+        "data": "labelled series in UEA/UCR .ts files, of unequal length too",
+        "flags": [
+            *_SPLIT_FLAGS,
+            "--split-seed N: another random split",
+            "--rare drop or --rare keep: what to do with labels that too few series have",
+        ],
+        "metric": "accuracy",
+        "example": "classification --train gestures_TRAIN.ts --test gestures_TEST.ts",
+    },
+    "text-classification": {
+        "class": "crossover.tasks.text_classification:TextClassification",
+        "data": "a table of texts and labels (CSV, TSV, JSON lines, Parquet, or hf://OWNER/NAME); a numeric label of "
+        "many values is a regression, scored by mse",
+        "flags": [
+            *_SPLIT_FLAGS,
+            "--text COLUMN --label COLUMN: the columns (those with a usual name if not given)",
+            "--split random, time or group=COLUMN; --split-seed N; --time COLUMN: how one file is split",
+            "--deduplicate: remove test texts that stand in train",
+            "--rare drop or --rare keep: what to do with labels that too few texts have",
+            "--units words, subwords or characters; --tags: part-of-speech tags as a second input",
+        ],
+        "metric": "accuracy",
+        "example": "text-classification --data reviews.csv --text text --label label",
+    },
+    "language-modeling": {
+        "class": "crossover.tasks.language_modeling:LanguageModeling",
+        "data": "any text file, cut into train, valid and test in its order",
+        "flags": [*_SPLIT_FLAGS, "--units characters or subwords: what the model predicts one by one"],
+        "metric": "bits_per_character",
+        "example": "language-modeling --data book.txt",
+    },
+}
+"""What is known of the tasks on the user's own files before there are any."""
 
 
 def tasks(name: str | None = None, /, *, common: Common = COMMON) -> int:
@@ -36,11 +98,11 @@ def tasks(name: str | None = None, /, *, common: Common = COMMON) -> int:
         else:
             print_columns((entry["name"], _source(entry, CATALOGUE), entry["description"]) for entry in entries)
         return 0
-    spec = _spec(name)
+    described = _own(name) if TASKS.entry(name).name in _OWN else _spec(name)
     if common.json:
-        print_document({"tasks": [spec]})
+        print_document({"tasks": [described]})
     else:
-        print_text("\n".join(f"{key}: {value}" for key, value in spec.items() if value not in (None, [], {})))
+        print_fields(described)
     return 0
 
 
@@ -48,7 +110,7 @@ def _needs_files(name: str) -> bool:
     """Families by themselves (``forecasting``) read the user's own files."""
     from crossover.tasks import TASKS
 
-    return any(other.startswith(f"{name}/") for other in TASKS.names()) or name == "text-classification"
+    return name in _OWN or any(other.startswith(f"{name}/") for other in TASKS.names())
 
 
 def _source(entry: dict[str, Any], catalogue: Any) -> str:
@@ -65,7 +127,31 @@ def _figures(entry: dict[str, Any]) -> dict[str, Any]:
     return {"metric": spec["metric"], "higher_is_better": spec["higher_is_better"]}
 
 
+def _own(name: str) -> dict[str, Any]:
+    """A task on the user's own files, told without them."""
+    from crossover.tasks import TASKS
+
+    entry = TASKS.entry(name)
+    own = _OWN[entry.name]
+    module, _, attribute = own["class"].partition(":")
+    kind = getattr(import_module(module), attribute)
+    return {
+        "name": entry.name,
+        "family": entry.name,
+        "description": entry.summary,
+        "definition": _first_paragraph(kind),
+        "data": own["data"],
+        "flags": own["flags"],
+        "metric": own["metric"],
+        "higher_is_better": own["metric"] == "accuracy",
+        "embedded": False,
+        "baselines": _first_paragraph(kind.baselines),
+        "example": f"crossover compare {own['example']} --models lstm,transformer",
+    }
+
+
 def _spec(name: str) -> dict[str, Any]:
+    """A task that needs no files of the user's, built to be told."""
     from crossover.data.options import DataOptions
     from crossover.tasks import TASKS
 
@@ -76,7 +162,7 @@ def _spec(name: str) -> dict[str, Any]:
         "name": spec.name,
         "family": spec.family,
         "description": spec.description,
-        "definition": " ".join((factory.__doc__ or "").split("\n\n")[0].split()),
+        "definition": _first_paragraph(type(task) if isinstance(factory, partial) else factory),
         "metric": spec.metric,
         "higher_is_better": spec.higher_is_better,
         "objective": spec.objective,
@@ -86,6 +172,16 @@ def _spec(name: str) -> dict[str, Any]:
         "budget": spec.budget,
         "rows": {split: task.size(split) for split in ("train", "valid", "test")},
         "notes": list(spec.notes),
-        "references": [f"{r.name}: {r.metric} {r.score} ({r.source})" for r in spec.references],
+        "references": [_reference(reference) for reference in spec.references],
+        "baselines": _first_paragraph(task.baselines),
         "example": f"crossover compare {spec.name} --models lstm,transformer",
     }
+
+
+def _first_paragraph(documented: Any) -> str:
+    return " ".join((getdoc(documented) or "").split("\n\n")[0].split())
+
+
+def _reference(reference: Reference) -> str:
+    source = f"{reference.source}; {reference.note}" if reference.note else reference.source
+    return f"{reference.name}: {reference.metric} {reference.score} ({source})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -42,6 +42,21 @@ class FileReader(Reader, Protocol):
         ...
 
 
+class TextFileReader(Reader, Protocol):
+    """A reader whose input is texts, which a table may hold."""
+
+    def file_texts(self, path: Path) -> list[str] | None:
+        """The texts of a table's rows; None for a file of one text a line."""
+        ...
+
+
+_FOR_TRAINING = {
+    "fill them with --fill-gaps, or in the file": "fill them in the file",
+    "name other columns with --target": "write one in the file",
+}
+"""Advice of those who read files that names a flag of training, and what to say where there is no such flag."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A trained model with what its task needs to read inputs and outputs; `folder` is the run it came from."""
@@ -67,8 +82,9 @@ class Predictor:
         """Predictions for the rows of a data file, or for each line of a text file."""
         reader = self._reader()
         if hasattr(reader, "encode_file"):
-            return self._decoded(reader, cast(FileReader, reader).encode_file(path))
-        return self.predict(_lines(path))
+            return self._decoded(reader, _encoded(cast(FileReader, reader), path))
+        texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
+        return self.predict(_lines(path) if texts is None else texts)
 
     def generate(self, prompt: str, *, tokens: int, temperature: float = 1.0, seed: int = 0) -> str:
         """`prompt` continued by `tokens` tokens of a language model, drawn at `temperature` (0: the likeliest).
@@ -130,7 +146,7 @@ class Predictor:
 
 
 def load(folder: str | Path, *, task: str | None = None, device: str = "cpu") -> Predictor:
-    """The trained model of a run, or the one that a study recommends (for `task`, or else its first).
+    """The trained model of a run, or the one that a study recommends (for `task`, which several tasks need).
 
     Raises CheckpointError for a folder that holds neither, ConfigError for a task that the study does not have.
     """
@@ -141,37 +157,78 @@ def load(folder: str | Path, *, task: str | None = None, device: str = "cpu") ->
 
 
 def run_folder(folder: Path, *, task: str | None = None) -> Path:
-    """`folder` itself if it is a run, or the run that the study in it recommends; errors as in `load`."""
+    """`folder` itself if it is a run, or the run that the study in it recommends; errors as in `load`.
+
+    Without `task` the study has one task, or one with a recommended run.
+    """
     if (folder / ARTIFACTS_FILE).is_file():
         return folder
     study = folder / "study.json"
     if not study.is_file():
         raise FolderError(f"{folder} holds no finished run and no study: give the folder of one")
     try:
-        recommended = json.loads(study.read_text(encoding="utf-8"))["recommendation"]
-        by_task = {entry["task"]: entry for entry in recommended}
-        chosen = by_task.get(task) if task is not None else next(iter(by_task.values()), None)
-        model, run = (chosen["model"], chosen["run"]) if chosen else (None, None)
+        document = json.loads(study.read_text(encoding="utf-8"))
+        chosen = _chosen(folder, {entry["task"]: entry for entry in document["recommendation"]}, task)
+        model, run = chosen.get("model"), chosen.get("run")
+        best = _best_run(folder, document, chosen["task"]) if chosen and run is None else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{study} cannot be read ({error}): run the study again") from None
-    if task is not None and task not in by_task:
-        raise ConfigError(unknown("task of the study", task, by_task))
-    if run is None:
-        baseline = f"the baseline {model!r}, which is no saved model" if model else "no model"
-        raise FolderError(f"the study in {folder} recommends {baseline}: give the folder of one of its runs")
-    return _located(folder, Path(run))
+    if run is not None:
+        return _located(folder, Path(run))
+    what = f"the baseline {model!r}, which is no saved model" if model else "no model"
+    advice = f"give its best run, {best}" if best else "it has no finished run to give instead"
+    raise FolderError(f"the study in {folder} recommends {what}: {advice}")
+
+
+def _chosen(folder: Path, by_task: Mapping[str, Any], task: str | None) -> Mapping[str, Any]:
+    """The recommendation for `task`, or the only one there is ({} for none); ConfigError where that is not clear."""
+    if task is not None:
+        if task not in by_task:
+            raise ConfigError(unknown("task of the study", task, by_task))
+        return dict(by_task[task])
+    runs = [entry for entry in by_task.values() if entry["run"] is not None]
+    entries = runs if len(runs) == 1 else list(by_task.values())
+    if len(entries) > 1:
+        raise ConfigError(f"the study in {folder} has several tasks: choose one with --task {listing(by_task)}")
+    return dict(entries[0]) if entries else {}
+
+
+def _best_run(study: Path, document: Mapping[str, Any], task: str) -> Path | None:
+    """The run of a task with the best validation score, of those that are there."""
+    sign = 1 if document["tasks"][task]["higher_is_better"] else -1
+    done = [run for run in document["runs"] if run["task"] == task and run["validation"] is not None]
+    done.sort(key=lambda run: sign * run["validation"], reverse=True)
+    places = (_found(study, Path(run["folder"])) for run in done)
+    return next((place for place in places if place is not None), None)
 
 
 def _located(study: Path, run: Path) -> Path:
-    """Where a recommended run lies now: as written, or under its study when that was moved."""
+    """Where a recommended run lies now; CheckpointError where it is gone."""
+    found = _found(study, run)
+    if found is None:
+        raise CheckpointError(
+            f"the study in {study} recommends {run}, which is not there: give the folder of another run"
+        )
+    return found
+
+
+def _found(study: Path, run: Path) -> Path | None:
+    """A run of a study: as written, or under its study when that was moved."""
     parts = run.parts
     under = Path(*parts[parts.index("runs") :]) if "runs" in parts else run
-    for candidate in (study / under, study / run, run):
-        if (candidate / ARTIFACTS_FILE).is_file():
-            return candidate
-    raise CheckpointError(
-        f"the study in {study} recommends {run}, which is not there: give the folder of another run"
-    )
+    places = (study / under, study / run, run)
+    return next((place for place in places if (place / ARTIFACTS_FILE).is_file()), None)
+
+
+def _encoded(reader: FileReader, path: Path) -> Batch:
+    """A file as its reader reads it; an error gives no advice that only training can follow."""
+    try:
+        return reader.encode_file(path)
+    except DataError as error:
+        sentence = str(error)
+        for advice, instead in _FOR_TRAINING.items():
+            sentence = sentence.replace(advice, instead)
+        raise DataError(sentence) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -65,7 +65,8 @@ class SequenceModel(nn.Module):
         tied = isinstance(self.inputs, Tokens) and isinstance(self.outputs, PerStep)
         if not tied or self.inputs.vocabulary != self.outputs.size:  # type: ignore[union-attr]
             raise ConfigError(
-                "tie_embeddings=true needs tokens in and the same tokens out: leave it false for this task"
+                f"model {self.settings.name!r} ties its embeddings, which needs tokens in and the same tokens out: "
+                "for this task give it tie_embeddings=false in brackets"
             )
         if isinstance(self.head, StepHead):
             self.head.project.weight = self.embedding.tokens.weight  # type: ignore[assignment]

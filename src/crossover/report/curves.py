@@ -9,7 +9,7 @@ import numpy as np
 
 from crossover.report import quantities
 from crossover.report.blocks import Axis, Chart, Heatmap, Series, Style
-from crossover.report.messages import Message, Text, _, ngettext
+from crossover.report.messages import Listing, Message, Sentences, Text, _, ngettext
 from crossover.report.verdicts import TaskResult, metric_name
 
 Styles = Mapping[str, Style]
@@ -178,52 +178,67 @@ def best_against_trials(result: TaskResult, styles: Styles) -> Chart | None:
     )  # fmt: skip
 
 
+def best_runs(entries: Sequence[Mapping[str, Any]]) -> Text:
+    """Which runs the `details` of a study are from: a model's best by validation, its seed where the entry has it."""
+    seeds: list[Text] = [
+        _("{model} seed {seed}", model=entry["model"], seed=str(entry["seed"]))
+        for entry in entries
+        if entry.get("seed") is not None
+    ]
+    if not seeds:
+        return ngettext(
+            "From the run with the best validation score only.",
+            "From each model's run with the best validation score only.",
+            len(entries),
+        )
+    return ngettext(
+        "From the run with the best validation score only: {seeds}.",
+        "From each model's run with the best validation score only: {seeds}.",
+        len(entries),
+        seeds=Listing(tuple(seeds)),
+    )
+
+
 def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
     """Test score over buckets of sequence length."""
-    series = []
-    for entry in result.study["details"]:
-        buckets = entry.get("by_length") or []
-        if entry["task"] == result.task and len(buckets) > 1:
-            notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
-            labels = [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
-            series.append(
-                Series(
-                    entry["model"],
-                    styles[entry["model"]],
-                    labels,
-                    [b["score"] for b in buckets],
-                    kind="bars",
-                    notes=notes,
-                )
-            )
-    if not series:
+    entries = _details(result, "by_length")
+    if not entries:
         return None
     return Chart(
         f"length-{result.task}",
         _("Score by length"),
-        _("Test score of the rows whose length lies in each range."),
+        Sentences((_("Test score of the rows whose length lies in each range."), best_runs(entries))),
         Axis(_("length")),
         quality_axis(result),
-        tuple(series),
+        tuple(_bars(entry, styles) for entry in entries),
     )
+
+
+def _details(result: TaskResult, key: str) -> list[Mapping[str, Any]]:
+    """The task's `details` in which `key` has two values or more: one says nothing."""
+    return [e for e in result.study["details"] if e["task"] == result.task and len(e.get(key) or []) > 1]
+
+
+def _bars(entry: Mapping[str, Any], styles: Styles) -> Series:
+    buckets = entry["by_length"]
+    labels = [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
+    notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
+    scores = [b["score"] for b in buckets]
+    return Series(entry["model"], styles[entry["model"]], labels, scores, kind="bars", notes=notes)
 
 
 def error_by_step(result: TaskResult, styles: Styles) -> Chart | None:
     """Mean squared error against the step of the forecast."""
-    series = [
-        Series(entry["model"], styles[entry["model"]], range(1, len(entry["by_step"]) + 1), entry["by_step"])
-        for entry in result.study["details"]
-        if entry["task"] == result.task and len(entry.get("by_step") or []) > 1
-    ]
-    if not series:
+    entries = _details(result, "by_step")
+    if not entries:
         return None
     return Chart(
         f"steps-{result.task}",
         _("Error by step of the forecast"),
-        _("Mean squared error on the test split at each step ahead."),
+        Sentences((_("Mean squared error on the test split at each step ahead."), best_runs(entries))),
         Axis(_("steps ahead")),
         Axis(_("{metric}, lower is better", metric=metric_name("mse"))),
-        tuple(series),
+        tuple(Series(e["model"], styles[e["model"]], range(1, len(e["by_step"]) + 1), e["by_step"]) for e in entries),
     )
 
 
@@ -234,7 +249,12 @@ def confusion(result: TaskResult, entry: Mapping[str, Any]) -> Heatmap | None:
     return Heatmap(
         f"confusion-{result.task}-{entry['model']}",
         _("Confusion matrix of {model}", model=entry["model"]),
-        _("Rows are true labels, columns predicted ones; the shade is the share of the row."),
+        Sentences(
+            (
+                _("Rows are true labels, columns predicted ones; the shade is the share of the row."),
+                best_runs([entry]),
+            )
+        ),
         _("predicted"),
         _("true"),
         tuple(str(label) for label in entry["labels"]),

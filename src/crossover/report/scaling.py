@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
 from statistics import median
 from typing import Any
@@ -11,20 +11,21 @@ from crossover.report import quantities
 from crossover.report.blocks import (
     Axis,
     Block,
-    Bullets,
     Callout,
     Cell,
     Chart,
     Column,
     Crossing,
+    Paragraph,
     Row,
     Section,
     Series,
     Style,
     Table,
 )
-from crossover.report.messages import Message, Text, _
+from crossover.report.messages import Listing, Message, Text, _, ngettext
 from crossover.report.palette import family_name
+from crossover.report.verdicts import device_name
 
 Styles = Mapping[str, Style]
 Curve = Mapping[str, Any]
@@ -50,7 +51,10 @@ PASSES: dict[str, Message] = {
 
 
 def scaling_section(study: Mapping[str, Any], styles: Styles) -> Section | None:
-    """Charts, exponents and crossings of every axis and pass that was measured; None where none was."""
+    """Scope, charts and exponents of every axis and pass that was measured; None where none was.
+
+    Where the curves cross is drawn here and said once, in the report's summary.
+    """
     scale = study.get("scale")
     if not scale or not scale["curves"]:
         return None
@@ -65,7 +69,55 @@ def scaling_section(study: Mapping[str, Any], styles: Styles) -> Section | None:
             and not (unsteady and c["measure"] == "time")
         ]
         parts.append(_part(axis, pass_, curves, crossings, styles, unsteady))
-    return Section("scaling", _("Scaling"), parts=tuple(parts))
+    return Section("scaling", _("Scaling"), (Paragraph(scope_sentence(study)),), tuple(parts))
+
+
+def scope_sentence(study: Mapping[str, Any]) -> Text:
+    """Under which pass, sizes, number format and device the figures of a study's scaling hold."""
+    settings, curves = study["settings"], study["scale"]["curves"]
+    axes = {curve["axis"] for curve in curves}
+    parts: list[Text] = [*(PASSES.get(pass_, pass_) for pass_ in passes(study)), *_sizes(axes, settings, curves)]
+    if settings.get("layers") and "depth" not in axes:
+        parts.append(ngettext("{count} layer", "{count} layers", settings["layers"]))
+    parts += [
+        _("{setting} {value}", setting=AXES[name], value=quantities.plain(settings[name]))
+        for name in ("batch", "length")
+        if settings.get(name) and name not in axes
+    ]
+    if settings.get("vocabulary"):
+        parts.append(_("a vocabulary of {size}", size=quantities.plain(settings["vocabulary"])))
+    if precision := (study.get("numerics") or {}).get("precision"):
+        parts.append(str(precision))
+    return _("Scope: {scope}.", scope=Listing((*parts, device_name(study["machine"]))))
+
+
+def _sizes(axes: set[str], settings: Mapping[str, Any], curves: Sequence[Curve]) -> list[Text]:
+    """Width and parameters: those of all models where the axis changes neither, else the first model's width."""
+    if "width" in axes:
+        return []
+    if "depth" in axes:
+        width = settings.get("width")
+        return (
+            [_("width {width} ({model})", width=quantities.plain(width), model=curves[0]["model"])] if width else []
+        )
+    widths = [curve["width"] for curve in curves if curve.get("width")]
+    sizes = [curve["parameters_without_embedding"] for curve in curves if curve.get("parameters_without_embedding")]
+    told: list[Text] = []
+    if widths:
+        told.append(_("{setting} {value}", setting=AXES["width"], value=_span(widths, quantities.plain)))
+    if sizes:
+        told.append(_("{parameters} parameters without embedding", parameters=_span(sizes, quantities.count)))
+    return told
+
+
+def _span(values: Sequence[float], form: Callable[[float], str]) -> str:
+    low, high = form(min(values)), form(max(values))
+    return low if low == high else quantities.between(low, high)
+
+
+def passes(study: Mapping[str, Any]) -> list[str]:
+    """The passes that the study's curves were measured in, each once."""
+    return list(dict.fromkeys(curve["pass"] for curve in study["scale"]["curves"]))
 
 
 def _part(
@@ -81,8 +133,6 @@ def _part(
         blocks.append(
             Callout(_("The machine was unsteady: times are shown, but where they cross is not decided."), "warning")
         )
-    if crossings:
-        blocks.append(Bullets(tuple(crossing_sentence(c, axis, curves) for c in crossings)))
     blocks.append(_exponents(axis, curves, styles))
     blocks.extend(chart for m in _MEASURES if (chart := _chart(m, axis, pass_, curves, crossings, styles)))
     title = _("Cost against {axis}, {pass}", **{"pass": PASSES.get(pass_, pass_), "axis": AXES.get(axis, axis)})
@@ -90,12 +140,19 @@ def _part(
 
 
 def crossing_sentence(crossing: Mapping[str, Any], axis: str, curves: Sequence[Curve]) -> Text:
-    """Where two models cost the same and which is cheaper on either side; or that they do not cross."""
+    """Where two models cost the same and which is cheaper on either side; or that they do not cross.
+
+    It names the crossing's pass and reads no curve of another one.
+    """
     a, b, at = crossing["a"], crossing["b"], crossing["at"]
+    measure: Text = MEASURES.get(crossing["measure"], crossing["measure"])
+    if pass_ := crossing.get("pass"):
+        measure = _("{measure}, {pass}", **{"measure": measure, "pass": PASSES.get(pass_, pass_)})
+        curves = [curve for curve in curves if curve["pass"] == pass_]
     low, high = crossing["searched"]
     cheaper = {x: a if mine <= theirs else b for x, mine, theirs in _shared(crossing["measure"], a, b, curves)}
     values: dict[str, Text] = {
-        "measure": MEASURES.get(crossing["measure"], crossing["measure"]),
+        "measure": measure,
         "axis": AXES.get(axis, axis),
         "a": a,
         "b": b,

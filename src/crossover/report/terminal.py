@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Any
 from crossover.report import quantities
 from crossover.report.claims import VERDICTS
 from crossover.report.compare import per_second
+from crossover.report.grid import Grid
 from crossover.report.messages import Text, Translator, _, stored, translate
 from crossover.report.model import crossing_sentences, verdict_callouts, warnings, with_defaults
+from crossover.report.recommendation import recommended
+from crossover.report.scaling import PASSES, passes, scope_sentence
 from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text as Line
 
 _COLORS = {"good": "green", "bad": "red", "warning": "yellow", "neutral": "default"}
 _MOST_ROWS = 4
+_WITHOUT_TERMINAL = 200
+"""Columns for a file or a pipe: nobody's window is that wide, and lines that break at 80 are of no use there."""
 
 
 def print_summary(study: Mapping[str, Any], folder: Path, console: Console, lang: str | None = None) -> None:
     """Print the summary of a study that lies in `folder`."""
     say = translate(lang)
     study = with_defaults(study)
+    if not console.is_terminal:
+        console.width = max(console.width, _WITHOUT_TERMINAL)
     console.print()
     console.print(_table(study, say))
     console.print()
@@ -47,11 +53,15 @@ def _sentences(study: Mapping[str, Any], say: Translator) -> list[tuple[str, str
     for callout in verdict_callouts(study):
         verdict = _("{task}: {verdict}", task=callout.heading, verdict=callout.text)
         lines += [(say(verdict), "default"), (f"  {say(callout.detail)}", "bright_black")]
+        if answer := recommended(study, say(callout.heading)):
+            lines.append((f"  {say(answer)}", "default"))
     lines += [(say(sentence), "default") for sentence in crossing_sentences(study)]
+    if study["scale"] and study["scale"]["curves"]:
+        lines.append((f"  {say(scope_sentence(study))}", "bright_black"))
     return lines + [(say(stored(claim["sentence"])), "default") for claim in study.get("claims") or []]
 
 
-def _table(study: Mapping[str, Any], say: Translator) -> Table:
+def _table(study: Mapping[str, Any], say: Translator) -> Grid:
     if study.get("claims"):
         return _claims(study, say)
     if not study["table"]:
@@ -60,31 +70,22 @@ def _table(study: Mapping[str, Any], say: Translator) -> Table:
     return _models(study, tasks[0], say) if len(tasks) == 1 else _tasks(study, tasks, say)
 
 
-def _grid(titles: Sequence[Text], rows: Iterable[Sequence[str | Line]], figures: range, say: Translator) -> Table:
-    """A table whose last column gives way where the terminal is narrow."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _grid(
+    titles: Sequence[Text],
+    rows: Iterable[Sequence[str | Line]],
+    figures: range,
+    say: Translator,
+    *,
+    prose: bool = False,
+) -> Grid:
     from rich.text import Text as Line
 
     cells = [[cell if isinstance(cell, Line) else Line(cell) for cell in row] for row in rows]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, title in enumerate(titles):
-        heading = Line(say(title))
-        widest = max(cell.cell_len for cell in (heading, *(row[i] for row in cells)))
-        table.add_column(
-            heading,
-            justify="right" if i in figures else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=widest if i < len(titles) - 1 else None,
-        )
-    for row in cells:
-        table.add_row(*row)
-    return table
+    return Grid([say(title) for title in titles], cells, figures, prose)
 
 
-def _tasks(study: Mapping[str, Any], tasks: list[str], say: Translator) -> Table:
-    """A line per task: the score of every model and of the best baseline, and who wins."""
+def _tasks(study: Mapping[str, Any], tasks: list[str], say: Translator) -> Grid:
+    """Per task the score of every model and of the best baseline, and who wins."""
     from rich.text import Text as Line
 
     models = list(dict.fromkeys(row["model"] for row in study["table"] if not is_baseline(row)))
@@ -101,7 +102,7 @@ def _tasks(study: Mapping[str, Any], tasks: list[str], say: Translator) -> Table
     return _grid(titles, lines, range(2, 3 + len(models)), say)
 
 
-def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
+def _models(study: Mapping[str, Any], task: str, say: Translator) -> Grid:
     """A line per row of the only task: the best few, and always the best baseline."""
     result = TaskResult(study, task)
     shown = result.rows[:_MOST_ROWS]
@@ -131,23 +132,31 @@ def _models(study: Mapping[str, Any], task: str, say: Translator) -> Table:
     return _grid(titles, lines, range(1, len(titles)), say)
 
 
-def _exponents(study: Mapping[str, Any], say: Translator) -> Table:
-    measures = ("time", "memory", "flops")
-    lines = [
-        [curve["model"], *(quantities.with_bounds((curve.get("exponents") or {}).get(m)) for m in measures)]
-        for curve in (study.get("scale") or {}).get("curves", [])
-    ]
-    return _grid([_("model"), _("time exponent"), _("memory exponent"), _("FLOPs exponent")], lines, range(1, 4), say)
+def _exponents(study: Mapping[str, Any], say: Translator) -> Grid:
+    """A line per curve; which pass it is of only where there are several."""
+    curves = (study["scale"] or {}).get("curves", [])
+    several = bool(curves) and len(passes(study)) > 1
+    lines = []
+    for curve in curves:
+        exponents = curve.get("exponents") or {}
+        names = [curve["model"], say(PASSES.get(curve["pass"], curve["pass"]))]
+        figures = [quantities.with_bounds(exponents.get(measure)) for measure in ("time", "memory", "flops")]
+        lines.append([*(names if several else names[:1]), *figures])
+    names = [_("model"), _("pass")]
+    titles = [
+        *(names if several else names[:1]), _("time exponent"), _("memory exponent"), _("FLOPs exponent"),
+    ]  # fmt: skip
+    return _grid(titles, lines, range(len(titles) - 3, len(titles)), say)
 
 
-def _claims(study: Mapping[str, Any], say: Translator) -> Table:
+def _claims(study: Mapping[str, Any], say: Translator) -> Grid:
     from rich.text import Text as Line
 
     lines = []
     for claim in study["claims"]:
         word, tone = VERDICTS.get(claim["verdict"], (claim["verdict"], "neutral"))
         lines.append([claim["id"], Line(say(word), style=_COLORS[tone]), say(stored(claim["statement"]))])
-    return _grid([_("claim"), _("verdict"), _("statement")], lines, range(0), say)
+    return _grid([_("claim"), _("verdict"), _("statement")], lines, range(0), say, prose=True)
 
 
 def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
@@ -173,7 +182,8 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         commands.append(f"crossover compare {quote(task)} --seeds {seeds}")
     # A baseline that is recommended is no saved model: only a task whose answer is a run can be used further.
     usable = [entry["task"] for entry in study.get("recommendation") or () if entry.get("run") is not None]
-    for chosen in usable[:1]:
+    if usable:
+        chosen = usable[0]
         of_task = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
         if study["tasks"][chosen].get("family") == "text-classification":
             commands.append(f'crossover predict {where} "…"{of_task}')

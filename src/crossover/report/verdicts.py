@@ -23,6 +23,7 @@ METRICS: dict[str, Message] = {
     "nats_per_character": _("nats per character"),
     "bits_per_character": _("bits per character"),
     "perplexity": _("perplexity"),
+    "perplexity_per_word": _("perplexity per word"),
 }
 
 
@@ -153,8 +154,19 @@ def _between_models(result: TaskResult) -> tuple[Text, Tone, list[Text]]:
         *_undecided(result, leader, groups.get("undecided", [])),
         *_against_baseline(result, leader),
     ]
-    badge, tone = _badge(leader, others, {row["model"] for row, _found in groups.get("better", [])}, groups)
+    if others:
+        badge, tone = _badge(leader, others, {row["model"] for row, _found in groups.get("better", [])}, groups)
+    else:
+        badge, tone = _badge_alone(result, leader)
     return badge, tone, sentences
+
+
+def _badge_alone(result: TaskResult, leader: Mapping[str, Any]) -> tuple[Text, Tone]:
+    """The only model, if it is better than every baseline."""
+    against = [result.compare(leader["model"], row["model"]) for row in result.baselines]
+    if all(found is None or found.outcome == "better" for found in against):
+        return leader["model"], "good"
+    return _("undecided"), "warning"
 
 
 def _badge(
@@ -171,7 +183,7 @@ def _badge(
 def _better(result: TaskResult, leader: Mapping[str, Any], beaten: list[Any]) -> list[Text]:
     if not beaten:
         return []
-    nearest, found = beaten[0]
+    found = beaten[0][1]
     if len(beaten) == 1:
         template = _("{model} is better than {other}: {metric} {score} against {its}, ahead by {bounds}.")
     else:
@@ -179,38 +191,35 @@ def _better(result: TaskResult, leader: Mapping[str, Any], beaten: list[Any]) ->
             "{model} is better than {others}: {metric} {score} against {its} of {other}, the next of them, "
             "ahead by {bounds}."
         )
-    values: dict[str, Text] = {
-        "model": leader["model"],
-        "other": nearest["model"],
-        "others": Listing(tuple(row["model"] for row, _c in beaten)),
-        "metric": metric_name(result.metric),
-        "score": _score(leader),
-        "its": _score(nearest),
-        "bounds": _bounds(found),
-    }
-    return [template.filled(**values)]
+    return [template.filled(**_against(result, leader, beaten), bounds=_bounds(found))]
 
 
 def _equal(result: TaskResult, leader: Mapping[str, Any], level: list[Any]) -> list[Text]:
-    return [
+    if not level:
+        return []
+    found = level[0][1]
+    template = (
         _(
             "{model} and {other} are equal: {metric} {score} against {its}, and the difference, {bounds}, "
-            "lies within {margin}.",
-            model=leader["model"], other=row["model"], metric=metric_name(result.metric), score=_score(leader),
-            its=_score(row), bounds=_bounds(found), margin=quantities.score(found.margin),
+            "lies within {margin}."
         )
-        for row, found in level
-    ]  # fmt: skip
+        if len(level) == 1
+        else _("{model} is equal to {others}: {metric} {score} against {range}, differences within {margin}.")
+    )
+    margin = quantities.score(found.margin)
+    return [template.filled(**_against(result, leader, level), bounds=_bounds(found), margin=margin)]
 
 
 def _undecided(result: TaskResult, leader: Mapping[str, Any], open_: list[Any]) -> list[Text]:
-    sentences: list[Text] = []
-    for row, found in open_:
-        values: dict[str, Text] = {
-            "model": leader["model"], "other": row["model"], "metric": metric_name(result.metric),
-            "score": _score(leader), "its": _score(row), "bounds": _bounds(found),
-        }  # fmt: skip
-        sentences.append(_open_question(found).filled(**values))
+    if not open_:
+        return []
+    found = open_[0][1]
+    template = (
+        _open_question(found)
+        if len(open_) == 1
+        else _("Between {model} and each of {others} it is undecided: {metric} {score} against {range}.")
+    )
+    sentences: list[Text] = [template.filled(**_against(result, leader, open_), bounds=_bounds(found))]
     if needed := [found.seeds_needed for _row, found in open_ if found.seeds_needed]:
         sentences.append(
             ngettext(
@@ -220,6 +229,20 @@ def _undecided(result: TaskResult, leader: Mapping[str, Any], open_: list[Any]) 
             )
         )
     return sentences
+
+
+def _against(result: TaskResult, leader: Mapping[str, Any], rivals: list[Any]) -> dict[str, Text]:
+    """What a sentence about the leader and its rivals, the best of them first, may tell of both."""
+    rows = [row for row, _found in rivals]
+    return {
+        "model": leader["model"],
+        "other": rows[0]["model"],
+        "others": Listing(tuple(row["model"] for row in rows)),
+        "metric": metric_name(result.metric),
+        "score": _score(leader),
+        "its": _score(rows[0]),
+        "range": quantities.between(_score(rows[-1]), _score(rows[0])),
+    }
 
 
 def _open_question(found: Comparison) -> Message:

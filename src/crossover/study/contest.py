@@ -51,7 +51,7 @@ def enter(
     """The contest of the named models on `task`; the first sets the size that the others are matched to."""
     models = [prepare_model(name, task.spec, changes) for name in names]
     first, *others = models
-    return Contest(task, (first, *(_equalise(first, other, task.spec, match, step_seconds) for other in others)))
+    return Contest(task, (first, *(_equalise(first, other, task, match, step_seconds) for other in others)))
 
 
 def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None = None) -> ModelSettings:
@@ -83,9 +83,16 @@ def _is_model_setting(key: str) -> bool:
     return "." in key or (key in ModelSettings.__dataclass_fields__ and key != "learning_rate")
 
 
+def _training_steps(task: Task) -> int:
+    """Steps of the first training batch: attention's cost of a token depends on them, and tests may be longer."""
+    first = next(iter(task.batches("train", seed=0, epoch=0, batch=task.spec.batch_rows)))
+    return int(first.inputs.shape[1])
+
+
 def _equalise(
-    first: ModelSettings, other: ModelSettings, spec: TaskSpec, match: Match, step_seconds: StepSeconds
+    first: ModelSettings, other: ModelSettings, task: Task, match: Match, step_seconds: StepSeconds
 ) -> ModelSettings:
+    spec = task.spec
     ends: dict[str, Any] = {"inputs": spec.inputs, "outputs": spec.outputs, "causal": spec.causal}
     if match == "none":
         return other
@@ -93,7 +100,7 @@ def _equalise(
         target = count_parameters(first, **ends).without_embedding
         return match_parameters(other, **ends, target=target)
     if match == "flops":
-        time = spec.max_length
+        time = _training_steps(task)
         flops = model_cost(first, shape=Shape(batch=1, time=time), **ends).flops_forward / time
         return match_flops(other, **ends, target=flops, time=time)
     return match_width(other, step_seconds, step_seconds(first), tolerance=0.1)

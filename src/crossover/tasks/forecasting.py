@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +80,16 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         defaults=data.defaults,
         recipes=data.recipes,
         references=data.references,
-        notes=(*data.notes, *series.notes),
+        notes=(_told(settings), *data.notes, *series.notes),
     )
     return Forecasting(spec, series, windowing, data.period)
+
+
+def _told(settings: Mapping[str, Any]) -> str:
+    """What decides how a window becomes steps, under the names that ``--set`` takes."""
+    names = ("patch", "channels", "head", "normalise")
+    named = ", ".join(f"task.{name}={settings[name]}" for name in names)
+    return f"Settings of the task: {named}."
 
 
 def known_settings(data: SeriesData, window: int) -> dict[str, Choice | Whole]:

@@ -194,7 +194,10 @@ def recall(options: DataOptions) -> GeneratedTask:
         defaults={"width": 64, "layers": 2, "dropout": 0.0},
         # On validation five of five seeds find the pairs within 210 steps; at 4e-3 one has not after 440.
         recipes={"transformer": {"lr": 2e-3, "final_rate": 1.0}, "lstm": {"lr": 5e-3}},
-        notes=(f"Each row of {length} tokens says {pairs} pairs and then asks for one of them at every step.",),
+        notes=(
+            f"Each row of {length} tokens says {pairs} pairs and then asks for one of them at every step.",
+            f"Targets number the values from 0, which token {1 + keys} stands for.",
+        ),
     )
 
 
@@ -252,6 +255,7 @@ def parity(options: DataOptions) -> ParityTask:
         notes=(
             f"Trained on rows of up to {longest} bits, tested on the last step of rows of "
             f"{', '.join(str(factor * longest) for factor in PARITY_FACTORS)}.",
+            "Token 1 is a zero, token 2 a one; the target is 1 where the ones so far are odd in number.",
         ),
     )
 
@@ -291,7 +295,10 @@ def copying(options: DataOptions) -> GeneratedTask:
         budget="30s",
         batch_rows=32,
         defaults={"width": 64, "layers": 2, "dropout": 0.0},
-        notes=(f"{symbols} symbols of {alphabet}, copied after {lag} steps.",),
+        notes=(
+            f"{symbols} symbols of {alphabet}, copied after {lag} steps.",
+            f"Targets number the symbols from 0, which token 1 stands for; token {alphabet + 1} asks.",
+        ),
     )
 
 

@@ -351,6 +351,7 @@ def _spec(name: str, vocabulary: Vocabulary, *, block: int, unit: str, **fields:
             "outputs": PerStep(size=vocabulary.size),
             "objective": "language-modeling",
             "metric": "bits_per_character",
+            "further_metrics": ("nats_per_character", "perplexity_per_word"),
             "higher_is_better": False,
             "causal": True,
             "margin": 0.02,

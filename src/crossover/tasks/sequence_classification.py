@@ -60,10 +60,10 @@ class LabelledReader:
         raise DataError(f"task {self.spec.name!r} takes no text: give a .ts file with --file")
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
-        """The first channel of a series drawn in bars, its label and the predicted one."""
+        """The mean of a series' channels drawn in bars, its label and the predicted one."""
         return [
             {
-                "input": _bars(batch.inputs[i, : batch.lengths_B[i], 0].numpy(force=True)),
+                "input": _bars(batch.inputs[i, : batch.lengths_B[i]].mean(-1).numpy(force=True)),
                 "target": self.labels[int(batch.targets[i])],
                 "prediction": self.labels[int(outputs[i].argmax())],
             }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from crossover.tasks.linear_text import LinearText, fit_linear_text
 from crossover.tasks.objectives import Classification, SquaredError, classification_items
 from crossover.tasks.options import Choice, Flag, Whole, read_settings, refuse_unread
 from crossover.tasks.rows import Rows, RowTask
+from crossover.tasks.text_files import read_texts
 from crossover.tasks.text_sources import LabelledTexts, read_user_texts
 
 FAMILY = "text-classification"
@@ -77,14 +79,18 @@ class TextReader:
 class TextPredictor:
     """Texts in, labels or values out: the half of the task that needs no data, and that `restore` gives back.
 
-    `mean` and `scale` undo the normalisation of a regression's values.
+    `mean` and `scale` undo the normalisation of a regression's values; `column` is that of the user's table which the
+    texts of train stood in.
     """
 
-    def __init__(self, spec: TaskSpec, reader: TextReader, *, mean: float = 0.0, scale: float = 1.0) -> None:
+    def __init__(
+        self, spec: TaskSpec, reader: TextReader, *, mean: float = 0.0, scale: float = 1.0, column: str | None = None
+    ) -> None:
         self.spec = spec
         self.reader = reader
         self.mean = mean
         self.scale = scale
+        self.column = column
 
     def encode(self, texts: list[str]) -> Batch:
         """Texts to a batch without targets."""
@@ -98,6 +104,14 @@ class TextPredictor:
             rows_B=torch.arange(len(texts)),
             features={name: pad(rows, length=inputs.shape[1])[0] for name, rows in features.items()},
         )
+
+    def file_texts(self, path: Path) -> list[str] | None:
+        """The texts of a table like train's, one for each row; None for a file of one text a line.
+
+        Such are a ``.txt`` file or a pipe, and every file where the task was not trained on a table.
+        """
+        lines = self.column is None or not path.suffix or ".txt" in (suffix.lower() for suffix in path.suffixes)
+        return None if lines else read_texts(path, str(self.column))
 
     def decode(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
         """``{"label", "probabilities"}`` of each row, or ``{"value"}`` for a regression."""
@@ -124,6 +138,7 @@ class TextPredictor:
             "tags": self.reader.tags,
             "mean": self.mean,
             "scale": self.scale,
+            "column": self.column,
         }
 
 
@@ -135,9 +150,11 @@ def restore(artifacts: Mapping[str, Any]) -> TextPredictor:
             vocabulary_from_json(artifacts["vocabulary"]), int(artifacts["max_length"]), bool(artifacts["tags"])
         )
         mean, scale = float(artifacts["mean"]), float(artifacts["scale"])
+        column = artifacts.get("column")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"these are no artifacts of a text task ({type(error).__name__}: {error})") from error
-    return TextPredictor(text_spec(name, reader, labels), reader, mean=mean, scale=scale)
+    spec = text_spec(name, reader, labels)
+    return TextPredictor(spec, reader, mean=mean, scale=scale, column=None if column is None else str(column))
 
 
 def text_spec(name: str, reader: TextReader, labels: tuple[str, ...], **fields: Any) -> TaskSpec:
@@ -184,10 +201,12 @@ class TextClassification(TextPredictor, RowTask):
                 notes.append(
                     f"{cut} of {len(ids)} {split} texts were cut at {reader.max_length} {settings['units']}."
                 )
+        if reader.tags:
+            notes.append("Part-of-speech tags are a second input beside the words.")
         if not source.labels:
             notes.append(f"Values are normalised by train's mean {mean:.6g} and deviation {scale:.6g}.")
         spec = text_spec(name, reader, source.labels, notes=tuple(notes), **fields)
-        super().__init__(spec, reader, mean=mean, scale=scale)
+        super().__init__(spec, reader, mean=mean, scale=scale, column=source.column)
         self.objective = Classification(source.labels) if source.labels else SquaredError()
 
     def batches(

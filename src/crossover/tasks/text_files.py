@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from crossover.data.options import DataOptions
-from crossover.data.tables import load_frame
+from crossover.data.tables import load_frame, read_table
 from crossover.data.timestamps import parse_timestamps
 from crossover.errors import ConfigError, DataError, listing, unknown
 
@@ -23,18 +23,23 @@ LABEL_COLUMNS = ("label", "sentiment", "class", "category", "rating", "score", "
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts, the labels as they were read, and the group of each row (empty strings where there are no groups)."""
+    """Texts, the labels as they were read, and the group of each row (empty strings where there are no groups).
+
+    `column` is the table's column that the texts stood in; None where they come from no table of the user's.
+    """
 
     texts: list[str]
     labels: list[str]
     groups: list[str]
+    column: str | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Examples:
         """These rows, in this order."""
-        return Examples(*([column[i] for i in rows] for column in (self.texts, self.labels, self.groups)))
+        texts, labels, groups = ([values[i] for i in rows] for values in (self.texts, self.labels, self.groups))
+        return replace(self, texts=texts, labels=labels, groups=groups)
 
 
 def read_files(options: DataOptions) -> tuple[dict[str, Examples], tuple[str, ...]]:
@@ -64,10 +69,10 @@ def read_file(source: str, options: DataOptions) -> tuple[Examples, tuple[str, .
     table = load_frame(source, named)
     text, text_notes = _column(table.frame, options.text, TEXT_COLUMNS, "text", source)
     label, label_notes = _column(table.frame, options.label, LABEL_COLUMNS, "label", source)
-    columns = [_strings(table.frame[name]) for name in (text, label)]
-    columns.append(_strings(table.frame[group]) if group else [""] * table.frame.height)
-    examples = Examples(*columns)
-    usable_N = np.array([bool(text and label) for text, label, _ in zip(*columns, strict=True)])
+    texts, labels = (_strings(table.frame[name]) for name in (text, label))
+    groups = _strings(table.frame[group]) if group else [""] * table.frame.height
+    examples = Examples(texts, labels, groups, column=text)
+    usable_N = np.array([bool(text and label) for text, label in zip(texts, labels, strict=True)])
     if not usable_N.any():
         raise DataError(f"{source} has no row with a text in {text!r} and a label in {label!r}: check both columns")
     rows = np.flatnonzero(usable_N)
@@ -75,6 +80,19 @@ def read_file(source: str, options: DataOptions) -> tuple[Examples, tuple[str, .
         times_N = _times(table.frame, options.time, rows, source)
         rows = rows[np.argsort(times_N, kind="stable")]
     return examples.take(rows), (*table.notes, *text_notes, *label_notes, *_left_out(examples))
+
+
+def read_texts(path: Path, column: str) -> list[str]:
+    """The texts in a table's `column`, one for each row, also an empty one; DataError for a table without it."""
+    try:
+        return _strings(read_table(path, columns=[column]).frame[column])
+    except DataError:
+        # Whatever else is wrong with the file is said here.
+        names = read_table(path).frame.columns
+    raise DataError(
+        f"{path}: {unknown('column', column, names)} (the model was trained on a column of that name: rename yours, "
+        "or give a .txt file with one text a line)"
+    )
 
 
 def group_column(split: str | None) -> str | None:

@@ -34,12 +34,16 @@ Parts = dict[Split, Examples]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTexts:
-    """Texts and targets by split: class indices int64 [N] into `labels`, or values float64 [N] where it is empty."""
+    """Texts and targets by split: class indices int64 [N] into `labels`, or values float64 [N] where it is empty.
+
+    `column` is the column of train's table that the texts stood in, None where there was none.
+    """
 
     texts: Mapping[Split, Sequence[str]]
     targets: Mapping[Split, np.ndarray]
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    column: str | None = None
 
 
 def read_user_texts(options: DataOptions, *, regression: bool | None = None) -> LabelledTexts:
@@ -97,6 +101,7 @@ def as_classes(parts: Parts, *, labels: tuple[str, ...] = (), notes: tuple[str, 
         targets={split: np.array([index[label] for label in part.labels]) for split, part in parts.items()},
         labels=labels,
         notes=notes,
+        column=parts["train"].column,
     )
 
 
@@ -110,7 +115,10 @@ def as_values(parts: Parts, *, notes: tuple[str, ...] = ()) -> LabelledTexts:
     distinct = len(np.unique(np.concatenate(list(values.values()))))
     note = f"The label has {distinct} numeric values: this is a regression, scored by its squared error."
     return LabelledTexts(
-        texts={split: part.texts for split, part in parts.items()}, targets=values, notes=(*notes, note)
+        texts={split: part.texts for split, part in parts.items()},
+        targets=values,
+        notes=(*notes, note),
+        column=parts["train"].column,
     )
 
 

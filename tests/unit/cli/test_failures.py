@@ -37,18 +37,19 @@ def test_memory_that_ran_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "part"),
+    ("number", "code", "part"),
     [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "the disk is full"),
-        (errno.EFBIG, "the disk is full"),
-        (errno.EACCES, "/where cannot be read or written"),
-        (errno.EROFS, "/where cannot be read or written"),
+        (errno.ENOSPC, 1, "the disk is full"),
+        (errno.EDQUOT, 1, "the disk is full"),
+        (errno.EFBIG, 1, "the disk is full"),
+        (errno.EACCES, 2, "/where cannot be read or written"),
+        (errno.EROFS, 2, "/where cannot be read or written"),
+        (errno.ENOTDIR, 2, "/where cannot be read or written"),
     ],
 )
-def test_a_disk_that_refuses(number: int, part: str) -> None:
-    code, sentence = explain(OSError(number, "reason", "/where"))
-    assert code == 1 and sentence is not None and part in sentence
+def test_a_disk_that_refuses(number: int, code: int, part: str) -> None:
+    returned, sentence = explain(OSError(number, "reason", "/where"))
+    assert returned == code and sentence is not None and part in sentence
 
 
 @pytest.mark.parametrize("error", [ValueError("a slip of ours"), OSError(errno.EIO, "reason"), KeyError("x")])

@@ -9,7 +9,7 @@ import pytest
 
 from crossover import __version__
 from crossover.cli import _COMMANDS, build_app, main
-from crossover.cli.output import command_line, print_columns, print_document, typed_as
+from crossover.cli.output import command_line, print_columns, print_document, print_fields, typed_as
 
 HEAVY = ("torch", "sklearn", "statsmodels", "polars", "plotly", "pydantic", "babel", "jinja2")
 
@@ -70,6 +70,19 @@ def test_the_module_and_the_script_return_the_code() -> None:
     assert run.stderr == "crossover: unknown command 'compar': did you mean 'compare'?\n"
 
 
+@pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["doctor", "--device", "cpu"], ["--help"]])
+def test_nobody_reading_the_output_ends_a_command_without_a_word(command: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "crossover", *command], stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writer)
+    assert run.stderr == "" and run.returncode in (1, 141)
+
+
 def test_an_error_of_our_own_making_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossover.models.presets.family_of", lambda settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -107,3 +120,11 @@ def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "a    long one  x\nabc  b\n"
     print_columns([])
     assert capsys.readouterr().out == ""
+
+
+def test_fields_are_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"layers": 2, "causal": None, "tied": False, "mixer": {"attention": {"heads": 4}}}
+    print_fields({"a": "x", "none": None, "empty": [], "flag": True, "notes": ["One.", "Two."], "settings": settings})
+    assert capsys.readouterr().out == (
+        "a: x\nflag: yes\nnotes:\n  One.\n  Two.\nsettings: layers=2, tied=false, mixer.attention.heads=4\n"
+    )

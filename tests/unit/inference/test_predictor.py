@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
+import polars
 import pytest
 import torch
 from tiny_language import TinyLanguage
 
 from crossover.data.options import DataOptions
-from crossover.errors import CheckpointError, ConfigError, DataError
+from crossover.errors import CheckpointError, ConfigError, DataError, FolderError
 from crossover.inference.predictor import Predictor, load
 from crossover.measure.numerics import Numerics
 from crossover.models.presets import parse_model
@@ -73,15 +76,72 @@ def test_each_line_of_a_file_is_predicted(text_run: Path, tmp_path: Path) -> Non
         load(text_run).predict_file(path)
 
 
-def _study(folder: Path, run: str | None, model: str = "lstm") -> Path:
+TABLE = "mark,text,label\n" + "".join(f'{i},"{"bad" if i % 3 else ""}, day",x\n' for i in range(80)) + "80,,\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_each_row_of_a_table_is_predicted_from_the_column_of_training(
+    text_run: Path, tmp_path: Path, kind: str
+) -> None:
+    frame, path = polars.read_csv(StringIO(TABLE)), tmp_path / f"table.{kind}"
+    write = {"csv": frame.write_csv, "tsv": partial(frame.write_csv, separator="\t"), "jsonl": frame.write_ndjson}
+    write.get(kind, frame.write_parquet)(path)
+    predictor = load(text_run)
+    texts = [text or "" for text in frame["text"]]
+    assert len(texts) == 81 and predictor.predict_file(path) == predictor.predict(texts)
+
+
+def test_a_table_without_the_column_of_training_is_refused(text_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE.replace("text", "texts"))
+    with pytest.raises(DataError, match=r"unknown column 'text': did you mean 'texts'\? \(the model was trained on"):
+        load(text_run).predict_file(path)
+    path.write_text("a,b\n1,2\n3\n")
+    with pytest.raises(DataError, match="line 3 of"):
+        load(text_run).predict_file(path)
+
+
+def test_a_run_that_knows_no_column_reads_lines(text_run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(text_run, old)
+    saved = json.loads((old / "artifacts.json").read_text())
+    assert saved["artifacts"].pop("column") == "text"
+    (old / "artifacts.json").write_text(json.dumps(saved))
+    (tmp_path / "lines.csv").write_text("good day\nbad, week\n")
+    assert len(load(old).predict_file(tmp_path / "lines.csv")) == 2
+
+
+def test_advice_on_a_series_names_no_flag_of_training(tmp_path: Path) -> None:
+    series = tmp_path / "series.csv"
+    series.write_text("x\n" + "".join(f"{i % 7}\n" for i in range(80)))
+    task = TASKS.get("forecasting")(DataOptions(data=str(series), target="x", window=8, horizon=2))
+    model, settings = parse_model("lstm[width=8,layers=1]"), TrainSettings(budget="1steps")
+    train(task, model, settings, numerics=NUMERICS, folder=tmp_path / "run")
+    for cell, part in (("NaN", "1 gaps (line 81 of 'x'): fill them in the file"), ("z", "write one in the file")):
+        (tmp_path / "new.csv").write_text(series.read_text()[:-2] + f"{cell}\n")
+        with pytest.raises(DataError) as caught:
+            load(tmp_path / "run").predict_file(tmp_path / "new.csv")
+        assert part in str(caught.value) and "--" not in str(caught.value)
+
+
+Entry = tuple[str, str | None, str | None]
+
+
+def _study(folder: Path, *recommended: Entry, runs: tuple[tuple[str, str, float | None], ...] = ()) -> Path:
+    """A study that recommends (task, model, run), of runs (task, folder, validation)."""
+    keys = ("task", "model", "run")
+    document = {
+        "tasks": {task: {"higher_is_better": True} for task, _, _ in recommended},
+        "runs": [dict(zip(("task", "folder", "validation"), run, strict=True)) for run in runs],
+        "recommendation": [dict(zip(keys, entry, strict=True)) for entry in recommended],
+    }
     folder.mkdir()
-    entry = {"task": "text-classification", "model": model, "run": run, "reason": "", "meets": {}}
-    (folder / "study.json").write_text(json.dumps({"recommendation": [entry]}))
+    (folder / "study.json").write_text(json.dumps(document))
     return folder
 
 
 def test_a_study_stands_for_its_recommended_run_also_when_it_was_moved(text_run: Path, tmp_path: Path) -> None:
-    study = _study(tmp_path / "study", "/elsewhere/study/runs/text/lstm/seed0")
+    study = _study(tmp_path / "study", ("text-classification", "lstm", "/elsewhere/study/runs/text/lstm/seed0"))
     shutil.copytree(text_run, study / "runs" / "text" / "lstm" / "seed0")
     for task in (None, "text-classification"):
         assert load(study, task=task).predict(["good day"])[0]["label"] == "positive"
@@ -90,13 +150,38 @@ def test_a_study_stands_for_its_recommended_run_also_when_it_was_moved(text_run:
 
 
 def test_a_study_without_a_model_to_load_says_why(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="the baseline 'majority', which is no saved model"):
-        load(_study(tmp_path / "baseline", None, "majority"))
+    with pytest.raises(FolderError, match="the baseline 'majority', which is no saved model: it has no finished run"):
+        load(_study(tmp_path / "baseline", ("a", "majority", None)))
+    with pytest.raises(FolderError, match="recommends no model: it has no finished run"):
+        load(_study(tmp_path / "limits", ("a", None, None), runs=(("a", "runs/a/lstm/seed0", None),)))
     with pytest.raises(CheckpointError, match="which is not there"):
-        load(_study(tmp_path / "gone", "runs/a/b/seed0"))
+        load(_study(tmp_path / "gone", ("a", "b", "runs/a/b/seed0")))
     (tmp_path / "gone" / "study.json").write_text("{}")
     with pytest.raises(CheckpointError, match="cannot be read"):
         load(tmp_path / "gone")
+
+
+def test_a_study_that_recommends_a_baseline_names_its_best_run(text_run: Path, tmp_path: Path) -> None:
+    scores = {"one": 0.6, "two": 0.8, "three": 0.7, "gone": 0.9, "failed": None}
+    runs = (("b", "/old/runs/b/x", 1.0), *(("a", f"/old/runs/a/{name}", score) for name, score in scores.items()))
+    study = _study(tmp_path / "study", ("a", "majority", None), ("b", "majority", None), runs=runs)
+    for name in ("one", "two", "three"):
+        shutil.copytree(text_run, study / "runs" / "a" / name)
+    with pytest.raises(FolderError) as caught:
+        load(study, task="a")
+    assert str(caught.value).endswith(f"give its best run, {study / 'runs' / 'a' / 'two'}")
+    assert load(str(caught.value).rpartition(", ")[2]).predict(["good day"])
+
+
+def test_which_of_several_tasks_must_be_told(text_run: Path, tmp_path: Path) -> None:
+    two = _study(tmp_path / "two", ("a", "lstm", "runs/a"), ("b", "lstm", "runs/b"), ("c", "majority", None))
+    none = _study(tmp_path / "none", ("a", "majority", None), ("b", "majority", None))
+    for study, names in ((two, "a, b or c"), (none, "a or b")):
+        with pytest.raises(ConfigError, match=f"has several tasks: choose one with --task {names}"):
+            load(study)
+    one = _study(tmp_path / "one", ("a", "majority", None), ("b", "lstm", "runs/b"))
+    shutil.copytree(text_run, one / "runs" / "b")
+    assert load(one).folder == one / "runs" / "b"
 
 
 def test_an_unknown_folder_is_one_sentence(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ def scale_curve(model: str, family: str, base: float, power: float, *, pass_: st
         "family": family,
         "axis": "length",
         "pass": pass_,
+        "width": {"lstm": 128, "mingru": 152}.get(model, 144),
+        "parameters_without_embedding": 528_896 if family == "recurrent" else 529_440,
         "points": points,
         "exponents": exponents,
     }
@@ -107,11 +109,40 @@ def scale_study() -> dict[str, Any]:
         "seconds": 48.7,
         "machine": dict(MACHINE),
         "numerics": dict(NUMERICS),
-        "settings": {"models": ["lstm", "mingru", "transformer"], "axis": "length=64..2048"},
+        "settings": {
+            "models": ["lstm", "mingru", "transformer"],
+            "axis": "length",
+            "values": [64, 128, 256, 512, 1024, 2048],
+            "passes": ["train"],
+            "length": 256,
+            "width": 128,
+            "batch": 4,
+            "layers": 2,
+            "vocabulary": 256,
+            "finished": True,
+            "memory": True,
+            "time_limit": 60.0,
+        },
         "tasks": {},
         "scale": scale(),
         **{name: [] for name in lists},
     }
+
+
+def all_passes() -> dict[str, Any]:
+    """What `crossover scale --pass all` writes; in decoding the curves do not cross."""
+    study = scale_study()
+    curves, crossings = [], []
+    for pass_, power in (("train", 1.55), ("encode", 1.55), ("decode", 0.9)):
+        curves += [
+            scale_curve("lstm", "recurrent", 0.012, 1.0, pass_=pass_),
+            scale_curve("transformer", "attention", 0.004, power, pass_=pass_),
+        ]
+        found = study["scale"]["crossings"][0] | {"axis": "length", "pass": pass_}
+        crossings.append(found | ({"at": None} if pass_ == "decode" else {}))
+    study["settings"]["passes"] = ["train", "encode", "decode"]
+    study["scale"] |= {"pass": "train,encode,decode", "curves": curves, "crossings": crossings}
+    return study
 
 
 def audit_study() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import pytest
 
 from crossover.report import curves
+from crossover.report.messages import translate
 from crossover.report.palette import palette, styles
 from crossover.report.verdicts import TaskResult
 from unit.report.example_study import HEADLINES, PARITY, compare_study, details
@@ -112,3 +113,25 @@ def test_models_of_one_family_share_the_hue_and_differ_in_the_rest() -> None:
     assert [style.color for style in looks.values()] == ["recurrent-1", "recurrent-2", "attention-1", "other-1"]
     assert looks["lstm"].symbol != looks["gru"].symbol
     assert looks["lstm"].dash != looks["gru"].dash
+
+
+def test_what_is_drawn_of_one_run_says_of_which() -> None:
+    study = compare_study()
+    for entry in study["details"]:
+        entry["by_step"] = [0.1, 0.2]
+    task, looks = result(study=study)
+    by_length, by_step = curves.score_by_length(task, looks), curves.error_by_step(task, looks)
+    matrix = curves.confusion(task, study["details"][0])
+    assert by_length is not None and by_step is not None and matrix is not None
+    several = "From each model's run with the best validation score only."
+    for drawn, said in ((by_length, several), (by_step, several), (matrix, several.replace("each model's", "the"))):
+        assert translate("en")(drawn.description).endswith(f". {said}")
+        assert translate("zh")(drawn.description).endswith("。仅取各模型验证得分最佳的一次运行。")
+
+
+def test_the_seed_of_that_run_is_told_where_it_is_known() -> None:
+    entries = [{"model": "lstm", "seed": 2}, {"model": "gpt", "seed": 0}]
+    assert translate("en")(curves.best_runs(entries)) == (
+        "From each model's run with the best validation score only: lstm seed 2 and gpt seed 0."
+    )
+    assert translate("zh")(curves.best_runs(entries[:1])) == "仅取各模型验证得分最佳的一次运行：lstm 种子 2。"

@@ -11,7 +11,7 @@ from crossover.report.model import build_report
 from unit.report.example_costs import audit_study, scale_study
 from unit.report.example_study import HEADLINES, compare_study
 
-VOID = {"meta", "link", "br", "img", "input", "hr"}
+VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -100,3 +100,10 @@ def test_a_folder_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
 def test_the_chart_library_is_inside_once() -> None:
     _parsed, text = page(scale_study())
     assert len(re.findall(r"plotly\.js v\d", text)) == 1
+
+
+def test_a_task_name_breaks_after_its_slash() -> None:
+    _parsed, text = page(compare_study())
+    name = HEADLINES.replace("/", "/<wbr>")
+    assert text.count(f">{name}</a>") == text.count(f">{name}</h2>") == text.count(f">{name}</p>") == 1
+    assert f'<th scope="row">{name}</th>' in text

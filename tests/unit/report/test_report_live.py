@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from rich.console import Console
 
 from crossover.report.live import LiveView
 from crossover.train.progress import Progress
@@ -45,7 +46,7 @@ def test_without_a_terminal_a_line_says_all() -> None:
     with LiveView("en", stream) as view:
         view(event())
     assert plain(stream.getvalue()) == (
-        "parity  lstm  seed 1   10%  step 10  loss 0.500  accuracy 0.750  48,312 tokens/s  54.0 s left\n"
+        "parity  lstm  seed 1   10%  step 10  loss 0.500  accuracy 0.750  54.0 s left  48,312 tokens/s\n"
     )
 
 
@@ -107,3 +108,46 @@ def test_a_broken_run_leaves_the_terminal_usable() -> None:
         view(event())
         raise KeyboardInterrupt
     assert stream.getvalue().rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in stream.getvalue()
+
+
+def drawn(width: int, lang: str = "en", **given) -> list[str]:
+    view, stream = LiveView(lang, io.StringIO()), io.StringIO()
+    view(event(18_400, **({"fraction": 0.43, "task": "forecasting/etth1"} | given)))
+    Console(file=stream, width=width, force_terminal=True, color_system=None).print(view._drawn())
+    return plain(stream.getvalue()).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "kept", "dropped"),
+    [
+        (100, ["8.00 s left", "48,312 tokens/s"], []),
+        (80, ["8.00 s left"], ["tokens/s"]),
+        (60, [], ["left", "tokens/s"]),
+        (42, [], ["left", "tokens/s"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [("mse", "mse 0.376"), ("bits_per_character", "bits/char 0.376"), ("accuracy", "accuracy 0.376")],
+)
+def test_a_narrow_terminal_shows_fewer_figures_and_cuts_none(
+    width: int, kept: list[str], dropped: list[str], metric: str, told: str
+) -> None:
+    lines = drawn(width, metric=metric, validation=0.376, seconds=6.035)
+    row = " ".join(" ".join(lines[1:]).split())
+    assert max(map(len, lines)) <= width
+    for figure in ("43%", "step 18,400", "loss 0.500", told, *kept):
+        assert figure in row
+    assert not [figure for figure in dropped if figure in row]
+    assert "…" not in "".join(lines)
+
+
+def test_the_heading_breaks_where_it_does_not_fit() -> None:
+    lines = drawn(30)
+    assert " ".join(" ".join(lines).split()).startswith("forecasting/etth1 · lstm · seed 1")
+
+
+def test_a_chinese_row_fits_by_its_columns() -> None:
+    row = drawn(60, "zh", metric="accuracy")[1]
+    assert "准确率 0.750" in row
+    assert "…" not in row

@@ -1,11 +1,12 @@
 import pytest
 
-from crossover.report.blocks import Bullets, Chart
+from crossover.report.blocks import Bullets, Chart, Paragraph
+from crossover.report.markdown import render_markdown
 from crossover.report.messages import translate
 from crossover.report.model import build_report, with_defaults
 from crossover.report.palette import palette
-from crossover.report.scaling import crossing_sentence, scaling_section
-from unit.report.example_costs import scale_curve, scale_study
+from crossover.report.scaling import crossing_sentence, scaling_section, scope_sentence
+from unit.report.example_costs import all_passes, scale_curve, scale_study
 
 
 def section(study: dict):
@@ -100,3 +101,59 @@ def test_missing_figures_leave_the_chart_out() -> None:
         for point in curve["points"]:
             point["peak_bytes"] = None
     assert set(charts(study)) == {"time-length-train", "flops-length-train"}
+
+
+def test_a_crossing_names_its_pass_and_is_read_from_that_pass_alone() -> None:
+    scale = all_passes()["scale"]
+    said = [translate("en")(crossing_sentence(c, "length", scale["curves"])) for c in scale["crossings"]]
+    assert said == [
+        "Time of a step, training: lstm and transformer cross at length 471 (420–540); transformer needs less below, "
+        "lstm above.",
+        "Time of a step, encoding whole sequences: lstm and transformer cross at length 471 (420–540); transformer "
+        "needs less below, lstm above.",
+        "Time of a step, decoding step by step: lstm and transformer do not cross between length 64 and 2,048; "
+        "transformer needs less throughout.",
+    ]
+
+
+@pytest.mark.parametrize("study", [scale_study, all_passes])
+def test_no_crossing_is_told_twice_in_a_report(study) -> None:
+    text = render_markdown(build_report(study()), translate("en"))
+    told = [line for line in text.splitlines() if " cross at length" in line or "do not cross" in line]
+    assert len(told) == len(study()["scale"]["crossings"])
+    assert len(set(told)) == len(told)
+
+
+def test_the_section_begins_with_the_scope() -> None:
+    paragraph = section(scale_study()).blocks[0]
+    assert isinstance(paragraph, Paragraph)
+    assert translate("en")(paragraph.text).replace("\u00a0", " ") == (
+        "Scope: training, width 128–152, 529 k parameters without embedding, 2 layers, batch 4, "
+        "a vocabulary of 256, bf16 and a CPU with 2 cores."
+    )
+    assert translate("zh")(paragraph.text).replace("\u00a0", " ") == (
+        "范围：训练、宽度 128–152、参数量 529 k（不计嵌入层）、2 层、批大小 4、词表大小 256、bf16 和 2 核 CPU。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("axis", "sizes"),
+    [
+        ("width", "2 layers, batch 4, length 256"),
+        ("depth", "width 128 (lstm), batch 4, length 256"),
+        ("batch", "width 128–152, 529 k parameters without embedding, 2 layers, length 256"),
+    ],
+)
+def test_the_scope_leaves_out_what_the_axis_changes(axis: str, sizes: str) -> None:
+    study = scale_study()
+    for curve in study["scale"]["curves"]:
+        curve["axis"] = axis
+    said = translate("en")(scope_sentence(study)).replace("\u00a0", " ")
+    assert said == f"Scope: training, {sizes}, a vocabulary of 256, bf16 and a CPU with 2 cores."
+
+
+def test_the_scope_says_no_more_than_the_study_holds() -> None:
+    study = scale_study() | {"settings": {}, "numerics": {}}
+    for curve in study["scale"]["curves"]:
+        del curve["width"], curve["parameters_without_embedding"]
+    assert translate("en")(scope_sentence(study)) == "Scope: training and a CPU with 2 cores."

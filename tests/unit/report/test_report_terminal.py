@@ -2,16 +2,18 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from crossover.report.terminal import next_commands, print_summary
-from unit.report.example_costs import audit_study, scale_study
-from unit.report.example_study import HEADLINES, compare_study
+from unit.report.example_costs import all_passes, audit_study, scale_study
+from unit.report.example_study import HEADLINES, RECALL, compare_study, row
 
 
-def printed(study: dict, lang: str = "en", width: int = 200) -> str:
+def printed(study: dict, lang: str = "en", width: int = 200, *, terminal: bool = True) -> str:
     stream = io.StringIO()
-    print_summary(study, Path("out dir"), Console(file=stream, width=width), lang)
+    console = Console(file=stream, width=width, force_terminal=terminal, color_system=None)
+    print_summary(study, Path("out dir"), console, lang)
     return stream.getvalue().replace("\u00a0", " ")
 
 
@@ -20,6 +22,24 @@ def one_task() -> dict:
     study["tasks"] = {HEADLINES: study["tasks"][HEADLINES]}
     study["table"] = [r for r in study["table"] if r["task"] == HEADLINES]
     return study
+
+
+def many_models(*tasks: str) -> dict:
+    study = compare_study()
+    study["tasks"] = {task: study["tasks"][task] for task in tasks or study["tasks"]}
+    further = ("mingru", "gru", "minlstm", "mamba[layers=2]")
+    study["table"] += [row(task, model, "recurrent", 0.321) for task in study["tasks"] for model in further]
+    study["table"] = [r for r in study["table"] if r["task"] in study["tasks"]]
+    return study
+
+
+def table_of(study: dict, width: int, lang: str = "en") -> list[str]:
+    """The lines of the table: what stands before the second empty line."""
+    return printed(study, lang, width)[1:].split("\n\n")[0].splitlines()
+
+
+def words(lines: list[str]) -> list[str]:
+    return " ".join(lines).replace("─", " ").split()
 
 
 def test_several_tasks_are_a_line_each() -> None:
@@ -37,14 +57,15 @@ def test_in_a_narrow_terminal_no_figure_is_cut() -> None:
 
 def test_one_task_is_a_line_per_model() -> None:
     text = printed(one_task())
-    assert "lstm          0.912 (0.900–0.924)" in text
-    assert "linear        0.874" in text
+    assert "lstm         0.912 (0.900–0.924)" in text
+    assert "linear       0.874" in text
 
 
 def test_verdicts_scope_report_and_three_commands_follow() -> None:
     text = printed(compare_study())
     assert "recall: transformer is better than lstm" in text
     assert "Scope: 4,000 training rows" in text
+    assert "Recommended: lstm, which has the best validation score of the rows that meet the latency limit" in text
     assert "low power: With 3 seeds" in text
     assert "Report: out dir/report.html" in text
     assert text.count("\n  crossover ") == 3
@@ -78,3 +99,61 @@ def test_brackets_in_a_model_are_no_markup() -> None:
     study["table"][0]["model"] = "lstm[layers=2]"
     study["verdicts"] = []
     assert "lstm[layers=2]" in printed(study)
+
+
+@pytest.mark.parametrize("study", [compare_study, one_task, many_models, scale_study, all_passes, audit_study])
+@pytest.mark.parametrize("width", [100, 80, 60, 40])
+def test_at_any_width_no_word_is_cut_and_none_is_lost(study, width: int) -> None:
+    lines = table_of(study(), width)
+    assert max(cell_len(line) for line in lines) <= width
+    # In a list the first column is not named.
+    assert set(words(table_of(study(), 400))) - set(words(lines)) <= {"task", "model"}
+    assert set(words(lines)) <= set(words(table_of(study(), 400)))
+
+
+def test_a_table_that_is_too_wide_is_turned() -> None:
+    lines = [line.split() for line in table_of(many_models(HEADLINES, RECALL), 80)]
+    assert lines[0] == ["task", HEADLINES, RECALL]
+    assert ["mamba[layers=2]", "0.321", "0.321"] in lines
+    assert ["baseline", "0.874", "0.126"] in lines
+    assert lines[-1][0] == "verdict"
+
+
+def test_a_table_that_fits_neither_way_is_a_list_per_task() -> None:
+    lines = [line.rstrip() for line in table_of(many_models(), 80)]
+    start = lines.index(RECALL)
+    assert lines[start + 1] == "  metric           accuracy"
+    assert lines[start + 8 : start + 10] == ["  baseline         0.126", "  verdict          undecided"]
+
+
+def test_headings_break_between_words_before_a_table_is_turned() -> None:
+    lines = table_of(one_task(), 80)
+    assert lines[1].split()[:3] == ["model", "accuracy", "parameters"]
+    assert "latency" in lines[0] and "p50" in lines[1]
+
+
+def test_a_claim_is_told_in_full() -> None:
+    assert "RNNs lose distant inputs, self-attention keeps them" in " ".join(words(table_of(audit_study(), 46)))
+    assert "自注意力能保留它们" in "".join(words(table_of(audit_study(), 46, "zh")))
+
+
+def test_what_is_piped_is_not_broken_at_80_columns() -> None:
+    text = printed(many_models(), width=80, terminal=False)
+    assert "mamba[layers=2]  baseline  verdict" in text
+    assert "\nrecall: transformer is better than lstm: accuracy 0.996 against 0.431, ahead by 0.565" in text
+
+
+def test_the_pass_has_a_column_where_there_are_several() -> None:
+    assert "pass" not in words(table_of(scale_study(), 120))
+    lines = table_of(all_passes(), 120)
+    assert lines[0].split()[:2] == ["model", "pass"]
+    assert [line.split()[:2] for line in lines[2:]] == [
+        [model, pass_] for pass_ in ("training", "encoding", "decoding") for model in ("lstm", "transformer")
+    ]
+
+
+def test_the_scope_of_a_scaling_study_is_told() -> None:
+    text = printed(scale_study())
+    assert "Scope: training, width 128–152, 529 k parameters without embedding, 2 layers, batch 4," in text
+    said = [line for line in printed(all_passes()).splitlines() if line.startswith("Time of a step")]
+    assert len(said) == len(set(said)) == 3

@@ -107,6 +107,27 @@ def test_several_beaten_models_stand_in_one_sentence() -> None:
     )
 
 
+def test_many_open_questions_and_many_equals_are_a_sentence_each() -> None:
+    study = compare_study()
+    rivals = ["transformer", "gru", "mingru"]
+    study["table"] = [row(PARITY, model, "recurrent", 0.9 - 0.01 * i) for i, model in enumerate(["lstm", *rivals])]
+    for answer, opening in (("undecided", "Between lstm and each of"), ("equal", "lstm is equal to")):
+        study["verdicts"] = [verdict(PARITY, "lstm", rival, answer, 0.02, 0.03) for rival in rivals]
+        _badge, sentence, _scope = said(study, PARITY)
+        assert sentence.startswith(f"{opening} transformer, gru and mingru")
+        assert "accuracy 0.900 against 0.870–0.890" in sentence
+        assert not any(word in said(study, PARITY, "zh")[1] for word in ("Between", "equal"))
+
+
+def test_a_single_model_wins_only_over_its_baselines() -> None:
+    study = compare_study()
+    study["table"] = [row(PARITY, "lstm", "recurrent", 0.53), row(PARITY, "majority", "baseline", 0.51)]
+    study["verdicts"] = [verdict(PARITY, "lstm", "majority", "undecided", 0.02, 0.03)]
+    assert said(study, PARITY)[0] == "undecided"
+    study["verdicts"] = [verdict(PARITY, "lstm", "majority", "a", 0.02, 0.01)]
+    assert said(study, PARITY)[0] == "lstm"
+
+
 def test_models_that_were_not_compared_are_not_judged() -> None:
     study = compare_study() | {"verdicts": []}
     badge, sentence, _scope = said(study, HEADLINES)

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from crossover.costs import Shape
+from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.models.counting import count_parameters, model_cost
 from crossover.models.settings import ModelSettings
 from crossover.study.contest import Contest, build_task, enter, prepare_model
 from crossover.study.request import CompareRequest
+from crossover.tasks.generated import parity
 from unit.train.tiny_task import TinyTask
 
 TASK = TinyTask(
@@ -75,6 +77,17 @@ def test_flops_per_token_are_made_equal() -> None:
         for model in contest("flops", "lstm[width=64]", "transformer", "mingru").models
     ]
     assert max(flops) / min(flops) < 1.07
+
+
+def test_flops_are_made_equal_at_the_length_of_training_rows_not_of_longer_tests() -> None:
+    def unused(model: ModelSettings) -> float:
+        raise AssertionError("nothing is measured")
+
+    task = parity(DataOptions(settings={"longest": 20}))
+    models = enter(task, ("lstm[width=64]", "transformer"), "flops", unused).models
+    ends = {"causal": True, "inputs": task.spec.inputs, "outputs": task.spec.outputs}
+    first, other = (model_cost(model, shape=Shape(batch=1, time=20), **ends).flops_forward for model in models)
+    assert other / first == pytest.approx(1, abs=0.05)
 
 
 def test_step_seconds_are_made_equal_as_they_are_measured() -> None:

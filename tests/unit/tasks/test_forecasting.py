@@ -182,7 +182,10 @@ def test_automatic_patches_divide_the_window():
 
 def test_embedded_series_are_real_and_their_gaps_counted():
     task = co2(DataOptions())
-    assert task.spec.notes == ("59 of 2284 weeks have no value and are interpolated linearly.",)
+    assert task.spec.notes == (
+        "Settings of the task: task.patch=13, task.channels=independent, task.head=direct, task.normalise=window.",
+        "59 of 2284 weeks have no value and are interpolated linearly.",
+    )
     assert {split: task.size(split) for split in ("train", "valid", "test")} == {
         "train": 1598 - 104 - 26 + 1,
         "valid": 230 - 26 + 1,

@@ -152,11 +152,25 @@ def test_encode_and_decode_survive_the_way_through_json(task: TextClassification
     assert torch.equal(restored.encode(texts).inputs, task.encode(texts).inputs)
     assert restored.spec.inputs == task.spec.inputs
     assert restored.spec.outputs == task.spec.outputs
+    assert restored.column == task.column == "text"
     outputs = torch.tensor([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
     predictions = restored.decode(outputs, restored.encode(texts))
     assert [row["label"] for row in predictions] == ["good", "bad", "bad"]
     assert predictions[0]["probabilities"]["good"] == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert predictions == task.decode(outputs, task.encode(texts))
+
+
+def test_a_table_is_read_by_its_column_and_plain_text_is_left_to_others(task: TextClassification, tmp_path: Path):
+    rows = [("A great film", "?"), ("", "?"), ("awful", "?")]
+    table = Path(write(tmp_path / "new.csv", rows))
+    assert task.file_texts(table) == [text for text, _ in rows]
+    assert task.file_texts(tmp_path / "lines.txt") is None and task.file_texts(Path("/dev/stdin")) is None
+    without = restore({key: value for key, value in task.artifacts().items() if key != "column"})
+    assert without.column is None and without.file_texts(table) is None
+
+
+def test_a_regression_too_knows_its_column(tmp_path: Path):
+    assert ratings(tmp_path).artifacts()["column"] == "text"
 
 
 def test_artifacts_of_something_else_are_refused(task: TextClassification):

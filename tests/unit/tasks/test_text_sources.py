@@ -37,7 +37,7 @@ def test_one_file_is_split_70_10_20_and_stratified(table: Path):
     assert [len(source.texts[split]) for split in ("train", "valid", "test")] == [70, 10, 20]
     assert source.labels == ("no", "yes")
     assert all(np.bincount(source.targets[split]).min() >= 5 for split in source.targets)
-    assert "Column 'text' is taken as the text." in source.notes
+    assert "Column 'text' is taken as the text." in source.notes and source.column == "text"
     again = read_user_texts(DataOptions(data=str(table)))
     assert again.texts == source.texts
     assert read_user_texts(DataOptions(data=str(table), split_seed=1)).texts != source.texts
@@ -53,7 +53,8 @@ def test_the_same_text_stands_on_one_side_only(tmp_path: Path):
 
 def test_named_columns_are_taken_and_misspelt_ones_refused(tmp_path: Path):
     path = write(tmp_path / "t.csv", rows(40), ("body", "verdict"))
-    assert read_user_texts(DataOptions(data=str(path), text="body", label="verdict")).labels == ("no", "yes")
+    source = read_user_texts(DataOptions(data=str(path), text="body", label="verdict"))
+    assert (source.labels, source.column) == (("no", "yes"), "body")
     with pytest.raises(DataError, match="did you mean 'verdict'"):
         read_user_texts(DataOptions(data=str(path), text="body", label="verdct"))
     with pytest.raises(DataError, match="give --text with one of its columns 'body' or 'verdict'"):

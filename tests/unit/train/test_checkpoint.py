@@ -15,9 +15,9 @@ import pytest
 import torch
 from tiny_task import TinyTask, tiny_model
 
-from crossover.errors import CheckpointError
+from crossover.errors import CheckpointError, FolderError
 from crossover.measure.numerics import Numerics
-from crossover.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from crossover.train.checkpoint import check_finished, has_checkpoint, load_checkpoint, save_checkpoint
 from crossover.train.loop import train
 from crossover.train.progress import Progress
 from crossover.train.results import RunResult
@@ -139,6 +139,14 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
         train(TinyTask(), tiny_model("gru"), SETTINGS, numerics=NUMERICS, folder=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="holds a run already"):
         train(TinyTask(), tiny_model(), SETTINGS, numerics=NUMERICS, folder=tmp_path)
+
+
+def test_a_finished_run_is_held_to_the_settings_that_both_sides_know(tmp_path: Path) -> None:
+    check_finished(tmp_path, {"train": {"budget": "9steps"}})
+    (tmp_path / "config.toml").write_text('task = "t"\n[train]\nbudget = "3steps"\nbetas = [0.9, 0.99]\nold = 1\n')
+    check_finished(tmp_path, {"task": "t", "train": {"budget": "3steps", "betas": (0.9, 0.99), "new": 2}})
+    with pytest.raises(FolderError, match=r"train\.budget='3steps', not '9steps'"):
+        check_finished(tmp_path, {"task": "t", "train": {"budget": "9steps"}})
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "pickle", "foreign"])
