@@ -88,6 +88,7 @@ def compare(
             layout=Layout.parse(train.layout),
             memory=memory,
             command=command_line(),
+            plugins=common.plugin,
         )
     finish(study, common)
     if any(run["status"] == "done" for run in study.document["runs"]):

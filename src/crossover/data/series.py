@@ -74,7 +74,8 @@ def read_series(
     channels = tuple(targets) or tuple(name for name in columns.values if name != time)
     if not channels:
         raise DataError(f"{path} has no column beside the time {time!r}: give a file with a numeric column")
-    numbers = [_numbers(columns.values[name], name, columns.places, path) for name in channels]
+    advice = "write one in the file" if targets else "name other columns with --target"
+    numbers = [_numbers(columns.values[name], name, columns.places, path, advice) for name in channels]
     values_TC, filled = _fill(np.stack(numbers, axis=1), channels, columns.places, path, fill_gaps)
     return Series(values_TC, channels, timestamps, (*notes, *filled))
 
@@ -126,8 +127,8 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _numbers(cells: Sequence[Any], name: str, places: Sequence[str], path: Path) -> np.ndarray:
-    """[T] float64, NaN where a cell is a gap."""
+def _numbers(cells: Sequence[Any], name: str, places: Sequence[str], path: Path, advice: str) -> np.ndarray:
+    """[T] float64, NaN where a cell is a gap; `advice` ends the refusal of a cell that is no number."""
     numbers = np.empty(len(cells))
     for row, cell in enumerate(cells):
         text = "" if cell is None else str(cell).strip()
@@ -135,8 +136,8 @@ def _numbers(cells: Sequence[Any], name: str, places: Sequence[str], path: Path)
             numbers[row] = math.nan
             continue
         if not _is_number(text):
-            decimal_comma = _is_number(text.replace(",", "."))
-            advice = "write decimals with a point" if decimal_comma else "name other columns with --target"
+            if _is_number(text.replace(",", ".")):
+                advice = "write decimals with a point"
             raise DataError(
                 f"{places[row]}, column {name!r} of {path} holds {text[:40]!r}: a number is needed, {advice}"
             )
@@ -156,7 +157,9 @@ def _fill(
     for channel in np.flatnonzero(gaps_TC.all(axis=0)).tolist():
         raise DataError(f"column {channels[channel]!r} of {path} has no number at all: choose other columns")
     if not fill_gaps:
-        raise DataError(f"{path} has {count} gaps ({located}): fill them with --fill-gaps, or in the file")
+        raise DataError(
+            f"{path} has {count} gaps ({located}): fill them in the file (training does with --fill-gaps)"
+        )
     filled_TC = values_TC.copy()
     steps = np.arange(len(values_TC))
     for channel in np.flatnonzero(gaps_TC.any(axis=0)).tolist():

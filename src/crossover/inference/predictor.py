@@ -50,13 +50,6 @@ class TextFileReader(Reader, Protocol):
         ...
 
 
-_FOR_TRAINING = {
-    "fill them with --fill-gaps, or in the file": "fill them in the file",
-    "name other columns with --target": "write one in the file",
-}
-"""Advice of those who read files that names a flag of training, and what to say where there is no such flag."""
-
-
 @dataclass(frozen=True)
 class Predictor:
     """A trained model with what its task needs to read inputs and outputs; `folder` is the run it came from."""
@@ -82,7 +75,7 @@ class Predictor:
         """Predictions for the rows of a data file, or for each line of a text file."""
         reader = self._reader()
         if hasattr(reader, "encode_file"):
-            return self._decoded(reader, _encoded(cast(FileReader, reader), path))
+            return self._decoded(reader, cast(FileReader, reader).encode_file(path))
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
         return self.predict(_lines(path) if texts is None else texts)
 
@@ -218,17 +211,6 @@ def _found(study: Path, run: Path) -> Path | None:
     under = Path(*parts[parts.index("runs") :]) if "runs" in parts else run
     places = (study / under, study / run, run)
     return next((place for place in places if (place / ARTIFACTS_FILE).is_file()), None)
-
-
-def _encoded(reader: FileReader, path: Path) -> Batch:
-    """A file as its reader reads it; an error gives no advice that only training can follow."""
-    try:
-        return reader.encode_file(path)
-    except DataError as error:
-        sentence = str(error)
-        for advice, instead in _FOR_TRAINING.items():
-            sentence = sentence.replace(advice, instead)
-        raise DataError(sentence) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossover.config import build
-from crossover.errors import CheckpointError, CrossoverError
+from crossover.errors import CheckpointError, ConfigError, CrossoverError
 from crossover.files import write_file, write_json
 from crossover.models.model import SequenceModel
 from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, PerStep, Tokens
@@ -125,6 +125,11 @@ def load_model(folder: Path, *, device: str | torch.device = "cpu") -> tuple[Seq
         ) from None
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS_FILE} is damaged ({error}): train the model anew") from error
+    except ConfigError as error:
+        raise CheckpointError(
+            f"the model in {folder} cannot be built ({error}): load the --plugin that defines its parts, "
+            "or train it anew"
+        ) from error
     except (CrossoverError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"the model in {folder} cannot be read ({reason}): train it anew") from error

@@ -192,7 +192,8 @@ def _comparisons(result: TaskResult) -> Table:
         )  # fmt: skip
     caption = _(
         "Every pair compared: the score of the first minus that of the second, by paired bootstrap over test items "
-        "and seeds; verdicts are corrected for several comparisons (Holm), those on {metric} decide the task",
+        "and seeds. Intervals here are of each pair by itself; verdicts, and the intervals in their sentences, are "
+        "corrected for several comparisons (Holm), and those on {metric} decide the task",
         metric=metric_name(result.metric),
     )
     return Table(caption, columns, tuple(rows))

@@ -80,8 +80,8 @@ class LiveView:
             self._stream.flush()
 
     def begin(self, stage: str, number: int, total: int) -> None:
-        """Say from now on which part of a study this is: the `number`-th ``search`` or ``train`` run of `total`."""
-        said = _("search {number} of {total}") if stage == "search" else _("run {number} of {total}")
+        """Say which part of a study begins: trial (``search``) or run (``train``) `number` of `total`."""
+        said = _("trial {number} of {total}") if stage == "search" else _("run {number} of {total}")
         self._part = said.filled(number=quantities.whole(number), total=quantities.whole(total))
 
     def __call__(self, progress: Progress) -> None:

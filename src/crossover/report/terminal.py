@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote, split
 from typing import TYPE_CHECKING, Any
 
 from crossover.report import quantities
@@ -172,25 +172,31 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         return [scale, "crossover compare", f"crossover report {where}"]
     commands = []
     needed = [
-        (v["seeds_needed"], task)
+        v["seeds_needed"]
         for task in study["tasks"]
         for v in TaskResult(study, task).verdicts
         if v["verdict"] == "undecided" and v.get("seeds_needed")
     ]
     if needed:
-        seeds, task = min(needed)
-        commands.append(f"crossover compare {quote(task)} --seeds {seeds}")
+        commands.append(_again(study, folder, "--seeds", min(needed)))
     # A baseline that is recommended is no saved model: only a task whose answer is a run can be used further.
     usable = [entry["task"] for entry in study.get("recommendation") or () if entry.get("run") is not None]
     if usable:
         chosen = usable[0]
-        of_task = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
+        suffix = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
+        suffix += "".join(f" --plugin {quote(file)}" for file in study["settings"].get("plugins") or ())
         if study["tasks"][chosen].get("family") == "text-classification":
-            commands.append(f'crossover predict {where} "…"{of_task}')
-        commands.append(f"crossover export {where}{of_task} --to onnx --out model.onnx")
-    task = next(iter(study["tasks"]))
-    commands += [
-        f"crossover compare {quote(task)} --trials 8",
-        "crossover scale --axis length=64..4096",
-    ]
+            commands.append(f'crossover predict {where} "…"{suffix}')
+        commands.append(f"crossover export {where}{suffix} --to onnx --out model.onnx")
+    commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]
     return commands[:3]
+
+
+def _again(study: Mapping[str, Any], folder: Path, flag: str, value: int) -> str:
+    """The command of `study` with another `value` of `flag`, in the same folder: what is finished there stays."""
+    words = split(study.get("command") or f"crossover compare {join(study['tasks'])}")
+    kept, replaced = [], (flag, "--out")
+    for word, before in zip(words, ["", *words], strict=False):
+        if before not in replaced and word.partition("=")[0] not in replaced:
+            kept.append(word)
+    return join([*kept, flag, str(value), "--out", str(folder)])

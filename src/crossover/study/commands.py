@@ -28,6 +28,7 @@ def train_command(spec: TaskSpec, model: ModelSettings, record: RunRecord, reque
     words += ["--seed", str(record.seed), "--precision", record.precision]
     words += _train_words(resolve(request.train, spec, model), request.train)
     words += _data_words(request, record.seed)
+    words += [word for file in request.plugins for word in ("--plugin", str(file))]
     return shlex.join(words)
 
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def run_comparison(
 
     A folder that holds part of the same study is gone on with: finished runs are read back. Everything that can be
     wrong with the request is found before the first run. Ctrl-C saves what is finished and is raised again. `tell`
-    gets one-line messages, `on_progress` every step, `on_begin` the number of each search and run before it starts.
+    gets one-line messages, `on_progress` every step, `on_begin` the number of each trial and run before it starts.
     """
     comparison = _Comparison(request, folder, tell or (lambda line: None), on_progress, on_begin)
     try:
@@ -106,17 +105,16 @@ class _Comparison:
         if self.store.load() is None:
             # From its first moment on: a study that is killed is gone on with under the same numerics.
             self.save()
-        searches, runs = self._counters()
+        entries = [(outcome, model) for outcome in self.outcomes for model in outcome.contest.models]
         for outcome in self.outcomes:
             fit_baselines(outcome, self.store, self._task, self.request, self.tell)
-            for model in outcome.contest.models:
-                searches()
-                self._search(outcome, model)
+        trials = self.request.trials
+        for index, (outcome, model) in enumerate(entries):
+            self._search(outcome, model, partial(self._begin, "search", len(entries) * trials, index * trials))
         for seed in range(self.request.seeds):
-            for outcome in self.outcomes:
-                for model in outcome.contest.models:
-                    runs()
-                    self._attempt(outcome, model, seed)
+            for earlier, (outcome, model) in enumerate(entries, start=seed * len(entries)):
+                self._begin("train", len(entries) * self.request.seeds, earlier)
+                self._attempt(outcome, model, seed)
         self._measure()
 
     def save(self) -> dict[str, Any]:
@@ -125,23 +123,10 @@ class _Comparison:
         self.store.save(document)
         return document
 
-    def _counters(self) -> tuple[Callable[[], None], Callable[[], None]]:
-        """To be called before each search and before each run: they tell `on_begin` its number."""
-        pairs = len(self.request.tasks) * len(self.request.models)
-
-        def counter(stage: str, total: int) -> Callable[[], None]:
-            numbers = count(1)
-
-            def begin() -> None:
-                if self.on_begin is not None and total:
-                    self.on_begin(stage, next(numbers), total)
-
-            return begin
-
-        return (
-            counter("search", pairs if self.request.extra_trials else 0),
-            counter("train", pairs * self.request.seeds),
-        )
+    def _begin(self, stage: str, total: int, earlier: int, index: int = 0) -> None:
+        """Tell `on_begin` that the trial or run with `index` begins, after `earlier` ones, of `total`."""
+        if self.on_begin is not None:
+            self.on_begin(stage, earlier + index + 1, total)
 
     def _enter(self, task: Task) -> Contest:
         def step_seconds(model: ModelSettings) -> float:
@@ -186,7 +171,7 @@ class _Comparison:
         limit = self.request.time_limit
         return limit is not None and time.monotonic() - self.started > limit - reserve
 
-    def _search(self, outcome: Outcome, model: ModelSettings) -> None:
+    def _search(self, outcome: Outcome, model: ModelSettings, on_trial: Callable[[int], None]) -> None:
         """The same search for every model; what was found before is read back."""
         outcome.entered[model.name] = model
         if self.request.trials == 1:
@@ -206,6 +191,7 @@ class _Comparison:
                     numerics=self.numerics,
                     folder=folder / "search",
                     on_progress=self.on_progress,
+                    on_trial=on_trial,
                 )
             except TrainingError as error:
                 # The preset is tried again with every seed, so the runs will tell of the failure too.

@@ -29,7 +29,8 @@ class CompareRequest:
     names what is made equal to the first model's: parameters without ends, forward FLOPs per token, measured step
     time, or nothing. `resplit` draws a new split for every seed. `max_latency` is in seconds at batch 1, the 99th
     percentile; `max_memory` in bytes, the peak of inference; `time_limit` in seconds for the whole command.
-    `model_changes` are dotted model settings that every model gets (``{"dropout": 0.2}``).
+    `model_changes` are dotted model settings that every model gets (``{"dropout": 0.2}``). `command` and `plugins`
+    (files that were loaded for it) are told again with each row.
     """
 
     tasks: tuple[str, ...] = DEFAULT_TASKS
@@ -49,6 +50,7 @@ class CompareRequest:
     memory: bool = True
     model_changes: dict[str, Any] = field(default_factory=dict)
     command: str | None = None
+    plugins: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("seeds", "trials"):
@@ -88,4 +90,5 @@ class CompareRequest:
         values["train"] = self.train.to_json()
         values["data"] = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(self.data).items()}
         values["layout"] = str(self.layout)
+        values["plugins"] = [str(file) for file in self.plugins]
         return values

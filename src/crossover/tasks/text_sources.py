@@ -56,7 +56,9 @@ def read_user_texts(options: DataOptions, *, regression: bool | None = None) -> 
     """
     files, notes = read_files(options)
     if regression is None:
-        regression = _is_quantity([label for examples in files.values() for label in examples.labels])
+        labels = [label for examples in files.values() for label in examples.labels]
+        regression = _is_quantity(labels)
+        _refuse_decimal_commas(labels)
     if not regression:
         files, rare_notes = _single_labels(files, options.rare)
         notes += rare_notes
@@ -162,6 +164,15 @@ def _texts_per_label(labels: Sequence[str], texts: Sequence[str]) -> Counter[str
 def _is_quantity(labels: Sequence[str]) -> bool:
     distinct = set(labels)
     return len(distinct) > MANY_VALUES and all(_number(label) is not None for label in distinct)
+
+
+def _refuse_decimal_commas(labels: Sequence[str]) -> None:
+    """DataError for labels that are no numbers, and would be a quantity with a point for the comma."""
+    with_comma = next((label for label in labels if _number(label) is None), None)
+    if with_comma is not None and _is_quantity([label.replace(",", ".") for label in labels]):
+        raise DataError(
+            f"label {with_comma!r} is no number: write decimals with a point, or set objective=classification"
+        )
 
 
 def _number(label: str) -> float | None:

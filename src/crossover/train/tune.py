@@ -112,21 +112,22 @@ def search(
     numerics: Numerics,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
-    on_trial: Callable[[int, Trial], None] | None = None,
+    on_trial: Callable[[int], None] | None = None,
 ) -> Search:
     """Train `trials` settings around the preset under the same budget; the test split is never read.
 
     With a `folder` each trial has one of its own there: what is finished is read back, what was stopped goes on,
     and more trials are added to those there are. A trial whose loss is no longer finite counts as the worst. Raises
-    ConfigError for less than one trial and TrainingError when every trial diverged.
+    ConfigError for less than one trial and TrainingError when every trial diverged. `on_trial` gets the index of each
+    trial before it starts.
     """
     spec = task.spec
     done: list[Trial] = []
     for index, (model, trial_settings) in enumerate(proposals(spec, model_settings, settings, trials, seed)):
+        if on_trial is not None:
+            on_trial(index)
         own_folder = folder / f"trial{index}" if folder is not None else None
         done.append(_try(task, model, trial_settings, numerics, own_folder, on_progress))
-        if on_trial is not None:
-            on_trial(index, done[-1])
     succeeded = [trial for trial in done if trial.validation is not None]
     if not succeeded:
         raise TrainingError(

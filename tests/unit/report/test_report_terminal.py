@@ -73,11 +73,30 @@ def test_verdicts_scope_report_and_three_commands_follow() -> None:
 
 def test_commands_fit_the_study() -> None:
     assert next_commands(compare_study(), Path("out dir")) == [
-        "crossover compare sentiment/headlines --seeds 7",
+        "crossover compare sentiment/headlines classification/digits recall parity forecasting/etth1 --budget 60s "
+        "--max-latency 10ms --seeds 7 --out 'out dir'",
         "crossover predict 'out dir' \"…\" --task sentiment/headlines",
         "crossover export 'out dir' --task sentiment/headlines --to onnx --out model.onnx",
     ]
     assert next_commands(scale_study(), Path("s"))[0].startswith("crossover scale --models lstm,mingru,transformer")
+
+
+@pytest.mark.parametrize("given", ["--seeds 3 --out 'a b'", "--out=ab --seeds=3"])
+def test_a_study_is_gone_on_with_by_its_own_command_and_data(given: str) -> None:
+    study = {**one_task(), "command": f"crossover compare text-classification --data my.csv {given} --plugin m.py"}
+    study["recommendation"], study["settings"] = [], {**study["settings"], "plugins": ["m.py"]}
+    assert (
+        "crossover compare text-classification --data my.csv --plugin m.py --seeds"
+        in next_commands(study, Path("f"))[0]
+    )
+    assert next_commands(study, Path("f"))[0].endswith(" --out f")
+
+
+def test_what_a_plugin_made_is_used_with_the_plugin() -> None:
+    study = compare_study()
+    study["settings"] = {**study["settings"], "plugins": ["my mixer.py"]}
+    using = [command for command in next_commands(study, Path("s")) if "predict" in command or "export" in command]
+    assert using and all("--plugin 'my mixer.py'" in command for command in using)
 
 
 def test_no_command_uses_a_recommended_baseline() -> None:

@@ -85,6 +85,12 @@ def test_every_option_of_the_data_is_told() -> None:
     assert {("--train", "a.csv"), ("--test", "b.csv")} <= pairs(files) and "--fill-gaps" in files
 
 
+def test_plugins_are_told() -> None:
+    assert {("--plugin", "a mixer.py"), ("--plugin", "b.py")} <= pairs(
+        typed(plugins=(Path("a mixer.py"), Path("b.py")))
+    )
+
+
 def test_a_split_of_its_own_is_told_by_its_seed() -> None:
     assert ("--split-seed", "2") in pairs(typed(resplit=True))
 

@@ -72,7 +72,7 @@ def test_what_happens_is_told_and_numbered(tmp_path: Path) -> None:
         on_progress=seen.append,
         on_begin=lambda *part: begun.append(part),
     )
-    assert begun == [("search", n, 2) for n in (1, 2)] + [("train", n, 4) for n in (1, 2, 3, 4)]
+    assert begun == [("search", n, 4) for n in (1, 2, 3, 4)] + [("train", n, 4) for n in (1, 2, 3, 4)]
     assert lines[0].startswith(f"study in {tmp_path / 'study'}")
     assert any("4 runs (1 task x 2 models x 2 seeds) and 4 search trials" in line for line in lines)
     assert {(progress.model, progress.seed) for progress in seen} == {(m, s) for m in (LSTM, GRU) for s in (0, 1)}

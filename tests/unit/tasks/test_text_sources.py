@@ -171,6 +171,14 @@ def test_few_numbers_are_classes_unless_asked(tmp_path: Path):
     assert read_user_texts(DataOptions(data=str(path)), regression=True).labels == ()
 
 
+def test_decimal_commas_in_a_label_of_many_values_are_refused_and_classes_on_request(tmp_path: Path):
+    path = tmp_path / "prices.csv"
+    path.write_text("text;label\n" + "".join(f"item {i};{i % 30},5\n" for i in range(300)))
+    with pytest.raises(DataError, match=r"label '0,5' is no number: write decimals with a point"):
+        read_user_texts(DataOptions(data=str(path)))
+    assert len(read_user_texts(DataOptions(data=str(path)), regression=False).labels) == 30
+
+
 def test_a_regression_on_words_is_refused(table: Path):
     with pytest.raises(DataError, match="is no number"):
         read_user_texts(DataOptions(data=str(table)), regression=True)

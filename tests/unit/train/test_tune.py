@@ -76,18 +76,10 @@ def test_more_trials_keep_the_first_ones() -> None:
 def test_the_search_takes_the_best_by_validation_without_reading_the_test() -> None:
     task = TinyTask(budget="40steps")
     del task.splits["test"]  # type: ignore[attr-defined]
-    seen = []
-    found = search(
-        task,
-        tiny_model(),
-        TrainSettings(),
-        trials=4,
-        seed=0,
-        numerics=NUMERICS,
-        on_trial=lambda index, trial: seen.append((index, trial.validation)),
-    )
+    seen: list[int] = []
+    found = search(task, tiny_model(), TrainSettings(), trials=4, seed=0, numerics=NUMERICS, on_trial=seen.append)
     scores = [trial.validation for trial in found.trials]
-    assert seen == list(enumerate(scores))
+    assert seen == [0, 1, 2, 3]
     assert found.best.validation == max(score for score in scores if score is not None)
     assert [e.trials for e in found.expected] == [1, 2, 3, 4]
     assert found.seconds > 0 and set(found.to_json()) == {"task", "model", "trials", "expected_best"}
@@ -138,8 +130,8 @@ def test_a_stopped_search_goes_on_where_it_stopped_and_more_trials_are_added(
     task, model, settings = TinyTask(), tiny_model(), TrainSettings(budget="10steps", evaluations=2)
     whole = search(task, model, settings, trials=4, seed=0, numerics=NUMERICS)
 
-    def stop(index: int, trial: tune.Trial) -> None:
-        if index == 1:
+    def stop(index: int) -> None:
+        if index == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -117,6 +118,27 @@ class Bench:
     def device(self) -> str:
         """The device and the precision, as a scope names them."""
         return f"{self.numerics.device}, {self.numerics.precision}"
+
+
+class Stages:
+    """Tells how far an experiment of `total` parts is, and how long the rest takes at the pace of those behind it."""
+
+    def __init__(self, bench: Bench, experiment: str, total: int) -> None:
+        self._tell, self._experiment, self._total = bench.tell, experiment, total
+        self._begun, self._started = 0, time.monotonic()
+
+    def begin(self, part: str) -> None:
+        """The next part begins."""
+        said = f"{self._experiment} {self._begun + 1} of {self._total}: {part}"
+        if self._begun:
+            minutes = (time.monotonic() - self._started) / self._begun * (self._total - self._begun) / 60
+            said += f" (about {minutes:.1f} minutes left)"
+        self._begun += 1
+        self._tell(said)
+
+    def skip(self, parts: int) -> None:
+        """So many parts are not needed after all."""
+        self._total -= parts
 
 
 @dataclass(frozen=True, kw_only=True)

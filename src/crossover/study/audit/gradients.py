@@ -22,7 +22,7 @@ from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment
+from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task
@@ -76,8 +76,9 @@ def measure_gradients(settings: GradientSettings, bench: Bench) -> Evidence:
     options = {"lag": settings.lag, "symbols": 1, "alphabet": _ALPHABET}
     task = TASKS.get("copy")(DataOptions(settings=options))
     curves = []
+    stages = Stages(bench, "gradients", sum(1 for _condition in settings.conditions()))
     for name, setting, value in settings.conditions():
-        bench.tell(f"gradients: {name}, {setting} {value:g}")
+        stages.begin(f"{name}, {setting} {value:g}")
         model = replace(
             parse_model(f"{name}[{setting}={value}]"), style="classic", layers=1, width=settings.width, dropout=0.0
         )

@@ -23,7 +23,7 @@ from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.arithmetic import check_lengths, layer
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment
+from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.words import Said, _, listing, number
 
 _SAMPLES = 3
@@ -152,17 +152,26 @@ def measure_memory(settings: MemorySettings, bench: Bench) -> Evidence:
     models = _matched(settings)
     measured: list[Curve] = []
     missing: list[Said] = []
+    parts = [
+        (kind, name, fused)
+        for kind in settings.passes
+        for name in models
+        for fused in ((True, False) if name in settings.unfused else (True,))
+    ]
+    stages = Stages(bench, "memory", len(parts))
     with Nursery() as nursery:
-        for kind in settings.passes:
-            for name, model in models.items():
-                for fused in (True, False) if name in settings.unfused else (True,):
-                    bench.tell(f"memory: {name}, {kind}" + ("" if fused else ", without fused kernels"))
-                    workload = Workload(
-                        model=model, batch=settings.batch, kind=cast(Pass, kind), fused=fused, numerics=bench.numerics
-                    )
-                    curve, reasons = _memory_curve(nursery, workload, name, settings.lengths)
-                    measured.append(curve)
-                    missing += reasons
+        for kind, name, fused in parts:
+            stages.begin(f"{name}, {kind}" + ("" if fused else ", without fused kernels"))
+            workload = Workload(
+                model=models[name],
+                batch=settings.batch,
+                kind=cast(Pass, kind),
+                fused=fused,
+                numerics=bench.numerics,
+            )
+            curve, reasons = _memory_curve(nursery, workload, name, settings.lengths)
+            measured.append(curve)
+            missing += reasons
     states = [_state_curve(name, model, settings, bench) for name, model in models.items()]
     return Evidence(
         curves=(*(curve for curve in measured if curve.x), *states),

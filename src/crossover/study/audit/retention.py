@@ -12,7 +12,7 @@ from crossover.measure.statistics import Interval, score_interval
 from crossover.models.counting import count_parameters, match_parameters
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.arithmetic import check_lengths
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment
+from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import prepare_model
 from crossover.study.outcome import RESAMPLES
@@ -60,36 +60,39 @@ class RetentionSettings:
 def measure_retention(settings: RetentionSettings, bench: Bench) -> Evidence:
     """Accuracy with its interval: ``copy`` against the lag, ``recall`` at its length, ``parity`` by tested length."""
     curves: list[Curve] = []
+    trained = {"copy": len(settings.lags), "recall": 1, "parity": 1}
+    stages = Stages(bench, "retention", len(settings.models) * sum(trained[name] for name in settings.tasks))
     if "copy" in settings.tasks:
         tasks = [_task("copy", lag=lag, symbols=settings.symbols) for lag in settings.lags]
-        curves += [_copy_curve(name, tasks, settings, bench) for name in settings.models]
+        curves += [_copy_curve(name, tasks, settings, bench, stages) for name in settings.models]
     if "recall" in settings.tasks:
-        curves += [_recall_curve(name, settings, bench) for name in settings.models]
+        curves += [_recall_curve(name, settings, bench, stages) for name in settings.models]
     if "parity" in settings.tasks:
-        curves += [_parity_curve(name, settings, bench) for name in settings.models]
+        curves += [_parity_curve(name, settings, bench, stages) for name in settings.models]
     return Evidence(curves=tuple(curves), scope=_scope(settings, bench), how=_how(settings))
 
 
-def _copy_curve(name: str, tasks: Sequence[Task], settings: RetentionSettings, bench: Bench) -> Curve:
+def _copy_curve(name: str, tasks: Sequence[Task], settings: RetentionSettings, bench: Bench, stages: Stages) -> Curve:
     lags, scores = [], []
     for lag, task in zip(settings.lags, tasks, strict=True):
-        score = _score(task, _runs(task, name, settings, bench, suffix=f"-{lag}"), "accuracy")
+        score = _score(task, _runs(task, name, settings, bench, stages, suffix=f"-{lag}"), "accuracy")
         lags.append(float(lag))
         scores.append(score)
         if score.value < settings.stop_below:
+            stages.skip(len(tasks) - len(lags))
             break
     return Curve(name=name, measure="copy", x=tuple(lags), y=tuple(scores))
 
 
-def _recall_curve(name: str, settings: RetentionSettings, bench: Bench) -> Curve:
+def _recall_curve(name: str, settings: RetentionSettings, bench: Bench, stages: Stages) -> Curve:
     task = _task("recall")
-    score = _score(task, _runs(task, name, settings, bench), "accuracy")
+    score = _score(task, _runs(task, name, settings, bench, stages), "accuracy")
     return Curve(name=name, measure="recall", x=(float(task.spec.max_length),), y=(score,))
 
 
-def _parity_curve(name: str, settings: RetentionSettings, bench: Bench) -> Curve:
+def _parity_curve(name: str, settings: RetentionSettings, bench: Bench, stages: Stages) -> Curve:
     task = _task("parity", longest=_LONGEST)
-    items = _runs(task, name, settings, bench)
+    items = _runs(task, name, settings, bench, stages)
     lengths = [factor * _LONGEST for factor in PARITY_FACTORS]
     scores = [_score(task, _of_length(items, length), "accuracy") for length in lengths]
     return Curve(name=name, measure="parity", x=tuple(float(t) for t in lengths), y=tuple(scores))
@@ -110,10 +113,12 @@ def _score(task: Task, runs: Sequence[Sums], metric: str) -> Interval:
     return Interval(interval.value, max(float(interval.low), 0.0), min(float(interval.high), 1.0))
 
 
-def _runs(task: Task, name: str, settings: RetentionSettings, bench: Bench, *, suffix: str = "") -> list[Sums]:
+def _runs(
+    task: Task, name: str, settings: RetentionSettings, bench: Bench, stages: Stages, *, suffix: str = ""
+) -> list[Sums]:
     """Test items of each seed; runs that the study's folder already holds are read back."""
     model = _matched(name, settings, task)
-    bench.tell(f"retention: {task.spec.name}{suffix}, {name}, {settings.seeds} seeds of {settings.budget}")
+    stages.begin(f"{task.spec.name}{suffix}, {name}, {settings.seeds} seeds of {settings.budget}")
     items = []
     for seed in range(settings.seeds):
         result = train(
