@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, comb, isfinite
+from math import ceil, comb, isfinite, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -105,13 +105,14 @@ class Bootstrap:
     `seed_variances` holds (variance of the mean, degrees of freedom) of each set of seeds. Few seeds know their own
     spread badly, so draws are stretched from normal to Student's t with Satterthwaite's degrees of freedom: with
     seeds dominating and five of them that is t with 4 degrees, with items dominating it is the plain percentile
-    interval.
+    interval. `scores` are the mean scores that are compared, one or two.
     """
 
     value: float
     draws: np.ndarray
     seeds: int
     seed_variances: tuple[tuple[float, int], ...] = ()
+    scores: tuple[float, ...] = ()
 
     @cached_property
     def variance(self) -> float:
@@ -156,6 +157,8 @@ class _Runs:
             raise MeasurementError("no run to take statistics from: give the items of one seed or more")
         self.summarise, self.metric = summarise, metric
         self.shapes = {name: np.shape(values)[1:] for name, values in items[0].items()}
+        ends = np.cumsum([prod(shape) for shape in self.shapes.values()]).tolist()
+        self.parts = dict(zip(self.shapes, map(slice, [0, *ends], ends), strict=False))
         self.stats = [self._per_block(run, block) for run in items]
         self.blocks = [len(stats) for stats in self.stats]
         self.scores = np.array([self._score(stats.sum(axis=0)) for stats in self.stats])
@@ -169,11 +172,7 @@ class _Runs:
         return np.add.reduceat(np.concatenate(flat, axis=1), np.arange(0, counts[0], block), axis=0)
 
     def _score(self, flat: np.ndarray) -> float:
-        sums, position = {}, 0
-        for name, shape in self.shapes.items():
-            size = int(np.prod(shape, dtype=int))
-            sums[name] = flat[position : position + size].reshape(shape)
-            position += size
+        sums = {name: flat[self.parts[name]].reshape(shape) for name, shape in self.shapes.items()}
         return float(self.summarise(sums)[self.metric])
 
     def resampled(self, weights: Sequence[np.ndarray], seeds: np.ndarray) -> np.ndarray:
@@ -234,7 +233,8 @@ def bootstrap(
         scores = [run.resampled(weights, seeds[0 if paired else k]) for k, run in enumerate(runs)]
         draws.append(scores[0] if b is None else scores[0] - scores[1])
     values = np.concatenate(draws)
-    point = float(a.scores.mean() - (b.scores.mean() if b is not None else 0.0))
+    means = tuple(float(run.scores.mean()) for run in runs)
+    point = means[0] - sum(means[1:])
     if not (np.isfinite(values).all() and isfinite(point)):
         raise MeasurementError(f"the scores {metric!r} are not finite: a run diverged or a statistic is missing")
     if b is None:
@@ -243,7 +243,7 @@ def bootstrap(
         variances = _mean_variance(a.scores - b.scores)
     else:
         variances = _mean_variance(a.scores) + _mean_variance(b.scores)
-    return Bootstrap(point, values, max(len(run.stats) for run in runs), variances)
+    return Bootstrap(point, values, max(len(run.stats) for run in runs), variances, means)
 
 
 def paired_bootstrap(

@@ -75,10 +75,8 @@ def _pairs(outcome: Outcome, metric: str) -> list[_Pair]:
         comparison = _compare(outcome, a, b, metric)
         if comparison is not None:
             spec = outcome.contest.spec
-            score_a, score_b = outcome.score(a, metric), outcome.score(b, metric)
-            if score_a is not None and score_b is not None:
-                margin = absolute_margin(spec.margin, spec.margin_kind, score_a.value, score_b.value)
-                pairs.append(_Pair(outcome, a, b, metric, comparison, margin))
+            margin = absolute_margin(spec.margin, spec.margin_kind, *comparison.scores)
+            pairs.append(_Pair(outcome, a, b, metric, comparison, margin))
     return pairs
 
 
