@@ -18,20 +18,13 @@ from crossover.config import build
 from crossover.errors import CheckpointError, ConfigError, CrossoverError
 from crossover.files import write_file, write_json
 from crossover.models.model import SequenceModel
-from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, PerStep, Tokens
+from crossover.models.ports import Inputs, Outputs, port_from_json, port_to_json
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import TaskSpec
 
 WEIGHTS_FILE = "model.safetensors"
 ARTIFACTS_FILE = "artifacts.json"
 VERSION = 1
-
-_PORTS: dict[str, type] = {
-    "tokens": Tokens,
-    "continuous": Continuous,
-    "per-row": PerRow,
-    "per-step": PerStep,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +65,8 @@ class SavedModel:
             "objective": self.objective,
             "metric": self.metric,
             "model": asdict(self.settings),
-            "inputs": _port_to_json(self.inputs),
-            "outputs": _port_to_json(self.outputs),
+            "inputs": port_to_json(self.inputs),
+            "outputs": port_to_json(self.outputs),
             "causal": self.causal,
             "artifacts": dict(self.artifacts),
         }
@@ -87,8 +80,8 @@ class SavedModel:
             objective=value["objective"],
             metric=value["metric"],
             settings=build(ModelSettings, value["model"], path="model"),
-            inputs=_port_from_json(value["inputs"]),
-            outputs=_port_from_json(value["outputs"]),
+            inputs=port_from_json(value["inputs"]),
+            outputs=port_from_json(value["outputs"]),
             causal=bool(value["causal"]),
             artifacts=value["artifacts"],
         )
@@ -134,13 +127,3 @@ def load_model(folder: Path, *, device: str | torch.device = "cpu") -> tuple[Seq
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"the model in {folder} cannot be read ({reason}): train it anew") from error
     return model.to(device).eval(), saved
-
-
-def _port_to_json(port: Inputs | Outputs) -> dict[str, Any]:
-    kind = next(name for name, cls in _PORTS.items() if type(port) is cls)
-    return {"kind": kind, **asdict(port)}
-
-
-def _port_from_json(value: Mapping[str, Any]) -> Any:
-    fields = {key: item for key, item in value.items() if key != "kind"}
-    return build(_PORTS[value["kind"]], fields, path=value["kind"])
