@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a cost is asked for: `batch` rows of `time` steps; `context` earlier steps already in the state."""
+    """What a cost is asked for: `batch` rows of `time` steps; `context` earlier steps already in the state.
+
+    `source` is the length of the source that an encoder-decoder reads.
+    """
 
     batch: int
     time: int
     context: int = 0
+    source: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from crossover.inference.predictor import run_folder
 from crossover.inference.saved import ARTIFACTS_FILE, WEIGHTS_FILE, SavedModel, load_model
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel
-from crossover.models.ports import PerRow, Tokens
+from crossover.models.ports import Continuous, PerRow, SourceTarget, Tokens
 
 FORMATS = ("safetensors", "onnx")
 
@@ -78,6 +78,10 @@ def _export_onnx(folder: Path, out: Path) -> Path:
     if missing:
         raise ConfigError(f"export to onnx needs {', '.join(missing)}: pip install 'crossover-lab[onnx]'")
     model, saved = load_model(folder)
+    if isinstance(saved.inputs, SourceTarget):
+        raise ConfigError(
+            f"the model in {folder} is an encoder-decoder, which is not exported to onnx: use --to safetensors"
+        )
     names = tuple(saved.inputs.features) if isinstance(saved.inputs, Tokens) else ()
     whole, example = _Whole(model, names).eval(), _example(saved)
     program = _traced(whole, example, names, saved)
@@ -146,7 +150,8 @@ def _example(saved: SavedModel, rows: int = _EXAMPLE_ROWS, steps: int | None = N
     if isinstance(saved.inputs, Tokens):
         sizes = (saved.inputs.vocabulary, *saved.inputs.features.values())
         return tuple(torch.randint(size, (rows, time), generator=generator) for size in sizes)
-    return (torch.randn(rows, time, saved.inputs.channels, generator=generator),)
+    channels = cast(Continuous, saved.inputs).channels
+    return (torch.randn(rows, time, channels, generator=generator),)
 
 
 def _compare(

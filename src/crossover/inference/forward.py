@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from crossover.inference.decode import write
 from crossover.measure.numerics import Numerics
 from crossover.models.backbones import ModelState
 from crossover.models.mixers.base import Span
+from crossover.models.model import SequenceModel
 from crossover.tasks.base import Batch, RolloutTask, TaskSpec
 
 
@@ -32,17 +35,25 @@ def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[T
     full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
     batch = _on_device(batch, numerics)
     span = Span(lengths_B=None if full else batch.lengths_B, carry=False)
+    read = {"source": batch.source} if batch.source is not None else {}
     with numerics.autocast():
-        outputs, _ = model(batch.inputs, features=batch.features or None, span=span)
+        outputs, _ = model(batch.inputs, features=batch.features or None, span=span, **read)
     return outputs.float(), batch
 
 
 def scored_outputs(model: nn.Module, batch: Batch, numerics: Numerics, task: HasSpec) -> tuple[Tensor, Batch]:
-    """The outputs that `task` scores and decodes: those of `batch_outputs`, or rolled out from the model's own."""
-    if task.spec.decoding != "rollout":
-        return batch_outputs(model, batch, numerics)
-    batch = _on_device(batch, numerics)
-    return cast(RolloutTask, task).rollout(_stepper(model, numerics), batch), batch
+    """The outputs that `task` scores and decodes: those of `batch_outputs`, or rolled out from the model's own.
+
+    Where the task's decoding is greedy, what the model writes from the batch's sources is added to its `extra`.
+    """
+    if task.spec.decoding == "rollout":
+        batch = _on_device(batch, numerics)
+        return cast(RolloutTask, task).rollout(_stepper(model, numerics), batch), batch
+    outputs, batch = batch_outputs(model, batch, numerics)
+    if task.spec.decoding == "greedy" and batch.source is not None:
+        written = write(cast(SequenceModel, model), batch.source, numerics)
+        batch = replace(batch, extra={**batch.extra, "written": written})
+    return outputs, batch
 
 
 def _stepper(model: nn.Module, numerics: Numerics) -> Callable[[Tensor], Tensor]:

@@ -11,8 +11,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from crossover.data.text import BEGIN, PAD, UNKNOWN, vocabulary_from_json
+from crossover.data.text import BEGIN, vocabulary_from_json
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
+from crossover.inference.decode import Drawer, Sampling, only_text
 from crossover.inference.forward import scored_outputs
 from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
 from crossover.measure.numerics import Numerics
@@ -91,36 +92,34 @@ class Predictor:
             )
         vocabulary = vocabulary_from_json(self.saved.artifacts["vocabulary"])
         (given,) = vocabulary.encode([prompt])
-        drawn = self.continue_ids(given or [BEGIN], tokens=tokens, temperature=temperature, seed=seed)
+        sampling = Sampling(temperature=temperature, seed=seed)
+        drawn = self.continue_ids(given or [BEGIN], tokens=tokens, sampling=sampling)
         return prompt + vocabulary.decode(list(drawn))
 
-    def continue_ids(
-        self, ids: Sequence[int], *, tokens: int, temperature: float = 1.0, seed: int = 0
-    ) -> Iterator[int]:
+    def continue_ids(self, ids: Sequence[int], *, tokens: int, sampling: Sampling) -> Iterator[int]:
         """The ids that follow `ids`, one at a time; see `generate`. Pad, unknown and begin are never drawn."""
-        if tokens < 1 or not temperature >= 0:
-            raise ConfigError(
-                f"cannot draw {tokens} tokens at temperature {temperature}: give 1 or more, at 0 or more"
-            )
+        if tokens < 1:
+            raise ConfigError(f"cannot draw {tokens} tokens: give 1 or more")
         length, settings = len(ids) + tokens, self.saved.settings
         if settings.positions == "learned" and length > settings.max_length:
             raise ConfigError(
                 f"{len(ids)} tokens and {tokens} more are longer than the model's maximum of {settings.max_length}: "
                 "shorten the prompt or ask for fewer"
             )
-        return self._continue(list(ids), tokens, temperature, torch.Generator().manual_seed(seed))
+        return self._continue(list(ids), tokens, Drawer(sampling, 1))
 
     @torch.inference_mode()
-    def _continue(self, ids: list[int], tokens: int, temperature: float, generator: torch.Generator) -> Iterator[int]:
+    def _continue(self, ids: list[int], tokens: int, draw: Drawer) -> Iterator[int]:
         device = torch.device(self.numerics.device)
+        row_B = torch.zeros(1, dtype=torch.int64, device=device)
         state = self.model.initial_state(1, capacity=len(ids) + tokens, device=device, dtype=torch.float32)
         chunk = torch.tensor([ids], device=device)
         for _ in range(tokens):
             outputs_BTV, carried = self.model(chunk, state=state)
             state = carried if carried is not None else state
-            drawn = _draw(outputs_BTV[0, -1].float().cpu(), temperature, generator)
-            yield drawn
-            chunk = torch.tensor([[drawn]], device=device)
+            drawn_B = draw(only_text(outputs_BTV[:, -1].float()), row_B)
+            yield int(drawn_B)
+            chunk = drawn_B[:, None]
 
     def _reader(self) -> Reader:
         family = str(self.saved.artifacts.get("family", self.saved.task_family))
@@ -222,12 +221,3 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text ({error}): give one input per line") from None
     return [line for line in lines if line.strip()]
-
-
-def _draw(logits_V: Tensor, temperature: float, generator: torch.Generator) -> int:
-    """One id from softmax(logits / temperature), the ids that stand for no text left out."""
-    logits_V = logits_V.clone()
-    logits_V[[PAD, UNKNOWN, BEGIN]] = -torch.inf
-    if temperature == 0:
-        return int(logits_V.argmax())
-    return int(torch.multinomial((logits_V / temperature).softmax(-1), 1, generator=generator))

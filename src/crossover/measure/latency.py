@@ -13,7 +13,7 @@ from torch import Tensor
 from crossover.measure.clock import seconds_of
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import percentiles
-from crossover.measure.workload import filled_state, random_inputs
+from crossover.measure.workload import filled_state, random_inputs, random_source
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel
 
@@ -39,21 +39,31 @@ def _latency(call: Callable[[], Any], device: str, samples: int, warmup: int) ->
 
 
 def sequence_latency(
-    model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100, warmup: int = 5
+    model: SequenceModel, time: int, numerics: Numerics, *, source: int = 0, samples: int = 100, warmup: int = 5
 ) -> Latency:
-    """Seconds from `time` input steps of one row to the outputs."""
+    """Seconds from `time` input steps of one row to the outputs.
+
+    An encoder-decoder writes them: it reads `source` steps and takes one step after the other.
+    """
     inputs, features = random_inputs(model.inputs, 1, time, 0, numerics.device)
+    read = random_source(model.inputs, 1, source, 0, numerics.device)
 
     def whole() -> Tensor:
         with torch.inference_mode(), numerics.autocast():
             return model(inputs, features, span=Span(carry=False))[0]
 
+    def written() -> None:
+        with torch.inference_mode(), numerics.autocast():
+            state = model.initial_state(1, source=read, capacity=time, device=numerics.device)
+            for step in range(time):
+                state = model(inputs[:, step : step + 1], features, state)[1]
+
     with _evaluating(model):
-        return _latency(whole, numerics.device, samples, warmup)
+        return _latency(whole if read is None else written, numerics.device, samples, warmup)
 
 
 def step_latency(
-    model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100, warmup: int = 5
+    model: SequenceModel, time: int, numerics: Numerics, *, source: int = 0, samples: int = 100, warmup: int = 5
 ) -> Latency | None:
     """Seconds of the last of `time` steps of one row, from the carried state; None for an encoder.
 
@@ -62,7 +72,7 @@ def step_latency(
     if not model.causal:
         return None
     with _evaluating(model):
-        state = filled_state(model, 1, time - 1, numerics)
+        state = filled_state(model, 1, time - 1, numerics, source=source)
         inputs, features = random_inputs(model.inputs, 1, 1, 0, numerics.device)
 
         def step() -> None:
@@ -72,17 +82,21 @@ def step_latency(
         return _latency(step, numerics.device, samples, warmup)
 
 
-def state_bytes(model: SequenceModel, time: int, numerics: Numerics, *, batch: int = 1) -> int | None:
+def state_bytes(
+    model: SequenceModel, time: int, numerics: Numerics, *, batch: int = 1, source: int = 0
+) -> int | None:
     """Bytes of the state that a causal model carries after `time` steps, from its tensors; None for an encoder.
 
-    Without spare room: what the cache of keys and values must hold, not what was allocated ahead for it.
+    Without spare room: what the cache of keys and values must hold, not what was allocated ahead for it. What an
+    encoder-decoder remembers of a source of `source` steps is part of it.
     """
     if not model.causal:
         return None
     inputs, features = random_inputs(model.inputs, batch, time, 0, numerics.device)
+    read = random_source(model.inputs, batch, source, 0, numerics.device)
     with _evaluating(model), torch.inference_mode(), numerics.autocast():
-        _, state = model(inputs, features)
-    return tensor_bytes(state.mixers) if state is not None else None
+        _, state = model(inputs, features, source=read)
+    return tensor_bytes((state.mixers, state.memory)) if state is not None else None
 
 
 def tensor_bytes(value: Any) -> int:
@@ -92,11 +106,13 @@ def tensor_bytes(value: Any) -> int:
     return sum(tensor_bytes(item) for item in value) if isinstance(value, tuple | list) else 0
 
 
-def measure_latency(model: SequenceModel, time: int, numerics: Numerics, *, samples: int = 100) -> dict[str, Any]:
+def measure_latency(
+    model: SequenceModel, time: int, numerics: Numerics, *, source: int = 0, samples: int = 100
+) -> dict[str, Any]:
     """The ``"latency"`` object of a study's table: ``{"sequence": {…}, "step": {…} or null}``."""
-    step = step_latency(model, time, numerics, samples=samples)
+    step = step_latency(model, time, numerics, source=source, samples=samples)
     return {
-        "sequence": sequence_latency(model, time, numerics, samples=samples).to_json(),
+        "sequence": sequence_latency(model, time, numerics, source=source, samples=samples).to_json(),
         "step": step.to_json() if step is not None else None,
     }
 

@@ -16,9 +16,19 @@ from crossover.errors import ConfigError, unknown
 from crossover.measure.numerics import Numerics
 from crossover.models.backbones import ModelState
 from crossover.models.counting import model_cost
+from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model
-from crossover.models.ports import Inputs, Outputs, PerStep, Tokens, port_from_json, port_to_json
+from crossover.models.ports import (
+    Inputs,
+    Outputs,
+    PerStep,
+    SourceTarget,
+    Tokens,
+    port_from_json,
+    port_to_json,
+    steps_of,
+)
 from crossover.models.settings import ModelSettings
 
 Pass = Literal["train", "encode", "decode"]
@@ -33,7 +43,8 @@ class Workload:
     ``train`` is a whole training step (forward, loss, backward, AdamW) on `batch` rows of `time` steps; ``encode``
     whole-sequence inference on them; ``decode`` one step of streaming inference after `time` steps, from the carried
     state (a hidden state or a cache of keys and values). Without `fused` every mixer runs its definition: for
-    attention that is the matrix of scores written out.
+    attention that is the matrix of scores written out. An encoder-decoder reads `source` steps (None: as many as
+    `time`) of a source besides.
     """
 
     model: ModelSettings
@@ -42,6 +53,7 @@ class Workload:
     causal: bool = True
     batch: int = 1
     time: int = 128
+    source: int | None = None
     kind: Pass = "train"
     fused: bool = True
     numerics: Numerics = field(default_factory=Numerics)
@@ -52,6 +64,13 @@ class Workload:
             raise ConfigError(unknown("pass", self.kind, PASSES))
         if self.batch < 1 or self.time < 1:
             raise ConfigError(f"batch={self.batch} and time={self.time} must both be 1 or more")
+
+    @property
+    def read(self) -> int:
+        """Steps of the source that the model reads; 0 without one."""
+        if not isinstance(self.inputs, SourceTarget):
+            return 0
+        return self.time if self.source is None else self.source
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, by which a workload reaches another process."""
@@ -74,9 +93,9 @@ class Workload:
     def cost(self) -> Cost:
         """FLOPs and bytes of one pass, from the settings alone."""
         execution = Execution(element_bytes=self.numerics.element_bytes, fused=self.fused)
-        shape = Shape(batch=self.batch, time=self.time)
+        shape = Shape(batch=self.batch, time=self.time, source=self.read)
         if self.kind == "decode":
-            shape = Shape(batch=self.batch, time=1, context=self.time)
+            shape = replace(shape, time=1, context=self.time)
         return model_cost(self.model, self.inputs, self.outputs, shape, causal=self.causal, execution=execution)
 
     def prepare(self) -> Callable[[], Tensor]:
@@ -87,7 +106,7 @@ class Workload:
         model = build_model(self.model, self.inputs, self.outputs, causal=self.causal, seed=self.seed)
         model = model.to(self.numerics.device)
         if not self.fused:
-            for mixer in model.backbone.mixers():
+            for mixer in model.mixers():
                 mixer.forward = mixer.definition  # type: ignore[method-assign]
         if self.kind == "train":
             return self._train(model)
@@ -98,11 +117,12 @@ class Workload:
         model.train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
         inputs, features = random_inputs(self.inputs, self.batch, self.time, self.seed, self.numerics.device)
+        source = random_source(self.inputs, self.batch, self.read, self.seed, self.numerics.device)
 
         def step() -> Tensor:
             optimizer.zero_grad(set_to_none=True)
             with self.numerics.autocast():
-                outputs, _ = model(inputs, features, span=Span(carry=False))
+                outputs, _ = model(inputs, features, span=Span(carry=False), source=source)
             loss = probe_loss(outputs.float())
             loss.backward()
             optimizer.step()
@@ -112,15 +132,16 @@ class Workload:
 
     def _encode(self, model: SequenceModel) -> Callable[[], Tensor]:
         inputs, features = random_inputs(self.inputs, self.batch, self.time, self.seed, self.numerics.device)
+        source = random_source(self.inputs, self.batch, self.read, self.seed, self.numerics.device)
 
         def encode() -> Tensor:
             with torch.inference_mode(), self.numerics.autocast():
-                return model(inputs, features, span=Span(carry=False))[0]
+                return model(inputs, features, span=Span(carry=False), source=source)[0]
 
         return encode
 
     def _decode(self, model: SequenceModel) -> Callable[[], Tensor]:
-        state = filled_state(model, self.batch, self.time, self.numerics, seed=self.seed)
+        state = filled_state(model, self.batch, self.time, self.numerics, seed=self.seed, source=self.read)
         inputs, features = random_inputs(self.inputs, self.batch, 1, self.seed, self.numerics.device)
 
         def decode() -> Tensor:
@@ -133,8 +154,9 @@ class Workload:
 def random_inputs(
     inputs: Inputs, batch: int, time: int, seed: int, device: str = "cpu"
 ) -> tuple[Tensor, dict[str, Tensor] | None]:
-    """Inputs [batch, time] or [batch, time, channels] and features, drawn from `seed`."""
+    """Inputs [batch, time] or [batch, time, channels] and features, drawn from `seed`; of the target side if any."""
     generator = torch.Generator().manual_seed(seed)
+    inputs = steps_of(inputs)
     if not isinstance(inputs, Tokens):
         return torch.randn(batch, time, inputs.channels, generator=generator).to(device), None
     streams = {"": inputs.vocabulary, **inputs.features}
@@ -142,6 +164,14 @@ def random_inputs(
         name: torch.randint(size, (batch, time), generator=generator).to(device) for name, size in streams.items()
     }
     return drawn.pop(""), drawn or None
+
+
+def random_source(inputs: Inputs, batch: int, time: int, seed: int, device: str = "cpu") -> Source | None:
+    """A source of `time` steps for each row where the inputs have one."""
+    if not isinstance(inputs, SourceTarget):
+        return None
+    drawn, _ = random_inputs(inputs.source, batch, time, seed + 1, device)
+    return Source(drawn, torch.full((batch,), time, dtype=torch.int64))
 
 
 def probe_loss(outputs: Tensor) -> Tensor:
@@ -153,11 +183,22 @@ def probe_loss(outputs: Tensor) -> Tensor:
 
 
 def filled_state(
-    model: SequenceModel, batch: int, time: int, numerics: Numerics, *, seed: int = 0, spare: int = 64
+    model: SequenceModel,
+    batch: int,
+    time: int,
+    numerics: Numerics,
+    *,
+    seed: int = 0,
+    spare: int = 64,
+    source: int = 0,
 ) -> ModelState:
-    """The state of a causal model after `time` random steps, with room for `spare` more; filled chunk by chunk."""
+    """The state of a causal model after `time` random steps, with room for `spare` more; filled chunk by chunk.
+
+    An encoder-decoder's remembers a random source of `source` steps.
+    """
     with torch.inference_mode(), numerics.autocast():
-        state = model.initial_state(batch, capacity=time + spare, device=numerics.device)
+        read = random_source(model.inputs, batch, source, seed, numerics.device)
+        state = model.initial_state(batch, source=read, capacity=time + spare, device=numerics.device)
         for start in range(0, time, _PREFILL):
             size = min(_PREFILL, time - start)
             inputs, features = random_inputs(model.inputs, batch, size, seed + start, numerics.device)

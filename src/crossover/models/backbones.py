@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
@@ -18,10 +18,27 @@ from crossover.models.settings import ModelSettings
 
 @dataclass(frozen=True)
 class ModelState:
-    """What a causal model carries from chunk to chunk: each mixer's state, and the position of each row."""
+    """What a causal model carries from chunk to chunk: each mixer's state, and the position of each row.
+
+    `memory` is what each block of a decoder with a source remembers of it; it stays the same from step to step.
+    """
 
     mixers: tuple[State, ...]
     position_B: Tensor
+    memory: tuple[State, ...] = ()
+
+    def select(self, rows_B: Tensor, *, memory: bool = True) -> ModelState:
+        """The state of these rows, copied; with `memory` False that part stays as it is."""
+        chosen = self.memory
+        if memory:
+            chosen = tuple(_select(state, rows_B) for state in self.memory)
+        return ModelState(
+            tuple(_select(state, rows_B) for state in self.mixers), self.position_B.index_select(0, rows_B), chosen
+        )
+
+
+def _select(state: State, rows_B: Tensor) -> State:
+    return tuple(part.index_select(0, rows_B) for part in state)
 
 
 def mixer_settings(settings: ModelSettings, *, causal: bool) -> list[MixerSettings]:
@@ -55,31 +72,51 @@ def _implied(settings: ModelSettings, names: set[str]) -> Mapping[str, Any]:
 
 
 class Backbone(nn.Module):
-    """x_BTD through every block; `causal` makes it a decoder, otherwise an encoder of whole rows."""
+    """x_BTD through every block; `causal` makes it a decoder, otherwise an encoder of whole rows.
 
-    def __init__(self, settings: ModelSettings, *, causal: bool) -> None:
+    `mixers` are those of the blocks where they are others than the settings say; with `cross` every block looks at
+    a source.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        causal: bool,
+        mixers: Sequence[MixerSettings] | None = None,
+        cross: bool = False,
+    ) -> None:
         super().__init__()
         self.causal = causal
-        self.blocks = nn.ModuleList(
-            Block(settings, mixer.build()) for mixer in mixer_settings(settings, causal=causal)
-        )
+        mixers = mixer_settings(settings, causal=causal) if mixers is None else mixers
+        self.blocks = nn.ModuleList(Block(settings, mixer.build(), cross=cross) for mixer in mixers)
         self.norm = make_norm(settings) if settings.style == "pre-norm" else nn.Identity()
 
     def forward(
-        self, x_BTD: Tensor, state: ModelState | None = None, span: Span | None = None
+        self,
+        x_BTD: Tensor,
+        state: ModelState | None = None,
+        span: Span | None = None,
+        memory: tuple[State, ...] = (),
     ) -> tuple[Tensor, ModelState | None]:
         """x_BTD -> x_BTD and the state after it; None for an encoder or where `span.carry` is False."""
         span = span or Span()
         if state is not None:
-            span = replace(span, offset=state.position_B)
+            span, memory = replace(span, offset=state.position_B), state.memory
         after: list[State | None] = []
         for layer, block in enumerate(self.blocks):
-            x_BTD, mixed = block(x_BTD, state.mixers[layer] if state is not None else None, span)
+            before = state.mixers[layer] if state is not None else None
+            x_BTD, mixed = block(x_BTD, before, span, memory[layer] if memory else None)
             after.append(mixed)
         x_BTD = self.norm(x_BTD)
         if not self.causal or not span.carry:
             return x_BTD, None
-        return x_BTD, ModelState(tuple(s for s in after if s is not None), self._advance(x_BTD, span))
+        return x_BTD, ModelState(tuple(s for s in after if s is not None), self._advance(x_BTD, span), memory)
+
+    def remember(self, source_BSD: Tensor, lengths_B: Tensor | None) -> tuple[State, ...]:
+        """What every block keeps of an encoded source; () where none looks at one."""
+        looks = [cast(Block, block).cross for block in self.blocks]
+        return tuple(cross.remember(source_BSD, lengths_B) for cross in looks if cross is not None)
 
     def initial_state(
         self,

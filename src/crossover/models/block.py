@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crossover.models.cross import build_cross
 from crossover.models.dropout import Dropout
 from crossover.models.mixers.base import Mixer, Span, State
 from crossover.models.settings import ModelSettings
@@ -41,36 +42,46 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """A mixer and a feed-forward with residuals.
+    """A mixer, in a decoder with a source a look at it, and a feed-forward, with residuals.
 
     ``pre-norm``: x + f(norm(x)); ``post-norm``: norm(x + f(x)) (Vaswani et al. 2017); ``classic``: f(x) alone, the
     plain stacked recurrent network.
     """
 
-    def __init__(self, settings: ModelSettings, mixer: Mixer) -> None:
+    def __init__(self, settings: ModelSettings, mixer: Mixer, *, cross: bool = False) -> None:
         super().__init__()
         self.style = settings.style
         self.mixer = mixer
+        self.cross = build_cross(settings.cross, settings.width, settings.cross_heads) if cross else None
         self.dropout = Dropout(settings.dropout)
         hidden = feed_forward_width(settings)
         self.feed_forward = FeedForward(settings.width, hidden, settings.feed_forward) if hidden else None
         if self.style != "classic":
             self.mixer_norm = make_norm(settings)
+            self.cross_norm = make_norm(settings) if cross else None
             self.feed_forward_norm = make_norm(settings) if hidden else None
 
-    def forward(self, x_BTD: Tensor, state: State | None, span: Span | None) -> tuple[Tensor, State | None]:
-        """x_BTD and the mixer's state -> x_BTD and the state after it."""
+    def forward(
+        self, x_BTD: Tensor, state: State | None, span: Span | None, memory: State | None = None
+    ) -> tuple[Tensor, State | None]:
+        """x_BTD, the mixer's state and what is remembered of the source -> x_BTD and the state after it."""
         if self.style == "classic":
             y_BTD, state = self.mixer(x_BTD, state, span)
+            if self.cross is not None:
+                y_BTD = y_BTD + self.cross(y_BTD, memory)
             return self.dropout(y_BTD), state
         if self.style == "post-norm":
             y_BTD, state = self.mixer(x_BTD, state, span)
             x_BTD = self.mixer_norm(x_BTD + self.dropout(y_BTD))
+            if self.cross is not None and self.cross_norm is not None:
+                x_BTD = self.cross_norm(x_BTD + self.dropout(self.cross(x_BTD, memory)))
             if self.feed_forward is not None and self.feed_forward_norm is not None:
                 x_BTD = self.feed_forward_norm(x_BTD + self.dropout(self.feed_forward(x_BTD)))
             return x_BTD, state
         y_BTD, state = self.mixer(self.mixer_norm(x_BTD), state, span)
         x_BTD = x_BTD + self.dropout(y_BTD)
+        if self.cross is not None and self.cross_norm is not None:
+            x_BTD = x_BTD + self.dropout(self.cross(self.cross_norm(x_BTD), memory))
         if self.feed_forward is not None and self.feed_forward_norm is not None:
             x_BTD = x_BTD + self.dropout(self.feed_forward(self.feed_forward_norm(x_BTD)))
         return x_BTD, state

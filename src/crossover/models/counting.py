@@ -10,8 +10,10 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.backbones import mixer_settings
 from crossover.models.block import feed_forward_width
+from crossover.models.cross import cross_cost
+from crossover.models.encoder import encoder_mixers, encoder_settings
 from crossover.models.heads import row_features
-from crossover.models.ports import Inputs, Outputs, PerRow, Tokens
+from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, SourceTarget, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 
 
@@ -38,11 +40,41 @@ def model_cost(
     mixers = [mixer.cost(shape, execution) for mixer in mixer_settings(settings, causal=causal)]
     around = [_around_mixer(settings, shape, execution)] * settings.layers
     ends = [
-        _embedding(settings, inputs, shape, execution),
+        _embedding(settings, steps_of(inputs), shape, execution),
         _final_norm(settings),
         _head(settings, outputs, shape, execution),
     ]
+    if isinstance(inputs, SourceTarget):
+        around += [_encoder(settings, inputs, shape, execution), *_looks(settings, shape, execution)]
     return Cost.sum([*mixers, *around, *ends])
+
+
+def _encoder(settings: ModelSettings, inputs: SourceTarget, shape: Shape, execution: Execution) -> Cost:
+    """Reading the source; where a pass goes on from a state that is behind it, and only its parameters count."""
+    own = encoder_settings(settings)
+    # A model without a source yet (parameters alone are counted) reads nothing; mixers need one step all the same.
+    rows = 0 if shape.context or not shape.source else shape.batch
+    read = Shape(batch=rows, time=max(shape.source, 1))
+    embedding = _embedding(own, inputs.source, read, execution)
+    if inputs.shared:
+        positions = own.max_length * own.width if own.positions == "learned" else 0
+        embedding = Cost(tuple(replace(term, parameters=positions) for term in embedding.terms))
+    return Cost.sum(
+        [
+            *(mixer.cost(read, execution) for mixer in encoder_mixers(settings)),
+            *[_around_mixer(own, read, execution)] * own.layers,
+            embedding,
+            _final_norm(own),
+        ]
+    )
+
+
+def _looks(settings: ModelSettings, shape: Shape, execution: Execution) -> list[Cost]:
+    """Every decoder block's look at the source, and its norm."""
+    looks = cross_cost(settings.cross, settings.width, settings.cross_heads, shape, execution)
+    norm = 0 if settings.style == "classic" else _norm_parameters(settings)
+    kept = shape.batch * shape.time * settings.width * execution.element_bytes if norm else 0
+    return [looks, Cost.of(Term(name="norm", parameters=norm, activation_bytes=kept))] * settings.layers
 
 
 def count_parameters(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> ParameterCount:
@@ -60,7 +92,7 @@ def match_parameters(
     def measure(candidate: ModelSettings) -> float:
         return count_parameters(candidate, inputs, outputs, causal=causal).without_embedding
 
-    return match_width(settings, measure, target)
+    return match_width(settings, measure, target, inputs=inputs)
 
 
 def match_flops(
@@ -69,14 +101,19 @@ def match_flops(
     """The same for `target` forward FLOPs per token at length `time`."""
 
     def measure(candidate: ModelSettings) -> float:
-        cost = model_cost(candidate, inputs, outputs, Shape(batch=1, time=time), causal=causal)
+        cost = model_cost(candidate, inputs, outputs, Shape(batch=1, time=time, source=time), causal=causal)
         return cost.flops_forward / time
 
-    return match_width(settings, measure, target)
+    return match_width(settings, measure, target, inputs=inputs)
 
 
 def match_width(
-    settings: ModelSettings, measure: Callable[[ModelSettings], float], target: float, *, tolerance: float = 0.03
+    settings: ModelSettings,
+    measure: Callable[[ModelSettings], float],
+    target: float,
+    *,
+    inputs: Inputs,
+    tolerance: float = 0.03,
 ) -> ModelSettings:
     """`settings` with a width at which `measure` is within `tolerance` of `target`.
 
@@ -86,7 +123,7 @@ def match_width(
     """
     if target <= 0:
         raise ConfigError(f"cannot match a model to {target:g}: the target must be positive")
-    step = _width_step(settings)
+    step = _width_step(settings, inputs)
     width = step
     while measure(_resized(settings, width + step)) <= target:
         width += step
@@ -110,16 +147,16 @@ def _resized(settings: ModelSettings, width: int) -> ModelSettings:
     return replace(settings, width=width)
 
 
-def _width_step(settings: ModelSettings) -> int:
+def _width_step(settings: ModelSettings, inputs: Inputs) -> int:
     """Widths that every mixer admits: a multiple of 2 x heads (rotary pairs, two directions), and of 4.
 
     Without a feed-forward to make up for the rest, recurrent models move in steps of 2 (two directions).
     """
     heads = [int(values.get("heads", 4)) for values in settings.mixer.values()] or [4]
     attends = any("attention" in name for name in settings.mixers)
-    if attends:
-        return lcm(4, *(2 * h for h in heads))
-    return 4 if feed_forward_width(settings) else 2
+    looks = isinstance(inputs, SourceTarget) and settings.cross == "attention"
+    step = 4 if attends or feed_forward_width(settings) else 2
+    return lcm(step, *(2 * h for h in heads if attends), *([settings.cross_heads] if looks else []))
 
 
 def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -> Cost:
@@ -162,7 +199,7 @@ def _final_norm(settings: ModelSettings) -> Cost:
     )
 
 
-def _embedding(settings: ModelSettings, inputs: Inputs, shape: Shape, execution: Execution) -> Cost:
+def _embedding(settings: ModelSettings, inputs: Tokens | Continuous, shape: Shape, execution: Execution) -> Cost:
     tokens, width = shape.batch * shape.time, settings.width
     positions = settings.max_length * width if settings.positions == "learned" else 0
     kept = tokens * width * execution.element_bytes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from crossover.errors import ConfigError
 from crossover.models.dropout import Dropout
 from crossover.models.initialise import normal
-from crossover.models.ports import Inputs, Tokens
+from crossover.models.ports import Continuous, Tokens
 from crossover.models.settings import ModelSettings
 
 
@@ -22,7 +22,7 @@ class Embedding(nn.Module):
     rotary positions belong to the attention mixers, and recurrent mixers need none.
     """
 
-    def __init__(self, settings: ModelSettings, inputs: Inputs) -> None:
+    def __init__(self, settings: ModelSettings, inputs: Tokens | Continuous) -> None:
         super().__init__()
         self.width = settings.width
         self.max_length = settings.max_length

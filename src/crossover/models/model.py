@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,26 +11,35 @@ from torch import Tensor, nn
 from crossover.errors import ConfigError
 from crossover.models.backbones import Backbone, ModelState
 from crossover.models.embedding import Embedding
+from crossover.models.encoder import Encoder, Source
 from crossover.models.heads import StepHead, make_head
 from crossover.models.initialise import initialise
-from crossover.models.mixers.base import Span
-from crossover.models.ports import Inputs, Outputs, PerStep, Tokens
+from crossover.models.mixers.base import Mixer, Span, State
+from crossover.models.ports import Continuous, Inputs, Outputs, PerStep, SourceTarget, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 
 
 class SequenceModel(nn.Module):
-    """Inputs [B, T] or [B, T, C] to outputs [B, size] (`PerRow`) or [B, T, size] (`PerStep`)."""
+    """Inputs [B, T] or [B, T, C] to outputs [B, size] (`PerRow`) or [B, T, size] (`PerStep`).
+
+    With inputs of a `SourceTarget` it is an encoder-decoder: `encoder` reads the source, and the blocks of `backbone`
+    look at it while they write.
+    """
 
     def __init__(self, settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> None:
         super().__init__()
         self.settings = settings
         self.inputs = inputs
         self.outputs = outputs
-        self.embedding = Embedding(settings, inputs)
-        self.backbone = Backbone(settings, causal=causal)
+        own = steps_of(inputs)
+        self.embedding = Embedding(settings, own)
+        self.encoder = Encoder(settings, inputs.source) if isinstance(inputs, SourceTarget) else None
+        self.backbone = Backbone(settings, causal=causal, cross=self.encoder is not None)
         self.head = make_head(settings.width, outputs)
         if settings.tie_embeddings:
-            self._tie()
+            self._tie(own)
+        if isinstance(inputs, SourceTarget) and inputs.shared and self.encoder is not None:
+            self.encoder.embedding.tokens.weight = self.embedding.tokens.weight
 
     @property
     def causal(self) -> bool:
@@ -42,28 +52,48 @@ class SequenceModel(nn.Module):
         features: Mapping[str, Tensor] | None = None,
         state: ModelState | None = None,
         span: Span | None = None,
+        source: Source | None = None,
     ) -> tuple[Tensor, ModelState | None]:
-        """Outputs, and the state to go on from (None for an encoder or where `span.carry` is False)."""
+        """Outputs, and the state to go on from (None for an encoder or where `span.carry` is False).
+
+        An encoder-decoder takes a `source`, or a state that remembers one.
+        """
         span = span or Span()
         offset = state.position_B if state is not None else span.offset
+        memory = self._remember(source) if state is None else ()
         x_BTD = self.embedding(inputs, features, offset)
-        x_BTD, state = self.backbone(x_BTD, state, span)
+        x_BTD, state = self.backbone(x_BTD, state, span, memory)
         return self.head(x_BTD, span.lengths_B), state
+
+    def mixers(self) -> Iterator[Mixer]:
+        """Every block's mixer, the encoder's first."""
+        if self.encoder is not None:
+            yield from self.encoder.backbone.mixers()
+        yield from self.backbone.mixers()
 
     def initial_state(
         self,
         batch: int,
         *,
+        source: Source | None = None,
         capacity: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ModelState:
-        """The state before the first step; `capacity` pre-allocates caches that grow."""
-        return self.backbone.initial_state(batch, capacity=capacity, device=device, dtype=dtype)
+        """The state before the first step, `source` encoded in it; `capacity` pre-allocates caches that grow."""
+        state = self.backbone.initial_state(batch, capacity=capacity, device=device, dtype=dtype)
+        return replace(state, memory=self._remember(source))
 
-    def _tie(self) -> None:
-        tied = isinstance(self.inputs, Tokens) and isinstance(self.outputs, PerStep)
-        if not tied or self.inputs.vocabulary != self.outputs.size:  # type: ignore[union-attr]
+    def _remember(self, source: Source | None) -> tuple[State, ...]:
+        if self.encoder is None:
+            return ()
+        if source is None:
+            raise ConfigError(f"model {self.settings.name!r} is an encoder-decoder: give it the source to be read")
+        return self.backbone.remember(*self.encoder(source))
+
+    def _tie(self, inputs: Tokens | Continuous) -> None:
+        tied = isinstance(inputs, Tokens) and isinstance(self.outputs, PerStep)
+        if not tied or inputs.vocabulary != self.outputs.size:  # type: ignore[union-attr]
             raise ConfigError(
                 f"model {self.settings.name!r} ties its embeddings, which needs tokens in and the same tokens out: "
                 "for this task give it tie_embeddings=false in brackets"

@@ -27,7 +27,24 @@ class Continuous:
     channels: int
 
 
-Inputs = Tokens | Continuous
+@dataclass(frozen=True, kw_only=True)
+class SourceTarget:
+    """A source that is read whole, and target tokens that are written one by one: an encoder-decoder's inputs.
+
+    `shared`: both are of one vocabulary, and one table embeds them.
+    """
+
+    source: Tokens | Continuous
+    target: Tokens
+    shared: bool = False
+
+
+Inputs = Tokens | Continuous | SourceTarget
+
+
+def steps_of(inputs: Inputs) -> Tokens | Continuous:
+    """What the model's own steps read: the target side where there is a source."""
+    return inputs.target if isinstance(inputs, SourceTarget) else inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +70,27 @@ class PerStep:
 
 Outputs = PerRow | PerStep
 
-_KINDS: dict[str, type] = {"tokens": Tokens, "continuous": Continuous, "per-row": PerRow, "per-step": PerStep}
+_KINDS: dict[str, type] = {
+    "tokens": Tokens,
+    "continuous": Continuous,
+    "source-target": SourceTarget,
+    "per-row": PerRow,
+    "per-step": PerStep,
+}
 
 
 def port_to_json(port: Inputs | Outputs) -> dict[str, Any]:
     """The JSON form: the fields and their ``"kind"``."""
     kind = next(name for name, cls in _KINDS.items() if type(port) is cls)
+    if isinstance(port, SourceTarget):
+        sides = {"source": port_to_json(port.source), "target": port_to_json(port.target)}
+        return {"kind": kind, **sides, "shared": port.shared}
     return {"kind": kind, **asdict(port)}
 
 
 def port_from_json(value: Mapping[str, Any]) -> Any:
     """The port that `port_to_json` wrote; KeyError or ConfigError for anything else."""
+    if value["kind"] == "source-target":
+        source, target = port_from_json(value["source"]), port_from_json(value["target"])
+        return SourceTarget(source=source, target=target, shared=bool(value["shared"]))
     return build(_KINDS[value["kind"]], {k: v for k, v in value.items() if k != "kind"}, path=value["kind"])

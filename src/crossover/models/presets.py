@@ -64,6 +64,24 @@ _preset(
     positions="rotary",
     learning_rate=1e-3,
 )
+_preset(
+    "seq2seq",
+    "LSTM that reads a source and writes from its last state alone",
+    "lstm",
+    style="classic",
+    encoder="causal",
+    cross="last",
+    learning_rate=3e-3,
+)
+_preset(
+    "gnmt",
+    "residual LSTM stack, first encoder layer in both directions, additive attention",
+    "lstm",
+    feed_forward="none",
+    encoder="first-bidirectional",
+    cross="additive",
+    learning_rate=3e-3,
+)
 _preset("lstm-classic", "plain stacked LSTM, no residuals, no norm", "lstm", style="classic", learning_rate=3e-3)
 _preset("gru-classic", "plain stacked GRU, no residuals, no norm", "gru", style="classic", learning_rate=3e-3)
 _preset("elman-classic", "plain stacked Elman network", "elman", style="classic", learning_rate=1e-3)

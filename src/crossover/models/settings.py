@@ -19,6 +19,9 @@ class ModelSettings:
     what the task needs: decoder for causal tasks, encoder (bidirectional) for the others. `embedding_std` is the
     spread of initial token embeddings: 1 stands level with what blocks add to them (with 0.1 a two-layer Transformer
     finds associative recall after thousands of steps instead of 200), less suits the rare words of small data.
+    Where a task has a source to be read (translation), the model is an encoder-decoder: `encoder_layers` (None: as
+    many as `layers`) blocks of the same mixers, of which all, the first or none see the whole source (`encoder`), and
+    in every decoder block a look at it (`cross`, see `crossover.models.cross`; with `cross_heads`).
     `learning_rate` is a rate that works for this model at its default size.
     """
 
@@ -36,13 +39,18 @@ class ModelSettings:
     causal: bool | None = None
     tie_embeddings: bool = False
     max_length: int = 2048
+    encoder_layers: int | None = None
+    encoder: Literal["bidirectional", "first-bidirectional", "causal"] = "bidirectional"
+    cross: Literal["attention", "additive", "last"] = "attention"
+    cross_heads: int = 4
     learning_rate: float = 1e-3
     mixer: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("layers", "width", "max_length"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{self.name}: {name} is {getattr(self, name)}, it must be 1 or more")
+        for name in ("layers", "width", "max_length", "encoder_layers", "cross_heads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{self.name}: {name} is {value}, it must be 1 or more")
         if self.feed_forward_width is not None and self.feed_forward_width < 0:
             raise ConfigError(f"{self.name}: feed_forward_width is {self.feed_forward_width}, it must be 0 or more")
         if not 0 <= self.dropout < 1:

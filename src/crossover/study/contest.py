@@ -103,4 +103,4 @@ def _equalise(
         time = _training_steps(task)
         flops = model_cost(first, shape=Shape(batch=1, time=time), **ends).flops_forward / time
         return match_flops(other, **ends, target=flops, time=time)
-    return match_width(other, step_seconds, step_seconds(first), tolerance=0.1)
+    return match_width(other, step_seconds, step_seconds(first), inputs=spec.inputs, tolerance=0.1)

@@ -60,11 +60,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class TypicalShape:
-    """The batch a task trains on: rows, padded steps, and real steps in all."""
+    """The batch a task trains on: rows, padded steps, real steps in all, and padded steps of its source."""
 
     rows: int
     time: int
     tokens: int
+    source: int = 0
 
 
 def typical_shape(task: Task, model: ModelSettings, settings: TrainSettings) -> TypicalShape:
@@ -77,7 +78,8 @@ def typical_shape(task: Task, model: ModelSettings, settings: TrainSettings) -> 
             )
         )
     )
-    return TypicalShape(batch.size, batch.inputs.shape[1], batch.tokens)
+    source = batch.source.inputs.shape[1] if batch.source is not None else 0
+    return TypicalShape(batch.size, batch.inputs.shape[1], batch.tokens, source)
 
 
 def workload(
@@ -92,6 +94,7 @@ def workload(
         causal=spec.causal if model.causal is None else model.causal,
         batch=shape.rows if kind == "train" else 1,
         time=shape.time,
+        source=shape.source,
         kind=kind,
         numerics=numerics,
     )
@@ -144,8 +147,8 @@ def _inference(contest: Contest, model: ModelSettings, shape: TypicalShape, nume
     spec = contest.spec
     built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=0).to(numerics.device)
     return {
-        "latency": measure_latency(built, shape.time, numerics, samples=_LATENCY_SAMPLES),
-        "state_bytes": state_bytes(built, shape.time, numerics),
+        "latency": measure_latency(built, shape.time, numerics, source=shape.source, samples=_LATENCY_SAMPLES),
+        "state_bytes": state_bytes(built, shape.time, numerics, source=shape.source),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crossover.models.encoder import Source
 from crossover.models.ports import Inputs, Outputs
 
 Split = Literal["train", "valid", "test"]
@@ -25,7 +26,8 @@ class Batch:
 
     `inputs` is [B, T] int64 or [B, T, C] float32; `lengths_B` the valid prefix of each row; `targets` whatever the
     task's loss reads; `features` further token streams [B, T]; `extra` anything else that `metrics` needs;
-    `rows_B` each row's index in its split, so that two models can be compared item by item.
+    `rows_B` each row's index in its split, so that two models can be compared item by item. `source` is what an
+    encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes.
     """
 
     inputs: Tensor
@@ -34,6 +36,7 @@ class Batch:
     rows_B: Tensor
     features: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    source: Source | None = None
 
     @property
     def size(self) -> int:
@@ -55,6 +58,7 @@ class Batch:
             rows_B=self.rows_B.to(device),
             features={name: value.to(device) for name, value in self.features.items()},
             extra={name: value.to(device) for name, value in self.extra.items()},
+            source=self.source.to(device) if self.source is not None else None,
         )
 
 
@@ -92,9 +96,11 @@ class TaskSpec:
 
     `margin` is the largest difference that still counts as equal: absolute (`margin_kind="absolute"`, 0.015 is 1.5
     points of accuracy) or relative to the score (``"relative"``, 0.02 is 2 % of loss). `causal` tasks take decoders,
-    the others encoders. `item_block` is the number of consecutive test items that a bootstrap draws together
-    (overlapping windows are not independent). `further_metrics` are compared between models like `metric`, with the
-    same margin and a correction of their own. `defaults` are the preset sizes for this task: dotted model settings
+    the others encoders. `decoding` says what is scored on valid and test: the model's outputs, what it writes by
+    itself (``greedy``; in the batch's ``extra["written"]``), or what `RolloutTask.rollout` makes of it. `item_block`
+    is the number of consecutive test items that a bootstrap draws together (overlapping windows are not
+    independent). `further_metrics` are compared between models like `metric`, with the same margin and a correction
+    of their own. `defaults` are the preset sizes for this task: dotted model settings
     (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
     (``{"lstm": {"lr": 3e-3}}``; under ``"*"`` those of every model), found by search on the validation split.
     """
@@ -104,7 +110,7 @@ class TaskSpec:
     description: str
     inputs: Inputs
     outputs: Outputs
-    objective: Literal["classification", "regression", "forecasting", "language-modeling"]
+    objective: Literal["classification", "regression", "forecasting", "language-modeling", "translation"]
     metric: str
     higher_is_better: bool
     causal: bool

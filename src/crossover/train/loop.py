@@ -110,7 +110,7 @@ class _Run:
         self.on_progress: OnProgress | None = None
         self.stride = 1 if self.device.type == "cpu" else _DEVICE_STRIDE
         self.unread: list[tuple[int, float, Tensor]] = []
-        self.costs: dict[tuple[int, int], Cost] = {}
+        self.costs: dict[tuple[int, int, int], Cost] = {}
         self.between_steps = True
 
     def fit(self, on_progress: OnProgress | None) -> None:
@@ -240,14 +240,15 @@ class _Run:
             self.state.next_epoch()
 
     def _cost(self, batch: Batch) -> Cost:
-        shape = (batch.size, batch.inputs.shape[1])
+        source = batch.source.inputs.shape[1] if batch.source is not None else 0
+        shape = (batch.size, batch.inputs.shape[1], source)
         if shape not in self.costs:
             spec = self.task.spec
             self.costs[shape] = model_cost(
                 self.model_settings,
                 spec.inputs,
                 spec.outputs,
-                Shape(batch=shape[0], time=shape[1]),
+                Shape(batch=shape[0], time=shape[1], source=source),
                 causal=spec.causal,
                 execution=Execution(element_bytes=self.numerics.element_bytes),
             )

@@ -175,6 +175,6 @@ def _state_bytes(model: ModelSettings, spec: TaskSpec, numerics: Numerics) -> fl
     """Bytes of the state of one row at the task's full length; None for an encoder, which carries none."""
     if not (spec.causal if model.causal is None else model.causal):
         return None
-    shape = Shape(batch=1, time=spec.max_length)
+    shape = Shape(batch=1, time=spec.max_length, source=spec.max_length)
     execution = Execution(element_bytes=numerics.element_bytes)
     return model_cost(model, spec.inputs, spec.outputs, shape, causal=spec.causal, execution=execution).state_bytes

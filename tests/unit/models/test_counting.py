@@ -143,7 +143,7 @@ def test_only_the_width_and_the_feed_forward_move_in_a_match() -> None:
 
 def test_a_target_of_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="must be positive"):
-        match_width(small("lstm"), lambda settings: settings.width, 0)
+        match_width(small("lstm"), lambda settings: settings.width, 0, inputs=Tokens(vocabulary=9))
 
 
 def test_the_cost_grows_with_batch_and_time_as_the_formulas_say() -> None:
