@@ -59,8 +59,12 @@ class DataFlags:
         Column of texts.
     label
         Column of labels.
+    source
+        Column of texts to translate.
     target
-        Column or columns to forecast.
+        Column or columns to forecast, or column of translations.
+    aligned
+        File of translations, line by line, of the texts in --data.
     time
         Column of timestamps.
     horizon
@@ -89,7 +93,9 @@ class DataFlags:
     split_seed: int = 0
     text: str | None = None
     label: str | None = None
+    source: str | None = None
     target: str | None = None
+    aligned: Path | None = None
     time: str | None = None
     horizon: int | None = None
     window: int | None = None

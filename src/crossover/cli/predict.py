@@ -23,6 +23,8 @@ def predict(
     tokens: int = 200,
     temperature: float = 0.8,
     seed: int = 0,
+    beam: int = 0,
+    best: int = 1,
     common: Common = COMMON,
 ) -> int:
     """Predict with a trained run, or with the run that a study recommends.
@@ -47,9 +49,14 @@ def predict(
         How freely a language model chooses them.
     seed
         Seed of that choice.
+    beam
+        Hypotheses that a translation model follows at once; 0: the likeliest token at every step.
+    best
+        How many of them to tell.
     """
     load_plugins(common.plugin)
     from crossover.errors import ConfigError
+    from crossover.inference.decode import Beam
     from crossover.inference.predictor import load
 
     predictor = load(run, task=task, device=device)
@@ -59,10 +66,12 @@ def predict(
         predictions: list[dict[str, Any]] = [
             {"text": predictor.generate(text, tokens=tokens, temperature=temperature, seed=seed)}
         ]
-    elif text is not None:
-        predictions = predictor.predict([text])
     else:
-        predictions = predictor.predict_file(Path(str(file)))
+        search = Beam(size=beam) if beam else None
+        if text is not None:
+            predictions = predictor.predict([text], beam=search, best=best)
+        else:
+            predictions = predictor.predict_file(Path(str(file)), beam=search, best=best)
     if out is not None:
         from crossover.files import write_file
 
@@ -72,7 +81,8 @@ def predict(
         print_document({"predictions": predictions})
     elif out is None:
         for prediction in predictions:
-            print_text(prediction["text"] if predictor.generates else json.dumps(prediction, ensure_ascii=False))
+            plain = predictor.generates or (predictor.translates and best == 1)
+            print_text(prediction["text"] if plain else json.dumps(prediction, ensure_ascii=False))
     return 0
 
 

@@ -13,7 +13,8 @@ class DataOptions:
 
     `data` is a file, a folder or ``hf://OWNER/NAME[:SPLIT]``; `train`, `valid` and `test` name files of a given
     split instead. `split` is ``random``, ``time`` or ``group=COLUMN``. Columns: `text`, `label` (classification),
-    `target`, `time` (forecasting; several targets separated by commas). `settings` are the task's own settings
+    `target`, `time` (forecasting; several targets separated by commas), `source` and `target` (translation; `aligned`
+    is the file whose lines translate those of `data`). `settings` are the task's own settings
     (``{"patch": 24, "units": "subwords", "lag": 64}``). An option that a task does not know is a ConfigError.
     """
 
@@ -25,7 +26,9 @@ class DataOptions:
     split_seed: int = 0
     text: str | None = None
     label: str | None = None
+    source: str | None = None
     target: str | None = None
+    aligned: Path | None = None
     time: str | None = None
     horizon: int | None = None
     window: int | None = None

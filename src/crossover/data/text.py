@@ -144,7 +144,10 @@ class ListedVocabulary:
 
 
 class SubwordVocabulary:
-    """Byte-level byte-pair encoding (Sennrich et al. 2016, over bytes as in GPT-2): nothing is unknown to it."""
+    """Byte-level byte-pair encoding (Sennrich et al. 2016, over bytes as in GPT-2), digits one by one.
+
+    Nothing is unknown to it.
+    """
 
     kind = "subwords"
 
@@ -209,7 +212,10 @@ def _train_subwords(texts: Sequence[str], size: int, minimum_count: int, lowerca
     if not any(text.strip() for text in texts):
         raise DataError(f"the {len(texts)} training texts are empty: subwords need some text")
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Digits stand alone: a number that train does not hold is read, and written, digit by digit.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,

@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from crossover.data.batching import pad
 from crossover.data.text import BEGIN, vocabulary_from_json
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
-from crossover.inference.decode import Drawer, Sampling, only_text
+from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, only_text
 from crossover.inference.forward import scored_outputs
 from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
 from crossover.measure.numerics import Numerics
+from crossover.models.encoder import Source
 from crossover.models.model import SequenceModel
+from crossover.models.ports import SourceTarget
 from crossover.tasks import RESTORERS, Batch, TaskSpec
 
 
@@ -65,20 +69,36 @@ class Predictor:
         """Whether `generate` can be used: a language model over text."""
         return self.saved.objective == "language-modeling" and "vocabulary" in self.saved.artifacts
 
-    def predict(self, texts: Sequence[str], *, batch_rows: int = 64) -> list[dict[str, Any]]:
-        """One prediction per text, in order; DataError where the task has no textual input."""
+    @property
+    def translates(self) -> bool:
+        """Whether the model is an encoder-decoder, which writes a text for a text."""
+        return isinstance(self.saved.inputs, SourceTarget)
+
+    def predict(
+        self, texts: Sequence[str], *, batch_rows: int = 64, beam: Beam | None = None, best: int = 1
+    ) -> list[dict[str, Any]]:
+        """One prediction per text, in order; DataError where the task has no textual input.
+
+        An encoder-decoder writes greedily, or by `beam`: then with the score of its text, and with those that come
+        next, `best` in all, as ``"alternatives"``. Any other model with a beam is a ConfigError.
+        """
+        if beam is not None and not self.translates:
+            raise ConfigError(f"the model in {self.folder} writes no text, so a beam has no meaning: leave it out")
+        if best < 1 or (best > 1 and (beam is None or best > beam.size)):
+            raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
         reader, found = self._reader(), []
         for start in range(0, len(texts), batch_rows):
-            found += self._decoded(reader, reader.encode(list(texts[start : start + batch_rows])))
+            batch = reader.encode(list(texts[start : start + batch_rows]))
+            found += self._decoded(reader, batch) if beam is None else self._searched(reader, batch, beam, best)
         return found
 
-    def predict_file(self, path: Path) -> list[dict[str, Any]]:
-        """Predictions for the rows of a data file, or for each line of a text file."""
+    def predict_file(self, path: Path, *, beam: Beam | None = None, best: int = 1) -> list[dict[str, Any]]:
+        """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`."""
         reader = self._reader()
         if hasattr(reader, "encode_file"):
             return self._decoded(reader, cast(FileReader, reader).encode_file(path))
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
-        return self.predict(_lines(path) if texts is None else texts)
+        return self.predict(_lines(path) if texts is None else texts, beam=beam, best=best)
 
     def generate(self, prompt: str, *, tokens: int, temperature: float = 1.0, seed: int = 0) -> str:
         """`prompt` continued by `tokens` tokens of a language model, drawn at `temperature` (0: the likeliest).
@@ -130,6 +150,17 @@ class Predictor:
             )
         reader: Reader = RESTORERS.get(family)(self.saved.artifacts)
         return reader
+
+    def _searched(self, reader: Reader, batch: Batch, beam: Beam, best: int) -> list[dict[str, Any]]:
+        """What a beam finds, the best of each row first."""
+        source = cast(Source, batch.source)
+        found = []
+        for hypotheses in beam_search(self.model, source, self.numerics, beam, best=best):
+            ids = pad([np.array(hypothesis.ids, dtype=np.int64) for hypothesis in hypotheses])[0]
+            texts = reader.decode(ids, replace(batch, extra={"written": ids}))
+            told = [{**text, "score": hypothesis.score} for text, hypothesis in zip(texts, hypotheses, strict=True)]
+            found.append({**told[0], **({"alternatives": told[1:]} if best > 1 else {})})
+        return found
 
     @torch.inference_mode()
     def _decoded(self, reader: Reader, batch: Batch) -> list[dict[str, Any]]:

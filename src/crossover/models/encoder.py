@@ -21,6 +21,10 @@ class Source:
     inputs: Tensor
     lengths_B: Tensor
 
+    def __getitem__(self, rows: slice) -> Source:
+        """Some of the rows, padded as they are."""
+        return Source(self.inputs[rows], self.lengths_B[rows])
+
     def to(self, device: torch.device | str) -> Source:
         """The same on `device`."""
         return Source(self.inputs.to(device), self.lengths_B.to(device))

@@ -185,9 +185,11 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         chosen = usable[0]
         suffix = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
         suffix += "".join(f" --plugin {quote(file)}" for file in study["settings"].get("plugins") or ())
-        if study["tasks"][chosen].get("family") == "text-classification":
+        family = study["tasks"][chosen].get("family")
+        if family in ("text-classification", "translation"):
             commands.append(f'crossover predict {where} "…"{suffix}')
-        commands.append(f"crossover export {where}{suffix} --to onnx --out model.onnx")
+        form = "--to safetensors --out model" if family == "translation" else "--to onnx --out model.onnx"
+        commands.append(f"crossover export {where}{suffix} {form}")
     commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]
     return commands[:3]
 

@@ -24,6 +24,9 @@ METRICS: dict[str, Message] = {
     "bits_per_character": _("bits per character"),
     "perplexity": _("perplexity"),
     "perplexity_per_word": _("perplexity per word"),
+    "bleu": _("BLEU"),
+    "chrf": _("chrF"),
+    "exact_match": _("exact match"),
 }
 
 

@@ -14,7 +14,7 @@ from crossover.tasks.base import Baseline, Sums
 from crossover.train.record import RunRecord
 
 RESAMPLES = 1000
-SHARES = ("accuracy", "macro_f1")
+SHARES = ("accuracy", "macro_f1", "exact_match")
 """Metrics that lie between 0 and 1, whatever few seeds let an interval say."""
 
 

@@ -81,6 +81,14 @@ TASKS.add("parity", f"{_GENERATED}:parity", "state tracking: whether the ones so
 TASKS.add("copy", f"{_GENERATED}:copying", "delayed copy: a few symbols, to be said again after a given lag")
 RESTORERS.add("generated", f"{_GENERATED}:restore")
 
+_TRANSLATION = "crossover.tasks.translation_sources"
+TASKS.add("translation", f"{_TRANSLATION}:own", "your own pairs of texts (TSV, CSV, JSON lines, two aligned files)")
+TASKS.add("translation/phrases", f"{_TRANSLATION}:phrases", "numbers, dates, times and prices in English to Chinese")
+TASKS.add(
+    "translation/names", f"{_TRANSLATION}:names", "names of languages, countries, currencies and units to Chinese"
+)
+RESTORERS.add("translation", "crossover.tasks.translation_reader:restore")
+
 _LANGUAGE = "crossover.tasks.language_modeling"
 TASKS.add("language-modeling", f"{_LANGUAGE}:own", "the next character or subword of your own text")
 TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Python language reference")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from itertools import islice
 from typing import Any
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from crossover.data.options import DataOptions
 from crossover.errors import DataError
-from crossover.models.mixers.base import Span
+from crossover.inference.forward import batch_outputs
+from crossover.measure.numerics import Numerics
 from crossover.models.model import build_model
 from crossover.models.ports import PerRow
 from crossover.models.presets import parse_model
@@ -64,6 +65,9 @@ def check_shapes(task: Task) -> str:
         require(task.count(batch) > 0, f"the first batch of {split} counts {task.count(batch)} units")
         longest = task.spec.max_length
         require(time <= longest, f"a batch of {split} has {time} steps, but the task states at most {longest}")
+        if batch.source is not None:
+            read, most = batch.source.inputs.shape[1], int(batch.source.lengths_B.max())
+            require(most <= read <= longest, f"a source of {split} has {read} steps, {most} of them real")
     return "every split gives batches of the promised shapes"
 
 
@@ -154,14 +158,14 @@ def check_metrics(task: Task) -> str:
 def check_padding(task: Task) -> str:
     """A small model's loss on a padded batch is the sum of its losses on the rows alone."""
     settings = replace(parse_model("gru"), width=8, layers=1, dropout=0.0)
-    model = build_model(settings, task.spec.inputs, task.spec.outputs, causal=task.spec.causal, seed=0).eval()
+    spec, numerics = task.spec, Numerics()
+    model = build_model(settings, spec.inputs, spec.outputs, causal=spec.causal, seed=0).eval()
     together = next(iter(task.batches("valid", seed=0, epoch=0, batch=ROWS)))
     alone = islice(task.batches("valid", seed=0, epoch=0, batch=1), together.size)
     with torch.no_grad():
         losses = []
         for batch in (together, *alone):
-            span = Span(lengths_B=batch.lengths_B, carry=False)
-            outputs, _ = model(batch.inputs, batch.features, span=span)
+            outputs, _ = batch_outputs(model, batch, numerics)
             losses.append(task.loss(outputs, batch))
     require_close("the loss of rows alone", torch.stack(losses[1:]).sum(), losses[0], 1e-4)
     return f"padding does not change the loss of {together.size} rows"
@@ -249,7 +253,9 @@ def rows_of(batch: Batch, rows: slice) -> Batch:
     """Some rows of a batch, padded as they are."""
 
     def cut(value: Any) -> Any:
-        return value[rows] if isinstance(value, Tensor) else {name: part[rows] for name, part in value.items()}
+        if value is None:
+            return None
+        return {name: part[rows] for name, part in value.items()} if isinstance(value, Mapping) else value[rows]
 
     return replace(batch, **{field.name: cut(getattr(batch, field.name)) for field in fields(batch)})
 
@@ -266,12 +272,19 @@ def _valid(task: Task, *, limit: int) -> list[Batch]:
 
 
 def _same(ours: Batch, theirs: Batch) -> bool:
-    for field in fields(Batch):
-        a, b = getattr(ours, field.name), getattr(theirs, field.name)
-        pairs = [(a, b)] if isinstance(a, Tensor) else [(a[name], b.get(name)) for name in a]
-        if not all(y is not None and torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in pairs):
-            return False
-    return True
+    a, b = _tensors(ours), _tensors(theirs)
+    return a.keys() == b.keys() and all(torch.equal(a[name].nan_to_num(), b[name].nan_to_num()) for name in a)
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    """Every tensor of a batch by a name of its own."""
+    named = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    found = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    for part in ("features", "extra"):
+        found |= {f"{part}.{name}": value for name, value in named[part].items()}
+    if batch.source is not None:
+        found |= {"source": batch.source.inputs, "source lengths": batch.source.lengths_B}
+    return found
 
 
 def _draw_outputs(task: Task, batch: Batch) -> Tensor:

@@ -24,6 +24,8 @@ EMBEDDED = {
     "forecasting/elnino": {},
     "sentiment/headlines": {},
     "language-modeling/python-docs": {},
+    "translation/phrases": {},
+    "translation/names": {},
 }
 """Every task that needs no file, with settings that make its baselines quick where that takes some."""
 
