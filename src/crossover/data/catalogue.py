@@ -14,13 +14,14 @@ from crossover.errors import DataError, unknown
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set: its path under the data folder and where its owner offers it.
+    """One file of a data set: its path under the data folder and where its owner offers it (None: not known).
 
-    `member` is its name inside the archive at `url`; `sha256` is of the file itself, None where it is not known.
+    The file may lie packed (``.xz``, ``.gz``) beside that path. `member` is its name inside the archive at `url`;
+    `sha256` is of the file itself, None where it is not known.
     """
 
     path: str
-    url: str
+    url: str | None = None
     sha256: str | None = None
     member: str | None = None
 
@@ -83,11 +84,16 @@ def locate(name: str) -> Path:
     folders = [Path(given).expanduser()] if given else []
     folders.append(cache_folder() / "data")
     for folder in folders:
-        if all((folder / file.path).is_file() for file in wanted.files):
+        if all(_lies_in(folder, file) for file in wanted.files):
             return folder / wanted.path
-    missing = next(file for file in wanted.files if not (folders[-1] / file.path).is_file())
+    missing = next(file for file in wanted.files if not _lies_in(folders[-1], file))
     flag = " --accept-licence" if wanted.restricted else ""
+    fetched = f"run `crossover data get {name}{flag}`, or " if missing.url else ""
     raise DataError(
-        f"{name} is not on this machine: run `crossover data get {name}{flag}`, or put {Path(missing.path).name} "
-        f"from {missing.url} at {folders[-1] / missing.path}"
+        f"{name} is not on this machine: {fetched}put {Path(missing.path).name} "
+        f"from {missing.url or wanted.homepage} at {folders[-1] / missing.path}"
     )
+
+
+def _lies_in(folder: Path, file: DataFile) -> bool:
+    return any((folder / (file.path + packed)).is_file() for packed in ("", ".xz", ".gz"))

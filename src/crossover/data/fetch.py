@@ -97,8 +97,10 @@ def _holds_several(source: Path | str) -> bool:
 
 
 def _address(file: DataFile, source: str | None) -> str:
+    if source is None and file.url is None:
+        raise DataError(f"no address of {Path(file.path).name} is known: give the file or its folder to --from")
     if source is None:
-        return file.url
+        return str(file.url)
     return urljoin(source, Path(file.path).name) if urlsplit(source).path.endswith("/") else source
 
 

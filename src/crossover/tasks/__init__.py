@@ -87,6 +87,11 @@ TASKS.add("translation/phrases", f"{_TRANSLATION}:phrases", "numbers, dates, tim
 TASKS.add(
     "translation/names", f"{_TRANSLATION}:names", "names of languages, countries, currencies and units to Chinese"
 )
+TASKS.add("translation/tatoeba", f"{_TRANSLATION}:tatoeba_sentences", "everyday sentences, English to Chinese")
+TASKS.add("translation/captions", f"{_TRANSLATION}:picture_captions", "captions of pictures, English to Chinese")
+TASKS.add(
+    "translation/python-docs", f"{_TRANSLATION}:python_documentation", "Python's documentation, English to Chinese"
+)
 RESTORERS.add("translation", "crossover.tasks.translation_reader:restore")
 
 _LANGUAGE = "crossover.tasks.language_modeling"

@@ -10,7 +10,8 @@ import pytest
 from crossover.errors import ConfigError
 from crossover.tasks import translation_phrases
 from crossover.tasks.translation_numbers import chinese_number, english_number, english_ordinal, numeral_ordinal
-from crossover.tasks.translation_phrases import embedded_phrases, phrases
+from crossover.tasks.translation_phrases import phrases
+from crossover.tasks.translation_sources import embedded_phrases
 
 NUMBERS = [
     (0, "zero", "零"),
