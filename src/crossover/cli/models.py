@@ -47,6 +47,8 @@ def _describe(name: str) -> dict[str, Any]:
     beside = "lstm" if family == "attention" else "transformer"
     # Recall has other tokens in its inputs than in its outputs, which tied embeddings do not admit.
     task = "language-modeling/python-docs" if settings.tie_embeddings else "recall"
+    if settings.encoder != "bidirectional":
+        task = "translation/phrases"
     return {
         "name": settings.name,
         "family": family,
