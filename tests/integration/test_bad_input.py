@@ -50,6 +50,10 @@ def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
         "good.csv": "text,label\n" + sentences(),
         "empty.csv": "",
+        "lines.en": "one\ntwo\nthree\n",
+        "lines.zh": "一\n二\n",
+        "holes.zh": "一\n\n三\n",
+        "pairs.tsv": "english\tchinese\none\t一\ntwo\t二\n",
         "header.csv": "text,label\n",
         "colons.csv": "text:label\n" + sentences().replace(",", ":"),
         "single.csv": "text,label\n" + sentences() + "an odd one out,strange\n",
@@ -312,6 +316,30 @@ BAD_REQUESTS = {
     "a missing plugin": (("tasks", "--plugin", "none.py"), ("plugin none.py", "a Python file that exists")),
     "a plugin that fails": (("tasks", "--plugin", "plugin.py"), ("plugin.py failed", "a mistake in the plugin")),
     "a file that registers nothing": (("check", "nothing.py"), ("registers nothing", "crossover.MIXERS.add")),
+    "files whose lines do not belong together": (
+        ("train", "translation", MODEL, "--data", "lines.en", "--aligned", "lines.zh"),
+        ("lines.en has 3 lines and lines.zh 2", "line 3 of lines.en has no partner"),
+    ),
+    "a line without its translation": (
+        ("train", "translation", MODEL, "--data", "lines.en", "--aligned", "holes.zh"),
+        ("holes.zh is empty where the other file is not, line 2", "fill or delete"),
+    ),
+    "a misspelt column of translations": (
+        ("train", "translation", MODEL, "--data", "pairs.tsv", "--source", "english", "--target", "chinse"),
+        ("did you mean 'chinese'?",),
+    ),
+    "too few pairs": (
+        ("train", "translation", MODEL, "--data", "pairs.tsv"),
+        ("2 sources are too few to split", "10 or more"),
+    ),
+    "translation without pairs": (
+        ("train", "translation", MODEL),
+        ("needs pairs of texts", "--data FILE", "--aligned FILE"),
+    ),
+    "looks that do not split": (
+        ("train", "translation/names", "lstm[cross_heads=7]"),
+        ("does not split over cross_heads=7", "change one"),
+    ),
     "an unknown data set": (("data", "get", "forecasting/etth"), ("did you mean 'forecasting/etth1'?",)),
 }
 

@@ -16,6 +16,7 @@ FRACTIONS = (0.8, 0.1, 0.1)
 """Shares of train, valid and test where the data have no split of their own."""
 
 _WORD = re.compile(r"[㐀-䶿一-鿿豈-﫿]|[^\W㐀-䶿一-鿿豈-﫿]+(?:['’][^\W_]+)*")
+_FEWEST = 10
 _MODULUS = (1 << 61) - 1
 _BASE = 1_111_111_111_111_111_111
 _MASK = 1
@@ -66,6 +67,10 @@ def split_pairs(pairs: Pairs, seed: int, fractions: tuple[float, float, float] =
 
     Raises DataError where there are too few sources.
     """
+    if len(pairs) < _FEWEST:
+        raise DataError(
+            f"{len(pairs)} sources are too few to split: give {_FEWEST} or more, or a file for each split"
+        )
     rows = random_split(len(pairs), fractions, seed, groups=[normal(source) for source in pairs.sources])
     return {split: pairs.take(rows[split]) for split in ("train", "valid", "test")}
 
