@@ -12,6 +12,7 @@ from crossover.errors import ConfigError
 from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, only_text, sample, write
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
+from crossover.models.mixers import MIXERS
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model
 from crossover.models.ports import PerStep, SourceTarget, Tokens
@@ -108,7 +109,7 @@ def test_a_wide_beam_finds_the_best_of_all_texts(name: str, penalty: float) -> N
         assert [h.score for h in best] == pytest.approx([score for score, _ in expected], abs=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES, *MIXERS.names()}))
 def test_a_beam_writes_the_same_whatever_the_batch(name: str) -> None:
     model, read = make(name), sources()
     together = beam_search(model, read, NUMERICS, Beam(size=3), best=3, limit=LIMIT)
