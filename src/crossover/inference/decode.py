@@ -103,7 +103,7 @@ def _write(
     limits_B = _limits(model, source, limit)
     written: list[list[int]] = [[] for _ in limits_B]
     step = stepper(model, numerics)
-    state = _start(model, source, numerics, max(limits_B, default=0))
+    state = _start(model, source, numerics, max(limits_B, default=0) + 1)
     rows_B = torch.arange(len(limits_B), device=source.inputs.device)
     last_B = torch.full_like(rows_B, BEGIN)
     alive = [True] * len(rows_B)
@@ -170,7 +170,8 @@ def beam_search(
     limits = _limits(model, source, limit)
     size, device = beam.size, source.inputs.device
     step = stepper(model, numerics)
-    state = _start(model, source, numerics, max(limits, default=0))
+    # Hypotheses change places at every step, a copy of the caches: room ahead in them would only be copied too.
+    state = _start(model, source, numerics, None)
     state = state.select(torch.arange(len(limits), device=device).repeat_interleave(size))
     searches = [_Search(row, limit, beam) for row, limit in enumerate(limits)]
     done: list[_Search] = []
@@ -250,9 +251,9 @@ def stepper(model: SequenceModel, numerics: Numerics) -> Step:
     return step
 
 
-def _start(model: SequenceModel, source: Source, numerics: Numerics, steps: int) -> ModelState:
+def _start(model: SequenceModel, source: Source, numerics: Numerics, capacity: int | None) -> ModelState:
     with numerics.autocast():
-        return model.initial_state(len(source.inputs), source=source, capacity=steps + 1, device=source.inputs.device)
+        return model.initial_state(len(source.inputs), source=source, capacity=capacity, device=source.inputs.device)
 
 
 def _limits(model: SequenceModel, source: Source, limit: int | None) -> list[int]:
