@@ -105,8 +105,9 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
         *map(row, MODELS),
         "",
-        "Other texts: those that differ from the ones of the recomputed prefix, and from those of sentences decoded one by",
-        "one; two hypotheses may be equal but for the rounding of other products. The longer the texts, the more is won.",
+        "Other texts: those that differ from the ones of the recomputed prefix, and from those of sentences",
+        "decoded one by one; two hypotheses may be equal but for the rounding of other products. The longer the",
+        "texts, the more is won.",
     ]
     keep("beam_search", "Beam search from the carried state", lines)
 
