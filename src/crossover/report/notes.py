@@ -82,6 +82,7 @@ PHRASES: tuple[Message, ...] = (
     _("cut"),
     _("removed"),
     _("not taken for valid or test"),
+    _("kept because none would be left"),
     _("candidate"),
     _("source"),
     _("target"),
