@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_columns, print_document, print_fields
 from crossover.cli.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from crossover.models.settings import ModelSettings
 
 
 def models(name: str | None = None, /, *, common: Common = COMMON) -> int:
@@ -45,10 +48,6 @@ def _describe(name: str) -> dict[str, Any]:
     kinds = [MIXERS.get(mixer) for mixer in settings.mixers]
     family = family_of(settings)
     beside = "lstm" if family == "attention" else "transformer"
-    # Recall has other tokens in its inputs than in its outputs, which tied embeddings do not admit.
-    task = "language-modeling/python-docs" if settings.tie_embeddings else "recall"
-    if settings.encoder != "bidirectional":
-        task = "translation/phrases"
     return {
         "name": settings.name,
         "family": family,
@@ -58,5 +57,15 @@ def _describe(name: str) -> dict[str, Any]:
         "cost_law": "; ".join(dict.fromkeys(kind.cost_law for kind in kinds)),
         "source": "; ".join(dict.fromkeys(kind.source for kind in kinds)),
         "settings": {key: value for key, value in asdict(settings).items() if key not in ("name", "mixers")},
-        "example": shlex.join(["crossover", "compare", task, "--models", f"{settings.name},{beside}"]),
+        "example": shlex.join(
+            ["crossover", "compare", _example_task(settings), "--models", f"{settings.name},{beside}"]
+        ),
     }
+
+
+def _example_task(settings: ModelSettings) -> str:
+    """An embedded task that shows what the model is for, and admits it."""
+    if settings.encoder != "bidirectional":
+        return "translation/phrases"
+    # Recall has other tokens in its inputs than in its outputs, which tied embeddings do not admit.
+    return "language-modeling/python-docs" if settings.tie_embeddings else "recall"

@@ -43,10 +43,10 @@ def sequence_latency(
 ) -> Latency:
     """Seconds from `time` input steps of one row to the outputs.
 
-    An encoder-decoder writes them: it reads `source` steps and takes one step after the other.
+    An encoder-decoder writes them: it reads `source` steps (0: as many) and takes one step after the other.
     """
     inputs, features = random_inputs(model.inputs, 1, time, 0, numerics.device)
-    read = random_source(model.inputs, 1, source, 0, numerics.device)
+    read = random_source(model.inputs, 1, source or time, 0, numerics.device)
 
     def whole() -> Tensor:
         with torch.inference_mode(), numerics.autocast():
@@ -72,7 +72,7 @@ def step_latency(
     if not model.causal:
         return None
     with _evaluating(model):
-        state = filled_state(model, 1, time - 1, numerics, source=source)
+        state = filled_state(model, 1, time - 1, numerics, source=source or time)
         inputs, features = random_inputs(model.inputs, 1, 1, 0, numerics.device)
 
         def step() -> None:
@@ -93,7 +93,7 @@ def state_bytes(
     if not model.causal:
         return None
     inputs, features = random_inputs(model.inputs, batch, time, 0, numerics.device)
-    read = random_source(model.inputs, batch, source, 0, numerics.device)
+    read = random_source(model.inputs, batch, source or time, 0, numerics.device)
     with _evaluating(model), torch.inference_mode(), numerics.autocast():
         _, state = model(inputs, features, source=read)
     return tensor_bytes((state.mixers, state.memory)) if state is not None else None

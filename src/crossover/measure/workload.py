@@ -43,7 +43,7 @@ class Workload:
     ``train`` is a whole training step (forward, loss, backward, AdamW) on `batch` rows of `time` steps; ``encode``
     whole-sequence inference on them; ``decode`` one step of streaming inference after `time` steps, from the carried
     state (a hidden state or a cache of keys and values). Without `fused` every mixer runs its definition: for
-    attention that is the matrix of scores written out. An encoder-decoder reads `source` steps (None: as many as
+    attention that is the matrix of scores written out. An encoder-decoder reads `source` steps (0: as many as
     `time`) of a source besides.
     """
 
@@ -53,7 +53,7 @@ class Workload:
     causal: bool = True
     batch: int = 1
     time: int = 128
-    source: int | None = None
+    source: int = 0
     kind: Pass = "train"
     fused: bool = True
     numerics: Numerics = field(default_factory=Numerics)
@@ -68,9 +68,7 @@ class Workload:
     @property
     def read(self) -> int:
         """Steps of the source that the model reads; 0 without one."""
-        if not isinstance(self.inputs, SourceTarget):
-            return 0
-        return self.time if self.source is None else self.source
+        return (self.source or self.time) if isinstance(self.inputs, SourceTarget) else 0
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, by which a workload reaches another process."""
@@ -194,10 +192,10 @@ def filled_state(
 ) -> ModelState:
     """The state of a causal model after `time` random steps, with room for `spare` more; filled chunk by chunk.
 
-    An encoder-decoder's remembers a random source of `source` steps.
+    An encoder-decoder's remembers a random source of `source` steps (0: as many as `time`).
     """
     with torch.inference_mode(), numerics.autocast():
-        read = random_source(model.inputs, batch, source, seed, numerics.device)
+        read = random_source(model.inputs, batch, source or time, seed, numerics.device)
         state = model.initial_state(batch, source=read, capacity=time + spare, device=numerics.device)
         for start in range(0, time, _PREFILL):
             size = min(_PREFILL, time - start)

@@ -5,6 +5,7 @@ Shape suffixes: B batch, T target steps, S source steps, D width, H heads, K siz
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Literal
 
@@ -20,20 +21,20 @@ from crossover.models.mixers.base import State
 CrossKind = Literal["attention", "additive", "last"]
 
 
-class Cross(nn.Module):
+class Cross(nn.Module, ABC):
     """Takes from the encoded source what a step needs.
 
     `remember` turns the source into tensors whose first dim is the batch, once per source; `forward` reads them at
     every step. So decoding one token costs no more work on the source than looking it up.
     """
 
+    @abstractmethod
     def remember(self, source_BSD: Tensor, lengths_B: Tensor | None) -> State:
         """What is kept of the encoded source; `lengths_B` real steps of each row (None: all)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, x_BTD: Tensor, memory: State) -> Tensor:
         """x_BTD -> what it takes from the source, [B, T, D]."""
-        raise NotImplementedError
 
 
 class CrossAttention(Cross):
@@ -94,15 +95,15 @@ class LastState(Cross):
         self.out = nn.Linear(width, width)
 
     def remember(self, source_BSD: Tensor, lengths_B: Tensor | None) -> State:
-        """The last real step [B, 1, D]: all that such a model keeps, however long the source is."""
+        """The last real step, projected, [B, 1, D]: all that such a model keeps, however long the source is."""
         if lengths_B is None:
-            return (source_BSD[:, -1:],)
+            return (self.out(source_BSD[:, -1:]),)
         last_B = (lengths_B - 1).clamp(min=0)
-        return (source_BSD[torch.arange(len(source_BSD), device=source_BSD.device), last_B][:, None],)
+        return (self.out(source_BSD[torch.arange(len(source_BSD), device=source_BSD.device), last_B][:, None]),)
 
     def forward(self, x_BTD: Tensor, memory: State) -> Tensor:
-        """The projected summary at every step."""
-        return self.out(memory[0]).expand_as(x_BTD)
+        """The summary at every step."""
+        return memory[0].expand_as(x_BTD)
 
 
 def scaled_normal_vector(values: Tensor, generator: torch.Generator) -> None:
@@ -122,28 +123,28 @@ def cross_cost(kind: CrossKind, width: int, heads: int, shape: Shape, execution:
 
     A pass that goes on from a state (`shape.context` > 0) has the source remembered already.
     """
-    steps, size = shape.batch * shape.time, execution.element_bytes
-    remembered = 0 if shape.context else shape.batch * shape.source
-    pairs = steps * shape.source
+    size, matrix = execution.element_bytes, width**2 + width
     if kind == "last":
-        rows = shape.batch
-        summary = _term("cross summary", 2 * rows * width**2, width**2 + width, rows * width * size)
-        return Cost.of(replace(summary, state_bytes=rows * width * size))
-    # Query and output projections of every target step; keys (and values) of every source step.
-    sides = 2 if kind == "attention" else 1
-    projections = 4 * steps * width**2 + 2 * sides * remembered * width**2
-    parameters = 2 * (width**2 + width) + (2 * (width**2 + width) if kind == "attention" else width**2 + width)
-    per_pair = 4 * width
-    kept = (3 * steps + (sides + 1) * remembered) * width
-    kept += 0 if kind == "attention" and execution.fused else pairs * (heads if kind == "attention" else width)
-    state = shape.batch * shape.source * (2 * width * size + 1)
+        rows = 0 if shape.context else shape.batch
+        summary = _term("cross summary", 2 * rows * width**2, matrix, rows * width * size)
+        return Cost.of(replace(summary, state_bytes=shape.batch * width * size))
+    steps = shape.batch * shape.time
+    read = 0 if shape.context else shape.batch * shape.source
+    pairs = steps * shape.source
+    if kind == "attention":
+        products, parameters = 4 * steps + 4 * read, 4 * matrix
+        kept = (3 * steps + 3 * read) * width + (0 if execution.fused else pairs * heads)
+    else:
+        # The key's matrix has no bias, and as many numbers for it score the hidden units.
+        products, parameters = 4 * steps + 2 * read, 3 * matrix
+        kept = (3 * steps + 2 * read + pairs) * width
     return Cost.of(
-        _term("cross projections", projections, parameters, kept * size),
+        _term("cross projections", products * width**2, parameters, kept * size),
         Term(
             name="cross scores",
-            flops_forward=per_pair * pairs,
-            flops_backward=2 * per_pair * pairs,
-            state_bytes=state,
+            flops_forward=4 * width * pairs,
+            flops_backward=8 * width * pairs,
+            state_bytes=shape.batch * shape.source * (2 * width * size + 1),
             scales_with=("batch", "time", "hidden"),
         ),
     )

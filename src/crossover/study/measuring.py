@@ -78,8 +78,7 @@ def typical_shape(task: Task, model: ModelSettings, settings: TrainSettings) -> 
             )
         )
     )
-    source = batch.source.inputs.shape[1] if batch.source is not None else 0
-    return TypicalShape(batch.size, batch.inputs.shape[1], batch.tokens, source)
+    return TypicalShape(batch.size, batch.inputs.shape[1], batch.tokens, batch.source_steps)
 
 
 def workload(

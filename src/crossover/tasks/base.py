@@ -48,6 +48,11 @@ class Batch:
         """Number of real steps: what tokens/s counts."""
         return int(self.lengths_B.sum())
 
+    @property
+    def source_steps(self) -> int:
+        """Padded steps of the source; 0 without one."""
+        return self.source.inputs.shape[1] if self.source is not None else 0
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         return replace(

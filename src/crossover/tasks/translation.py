@@ -92,18 +92,14 @@ class Translation(Translator, RowTask):
         references: list[tuple[str, ...]] = []
         sources: list[str] = []
         for split in SPLITS:
-            pairs = _one_reference_each(data.splits[split]) if split == "train" else data.splits[split]
-            if split == "train" and longest is not None:
-                pairs, cut = _short_enough(pairs, reader, longest)
-            else:
-                cut = sum(len(ids) > longest for ids in reader.sources(pairs.sources)) if longest else 0
-            targets = reader.targets([given[0] for given in pairs.references])
-            self.splits[split] = PairRows(reader.sources(pairs.sources, longest), targets, len(references))
+            first = len(references)
+            pairs, rows, over = _rows(data.splits[split], reader, longest, first=first, trained=split == "train")
+            self.splits[split] = rows
             references += pairs.references
             sources += pairs.sources
-            if cut:
-                what = "left out" if split == "train" else "cut"
-                notes.append(f"{cut} {split} rows longer than {longest} {settings['source_units']} were {what}.")
+            if over:
+                fate = "left out" if split == "train" else "cut"
+                notes.append(f"{over} {split} rows longer than {longest} {settings['source_units']} were {fate}.")
         steps = max(int(rows.lengths_N.max(initial=1)) for rows in self.splits.values())
         words_N = np.array([len(split_words(source)) for source in sources])
         self.scored = TranslationObjective(reader, references, words_N, metric=fields.get("metric", "bleu"))
@@ -112,22 +108,28 @@ class Translation(Translator, RowTask):
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The most frequent translation of train, and the translation of train's nearest source (by its letters)."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         train, asked = self.data.splits["train"], self.data.splits[split]
         started = perf_counter()
         firsts = [references[0] for references in train.references]
         counts = Counter(firsts)
         common = min(counts, key=lambda text: (-counts[text], text))
         trivial = self._baseline("most frequent", "trivial", [common] * len(asked), split, started)
-        started = perf_counter()
-        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
-        known = vectorizer.fit_transform(train.sources)
+        vectorizer, known, fitting = self._memory
+        started = perf_counter() - fitting
         likeness = (vectorizer.transform(asked.sources) @ known.T).tocsr()
-        nearest = np.asarray(likeness.argmax(axis=1)).ravel()
-        written = [firsts[i] for i in nearest]
+        written = [firsts[i] for i in np.asarray(likeness.argmax(axis=1)).ravel()]
         memory = self._baseline("nearest sentence", "strong", written, split, started, parameters=known.nnz)
         return [trivial, memory]
+
+    @cached_property
+    def _memory(self) -> tuple[Any, Any, float]:
+        """TF-IDF over letters of train's sources, their matrix [N, letters], and the seconds that it took."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        started = perf_counter()
+        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+        known = vectorizer.fit_transform(self.data.splits["train"].sources)
+        return vectorizer, known, perf_counter() - started
 
     def _baseline(
         self, name: str, kind: Any, written: list[str], split: Split, started: float, parameters: int | None = None
@@ -180,11 +182,25 @@ def _one_reference_each(pairs: Pairs) -> Pairs:
     return Pairs(tuple(source for source, _ in flat), tuple((reference,) for _, reference in flat))
 
 
-def _short_enough(pairs: Pairs, reader: PairReader, longest: int) -> tuple[Pairs, int]:
-    """The pairs of which neither side is longer than `longest`, and how many are."""
-    sources = reader.sources(pairs.sources)
-    targets = reader.targets([references[0] for references in pairs.references])
-    kept = [i for i, (s, t) in enumerate(zip(sources, targets, strict=True)) if max(len(s), len(t)) <= longest]
+def _rows(
+    pairs: Pairs, reader: PairReader, longest: int | None, *, first: int, trained: bool
+) -> tuple[Pairs, PairRows, int]:
+    """The pairs that become rows, the rows, and how many pairs have a side longer than `longest` (None: no limit).
+
+    In train each reference is a row, and such pairs are left out; elsewhere their sources are cut.
+    """
+    if trained:
+        pairs = _one_reference_each(pairs)
+    source_ids = reader.sources(pairs.sources)
+    target_ids = reader.targets([references[0] for references in pairs.references])
+    if longest is None:
+        return pairs, PairRows(source_ids, target_ids, first), 0
+    if not trained:
+        cut = [ids[:longest] for ids in source_ids]
+        return pairs, PairRows(cut, target_ids, first), sum(len(ids) > longest for ids in source_ids)
+    sides = zip(source_ids, target_ids, strict=True)
+    kept = [row for row, pair in enumerate(sides) if max(map(len, pair)) <= longest]
     if not kept:
         raise ConfigError(f"every pair of train is longer than {longest}: give a larger --set task.longest")
-    return pairs.take(kept), len(pairs) - len(kept)
+    rows = PairRows([source_ids[i] for i in kept], [target_ids[i] for i in kept], first)
+    return pairs.take(kept), rows, len(pairs) - len(kept)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossover.data.batching import pad
-from crossover.data.text import BEGIN, END, PAD, Vocabulary, vocabulary_from_json
+from crossover.data.text import BEGIN, END, Vocabulary, vocabulary_from_json
 from crossover.errors import DataError
 from crossover.models.encoder import Source
 from crossover.models.ports import PerStep, SourceTarget, Tokens
@@ -46,9 +46,9 @@ class PairReader:
             shared=self.shared,
         )
 
-    def sources(self, texts: Sequence[str], longest: int | None = None) -> list[np.ndarray]:
-        """Source ids of each text, cut at `longest`."""
-        return [np.array(ids[:longest], dtype=np.int64) for ids in self.source.encode(texts)]
+    def sources(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Source ids of each text."""
+        return [np.array(ids, dtype=np.int64) for ids in self.source.encode(texts)]
 
     def targets(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Target ids of each text, its end included."""
@@ -130,13 +130,10 @@ class TranslationObjective(TokenPrediction):
 def hypotheses(outputs: Tensor, batch: Batch, reader: PairReader) -> list[str]:
     """The texts that the model wrote, or, of a batch from which it wrote none, its likeliest next tokens."""
     written = batch.extra.get("written")
-    rows: list[list[int]]
     if written is not None:
-        rows = [[token for token in row if token != PAD] for row in written.tolist()]
-    else:
-        likeliest = outputs.argmax(-1).tolist()
-        rows = [row[:length] for row, length in zip(likeliest, batch.lengths_B.tolist(), strict=True)]
-    return [reader.text(row) for row in rows]
+        return [reader.text(row) for row in written.tolist()]
+    likeliest = zip(outputs.argmax(-1).tolist(), batch.lengths_B.tolist(), strict=True)
+    return [reader.text(row[:length]) for row, length in likeliest]
 
 
 class Translator:

@@ -240,15 +240,14 @@ class _Run:
             self.state.next_epoch()
 
     def _cost(self, batch: Batch) -> Cost:
-        source = batch.source.inputs.shape[1] if batch.source is not None else 0
-        shape = (batch.size, batch.inputs.shape[1], source)
+        shape = (batch.size, batch.inputs.shape[1], batch.source_steps)
         if shape not in self.costs:
             spec = self.task.spec
             self.costs[shape] = model_cost(
                 self.model_settings,
                 spec.inputs,
                 spec.outputs,
-                Shape(batch=shape[0], time=shape[1], source=source),
+                Shape(batch=shape[0], time=shape[1], source=shape[2]),
                 causal=spec.causal,
                 execution=Execution(element_bytes=self.numerics.element_bytes),
             )

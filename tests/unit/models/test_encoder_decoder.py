@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
+from crossover.measure.latency import tensor_bytes
 from crossover.models.counting import count_parameters, match_parameters, model_cost
 from crossover.models.cross import build_cross
 from crossover.models.encoder import Source, encoder_mixers
@@ -93,7 +94,9 @@ def test_the_last_state_is_that_of_the_last_real_step() -> None:
     cross = build_cross("last", 8, 2)
     encoded = torch.randn(2, 4, 8)
     (summary,) = cross.remember(encoded, torch.tensor([4, 2]))
-    torch.testing.assert_close(summary[:, 0], torch.stack([encoded[0, 3], encoded[1, 1]]))
+    (alone,) = cross.remember(torch.stack([encoded[0, 3], encoded[1, 1]])[:, None], None)
+    torch.testing.assert_close(summary, alone)
+    assert not torch.allclose(summary, cross.remember(encoded, None)[0])
 
 
 def test_directions_of_the_encoder() -> None:
@@ -124,6 +127,14 @@ def test_reading_a_source_costs_and_a_step_from_the_state_does_not_read_it_again
 
     assert flops(time=8, source=64) > 2 * flops(time=8, source=8)
     assert flops(time=1, context=7, source=64) < flops(time=1, source=8)
+
+
+@pytest.mark.parametrize("name", ["lstm", "lstm[cross=additive]", "seq2seq", "transformer"])
+def test_what_is_remembered_of_a_source_is_counted(name: str) -> None:
+    settings, model = small(name)
+    cost = model_cost(settings, PORT, OUTPUTS, Shape(batch=3, time=6, source=7), causal=True)
+    counted = sum(term.state_bytes for term in cost.terms if term.name.startswith("cross"))
+    assert counted == tensor_bytes(model.initial_state(3, source=source()).memory)
 
 
 def test_a_real_valued_source_is_read() -> None:
