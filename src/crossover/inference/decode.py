@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,11 +101,11 @@ def _write(
     model: SequenceModel, source: Source, numerics: Numerics, choose: Choose, limit: int | None
 ) -> list[list[int]]:
     source = source.to(numerics.device)
-    limits_B = _limits(model, source, limit)
-    written: list[list[int]] = [[] for _ in limits_B]
+    limits = _limits(model, source, limit)
+    written: list[list[int]] = [[] for _ in limits]
     step = stepper(model, numerics)
-    state = _start(model, source, numerics, max(limits_B, default=0) + 1)
-    rows_B = torch.arange(len(limits_B), device=source.inputs.device)
+    state = _start(model, source, numerics, max(limits, default=0) + 1)
+    rows_B = torch.arange(len(limits), device=source.inputs.device)
     last_B = torch.full_like(rows_B, BEGIN)
     alive = [True] * len(rows_B)
     while any(alive):
@@ -115,7 +116,7 @@ def _write(
                 continue
             if token != END:
                 written[row].append(token)
-            alive[place] = token != END and len(written[row]) < limits_B[row]
+            alive[place] = token != END and len(written[row]) < limits[row]
         if sum(alive) <= _COMPACT_BELOW * len(alive):
             kept = torch.tensor([place for place, lives in enumerate(alive) if lives], device=rows_B.device)
             kept = kept.to(torch.int64)
@@ -180,28 +181,43 @@ def beam_search(
     scores_BK[:, 0] = 0.0
     while searches:
         logits, state = step(last_BK.flatten(), state)
-        shares_BKV = only_text(logits).log_softmax(-1).view(len(searches), size, -1)
-        totals = (scores_BK[..., None] + shares_BKV).flatten(1)
-        top = totals.topk(min(2 * size, totals.shape[1]), dim=1)
-        parents_BC = top.indices // shares_BKV.shape[-1]
-        tokens_BC = top.indices % shares_BKV.shape[-1]
-        # Of the 2K best at most K end, so K that go on are always among them; a stable sort keeps their order.
-        ends_BC = tokens_BC == END
-        going_BK = ends_BC.int().argsort(dim=1, stable=True)[:, :size]
-        parents_BK, last_BK = parents_BC.gather(1, going_BK), tokens_BC.gather(1, going_BK)
-        scores_BK = top.values.gather(1, going_BK).masked_fill(ends_BC.gather(1, going_BK), -torch.inf)
-        told = zip(
-            searches, top.values.tolist(), parents_BC.tolist(), tokens_BC.tolist(), going_BK.tolist(), strict=True
-        )
+        found = _candidates(scores_BK, only_text(logits).log_softmax(-1).view(len(searches), size, -1))
+        told = zip(searches, *(part.tolist() for part in found), strict=True)
         open_rows = [place for place, (search, *candidates) in enumerate(told) if search.advance(*candidates)]
         kept = torch.tensor(open_rows, dtype=torch.int64, device=device)
         done += [search for place, search in enumerate(searches) if place not in set(open_rows)]
         searches = [searches[place] for place in open_rows]
-        rows_BK = (kept[:, None] * size + parents_BK[kept]).flatten()
+        parents_BK, last_BK, scores_BK = (part[kept] for part in found.going())
         # The hypotheses of a row share its source: what is remembered of it moves only when rows fall out.
-        state = state.select(rows_BK, memory=len(kept) < len(parents_BK))
-        last_BK, scores_BK = last_BK[kept], scores_BK[kept]
+        state = state.select((kept[:, None] * size + parents_BK).flatten(), memory=len(kept) < len(found.scores_BC))
     return [search.best(best) for search in sorted(done, key=lambda search: search.row)]
+
+
+class _Candidates(NamedTuple):
+    """One step's best continuations of every row, the likeliest first, and which of them go on."""
+
+    scores_BC: Tensor
+    parents_BC: Tensor
+    tokens_BC: Tensor
+    going_BK: Tensor
+
+    def going(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Parents, tokens and scores [B, K] of those that go on; a place that none takes has the score -inf."""
+        parents_BK, tokens_BK, scores_BK = (
+            part.gather(1, self.going_BK) for part in (self.parents_BC, self.tokens_BC, self.scores_BC)
+        )
+        return parents_BK, tokens_BK, scores_BK.masked_fill(tokens_BK == END, -torch.inf)
+
+
+def _candidates(scores_BK: Tensor, shares_BKV: Tensor) -> _Candidates:
+    """The 2K best of all continuations of each row, whose log probabilities are `shares_BKV`."""
+    size, vocabulary = shares_BKV.shape[1:]
+    totals = (scores_BK[..., None] + shares_BKV).flatten(1)
+    top = totals.topk(min(2 * size, totals.shape[1]), dim=1)
+    tokens_BC = top.indices % vocabulary
+    # Of the 2K best at most K end, so K that go on are always among them; a stable sort keeps their order.
+    going_BK = (tokens_BC == END).int().argsort(dim=1, stable=True)[:, :size]
+    return _Candidates(top.values, top.indices // vocabulary, tokens_BC, going_BK)
 
 
 class _Search:

@@ -105,14 +105,18 @@ class Bootstrap:
     `seed_variances` holds (variance of the mean, degrees of freedom) of each set of seeds. Few seeds know their own
     spread badly, so draws are stretched from normal to Student's t with Satterthwaite's degrees of freedom: with
     seeds dominating and five of them that is t with 4 degrees, with items dominating it is the plain percentile
-    interval. `scores` are the mean scores that are compared, one or two.
+    interval. `scores` are the mean score, or the two that are compared.
     """
 
-    value: float
+    scores: tuple[float, ...]
     draws: np.ndarray
     seeds: int
     seed_variances: tuple[tuple[float, int], ...] = ()
-    scores: tuple[float, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The score, or the first less the second."""
+        return self.scores[0] - sum(self.scores[1:])
 
     @cached_property
     def variance(self) -> float:
@@ -234,8 +238,7 @@ def bootstrap(
         draws.append(scores[0] if b is None else scores[0] - scores[1])
     values = np.concatenate(draws)
     means = tuple(float(run.scores.mean()) for run in runs)
-    point = means[0] - sum(means[1:])
-    if not (np.isfinite(values).all() and isfinite(point)):
+    if not (np.isfinite(values).all() and all(map(isfinite, means))):
         raise MeasurementError(f"the scores {metric!r} are not finite: a run diverged or a statistic is missing")
     if b is None:
         variances = _mean_variance(a.scores)
@@ -243,7 +246,7 @@ def bootstrap(
         variances = _mean_variance(a.scores - b.scores)
     else:
         variances = _mean_variance(a.scores) + _mean_variance(b.scores)
-    return Bootstrap(point, values, max(len(run.stats) for run in runs), variances, means)
+    return Bootstrap(means, values, max(len(run.stats) for run in runs), variances)
 
 
 def paired_bootstrap(

@@ -84,6 +84,12 @@ def count_parameters(settings: ModelSettings, inputs: Inputs, outputs: Outputs, 
     return ParameterCount(cost.parameters, cost.parameters - ends)
 
 
+def flops_per_token(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, time: int) -> float:
+    """Forward FLOPs per step of a row of `time` steps; a source is taken to be as long."""
+    shape = Shape(batch=1, time=time, source=time)
+    return model_cost(settings, inputs, outputs, shape, causal=causal).flops_forward / time
+
+
 def match_parameters(
     settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, target: int
 ) -> ModelSettings:
@@ -101,8 +107,7 @@ def match_flops(
     """The same for `target` forward FLOPs per token at length `time`."""
 
     def measure(candidate: ModelSettings) -> float:
-        cost = model_cost(candidate, inputs, outputs, Shape(batch=1, time=time, source=time), causal=causal)
-        return cost.flops_forward / time
+        return flops_per_token(candidate, inputs, outputs, causal=causal, time=time)
 
     return match_width(settings, measure, target, inputs=inputs)
 

@@ -16,10 +16,19 @@ from crossover.models.settings import ModelSettings
 
 @dataclass(frozen=True)
 class Source:
-    """Rows to be read whole: `inputs` [B, S] or [B, S, C], of which `lengths_B` steps are real."""
+    """Rows to be read whole: `inputs` [B, S] or [B, S, C], of which `lengths_B` steps are real.
+
+    `padded`, whether any is not, is looked up (None) where the rows are made and carried to a device, which is so
+    never waited for.
+    """
 
     inputs: Tensor
     lengths_B: Tensor
+    padded: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.padded is None:
+            object.__setattr__(self, "padded", bool((self.lengths_B != self.inputs.shape[1]).any()))
 
     def __getitem__(self, rows: slice) -> Source:
         """Some of the rows, padded as they are."""
@@ -27,7 +36,7 @@ class Source:
 
     def to(self, device: torch.device | str) -> Source:
         """The same on `device`."""
-        return Source(self.inputs.to(device), self.lengths_B.to(device))
+        return Source(self.inputs.to(device), self.lengths_B.to(device), self.padded)
 
 
 def encoder_settings(settings: ModelSettings) -> ModelSettings:
@@ -54,8 +63,7 @@ class Encoder(nn.Module):
 
     def forward(self, source: Source) -> tuple[Tensor, Tensor | None]:
         """The encoded source, and the lengths where rows are padded."""
-        full = bool((source.lengths_B == source.inputs.shape[1]).all())
-        lengths_B = None if full else source.lengths_B
+        lengths_B = source.lengths_B if source.padded else None
         x_BSD = self.embedding(source.inputs, None, 0)
         x_BSD, _ = self.backbone(x_BSD, None, Span(lengths_B=lengths_B, carry=False))
         return x_BSD, lengths_B

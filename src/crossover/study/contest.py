@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crossover.config import override
-from crossover.costs import Shape
 from crossover.errors import ConfigError
-from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
+from crossover.models.counting import count_parameters, flops_per_token, match_flops, match_parameters, match_width
 from crossover.models.model import check_model
 from crossover.models.presets import adapt, bracket_keys, parse_model
 from crossover.models.settings import ModelSettings
@@ -101,6 +100,5 @@ def _equalise(
         return match_parameters(other, **ends, target=target)
     if match == "flops":
         time = _training_steps(task)
-        flops = model_cost(first, shape=Shape(batch=1, time=time), **ends).flops_forward / time
-        return match_flops(other, **ends, target=flops, time=time)
+        return match_flops(other, **ends, target=flops_per_token(first, **ends, time=time), time=time)
     return match_width(other, step_seconds, step_seconds(first), inputs=spec.inputs, tolerance=0.1)

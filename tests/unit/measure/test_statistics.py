@@ -190,7 +190,7 @@ def test_holm_steps_down_and_stops_at_the_first_kept():
 
 def gaussian(value, error, seeds=5, seed_share=0.5):
     draws = np.random.default_rng(0).normal(value, error, size=4000)
-    return Bootstrap(value, draws, seeds, ((seed_share * error**2, 100_000),))
+    return Bootstrap((value,), draws, seeds, ((seed_share * error**2, 100_000),))
 
 
 def test_p_value_matches_the_interval():
@@ -211,4 +211,4 @@ def test_one_comparison_of_many_needs_more_evidence():
 def test_seeds_needed_grows_with_the_seeds_share_and_gives_up_on_items():
     assert seeds_needed(gaussian(1.0, 1.0, seed_share=1.0), 0.0) == pytest.approx(20, abs=2)
     assert seeds_needed(gaussian(0.5, 1.0, seed_share=0.5), 0.0) is None
-    assert seeds_needed(Bootstrap(1.0, np.random.default_rng(0).normal(1, 1, 100), 1), 0.0) is None
+    assert seeds_needed(Bootstrap((1.0,), np.random.default_rng(0).normal(1, 1, 100), 1), 0.0) is None

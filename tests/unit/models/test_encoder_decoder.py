@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
 from crossover.measure.latency import tensor_bytes
-from crossover.models.counting import count_parameters, match_parameters, model_cost
+from crossover.models.counting import count_parameters, flops_per_token, match_flops, match_parameters, model_cost
 from crossover.models.cross import build_cross
 from crossover.models.encoder import Source, encoder_mixers
 from crossover.models.initialise import initialise
@@ -119,6 +119,16 @@ def test_widths_are_matched_over_encoder_and_decoder() -> None:
         found = count_parameters(matched, PORT, OUTPUTS, causal=True).without_embedding
         assert abs(found / target - 1) < 0.03
         assert matched.cross != "attention" or matched.width % matched.cross_heads == 0
+
+
+def test_operations_are_matched_with_those_of_the_source() -> None:
+    settings, _ = small("transformer")
+    ends = {"inputs": PORT, "outputs": OUTPUTS, "causal": True}
+    target = flops_per_token(replace(settings, width=64), **ends, time=20)  # type: ignore[arg-type]
+    matched = match_flops(parse_model("lstm"), **ends, target=target, time=20)  # type: ignore[arg-type]
+    assert flops_per_token(matched, **ends, time=20) == pytest.approx(target, rel=0.03)  # type: ignore[arg-type]
+    cost = model_cost(matched, PORT, OUTPUTS, Shape(batch=1, time=20, source=20), causal=True)
+    assert cost.flops_forward / 20 == pytest.approx(target, rel=0.03)
 
 
 def test_reading_a_source_costs_and_a_step_from_the_state_does_not_read_it_again() -> None:
