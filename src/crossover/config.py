@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -88,6 +88,15 @@ def to_toml(values: Mapping[str, Any]) -> str:
 def to_mapping(settings: Any) -> dict[str, Any]:
     """A dataclass as a plain mapping."""
     return asdict(settings)
+
+
+def leaves(values: Mapping[str, Any], *, joint: str = ".", path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no mapping, by its names from the outside in, joined by `joint`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, joint=joint, path=f"{path}{name}{joint}")
+        else:
+            yield f"{path}{name}", value
 
 
 @cache

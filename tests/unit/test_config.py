@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossover.config import build, load_toml, override, parse_assignments, parse_scalar, to_mapping, to_toml
+from crossover.config import build, leaves, load_toml, override, parse_assignments, parse_scalar, to_mapping, to_toml
 from crossover.errors import ConfigError
 
 
@@ -113,3 +113,9 @@ def test_none_is_left_out_and_tables_come_after_the_values() -> None:
 
 def test_a_settings_value_as_a_mapping() -> None:
     assert to_mapping(Outer()) == {"size": 1, "flag": False, "inner": {"rate": 0.1, "kind": "a"}, "extras": {}}
+
+
+def test_leaves_have_the_names_above_them() -> None:
+    nested = {"a": 1, "b": {"c": [2], "d": {"e": None}}, "f": {}}
+    assert dict(leaves(nested)) == {"a": 1, "b.c": [2], "b.d.e": None}
+    assert dict(leaves(nested, joint="_")) == {"a": 1, "b_c": [2], "b_d_e": None}

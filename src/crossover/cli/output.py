@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from crossover.config import leaves
+
 if TYPE_CHECKING:
     from crossover.api import Study
     from crossover.cli.flags import Common
@@ -50,22 +52,13 @@ def _in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_plain(item)}" for key, item in _flat(value) if item is not None)
+        return ", ".join(f"{key}={_plain(item)}" for key, item in leaves(value) if item is not None)
     return str(value)
 
 
 def _plain(value: Any) -> str:
     """A value as ``--set`` reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Values by their dotted names."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{key}.{name}", item) for name, item in _flat(value))
-        else:
-            yield key, value
 
 
 def tell(line: str) -> None:

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossover.config import leaves
 from crossover.files import write_file
 
 if TYPE_CHECKING:
@@ -45,17 +46,9 @@ def write_table(study: Mapping[str, Any], path: Path) -> None:
 def _flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
         if name in _NESTED:
-            inner = dict(_leaves(value)) if isinstance(value, Mapping) else {"value": value}
+            inner = dict(leaves(value, joint="_")) if isinstance(value, Mapping) else {"value": value}
             for key in _NESTED[name]:
                 figure = inner.get(key)
                 yield f"{name}_{key}", None if figure is None else float(figure)
         else:
             yield name, str(value) if isinstance(value, Mapping | list) else value
-
-
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _leaves(inner, f"{prefix}{name}_")
-        else:
-            yield f"{prefix}{name}", inner

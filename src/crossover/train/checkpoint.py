@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from crossover.config import load_toml, to_toml
+from crossover.config import leaves, load_toml, to_toml
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_file
 
@@ -69,8 +69,8 @@ def check_finished(folder: Path, config: Mapping[str, Any]) -> None:
     """
     if not (folder / "config.toml").is_file():
         return
-    held = dict(_settings(load_toml(folder / "config.toml")))
-    for key, value in _settings(tomllib.loads(to_toml(config))):
+    held = dict(leaves(load_toml(folder / "config.toml")))
+    for key, value in leaves(tomllib.loads(to_toml(config))):
         if key not in _NO_SETTINGS and held.get(key, value) != value:
             raise FolderError(
                 f"{folder} holds a finished run with {key}={held[key]!r}, not {value!r}: repeat its command, or "
@@ -80,15 +80,6 @@ def check_finished(folder: Path, config: Mapping[str, Any]) -> None:
 
 _NO_SETTINGS = ("model.name", "train.checkpoint_seconds")
 """They change nothing that a run computes."""
-
-
-def _settings(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _settings(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
 
 
 def discard_checkpoint(folder: Path) -> None:
