@@ -12,6 +12,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constr
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m crossover.demo $(DEMO)
+	@echo "These commands need: . $(VENV)/bin/activate"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS)

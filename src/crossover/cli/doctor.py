@@ -10,7 +10,7 @@ from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_columns, print_document, print_text
 
 _CORE = ("torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "statsmodels", "polars", "plotly", "rich")
-_EXTRAS = {"datasets": "hub", "onnxscript": "onnx", "onnxruntime": "onnx"}
+_EXTRAS = ("datasets", "onnx", "onnxscript", "onnxruntime")
 
 
 def doctor(*, device: str = "auto", common: Common = COMMON) -> int:
@@ -42,9 +42,7 @@ def doctor(*, device: str = "auto", common: Common = COMMON) -> int:
         "data": {"folder": os.environ.get("CROSSOVER_DATA"), "found": found, "known": list(CATALOGUE)},
         "cache": str(cache_folder()),
         "runs": str(RUNS),
-        "missing": [
-            f"pip install 'crossover-lab[{extra}]'" for name, extra in _EXTRAS.items() if _version(name) is None
-        ],
+        "missing": [f"pip install {name}" for name in _EXTRAS if _version(name) is None],
     }
     if common.json:
         print_document(document)
@@ -53,7 +51,7 @@ def doctor(*, device: str = "auto", common: Common = COMMON) -> int:
     print_text(numerics.describe())
     print_columns((name, installed or "not installed") for name, installed in document["packages"].items())
     print_text(f"data sets found: {', '.join(found) or 'none'} (crossover data list shows all)")
-    for command in dict.fromkeys(document["missing"]):
+    for command in document["missing"]:
         print_text(f"optional: {command}")
     return 0
 

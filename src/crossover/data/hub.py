@@ -28,7 +28,7 @@ def load_hub(source: str) -> Table:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise DataError(f"{source} needs the datasets package: pip install 'crossover-lab[hub]'") from error
+        raise DataError(f"{source} needs the datasets package: pip install datasets") from error
     try:
         splits = load_dataset(name)
     except Exception as error:

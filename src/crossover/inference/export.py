@@ -76,7 +76,7 @@ class _Whole(nn.Module):
 def _export_onnx(folder: Path, out: Path) -> Path:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"export to onnx needs {', '.join(missing)}: pip install 'crossover-lab[onnx]'")
+        raise ConfigError(f"export to onnx needs more packages: pip install {' '.join(missing)}")
     model, saved = load_model(folder)
     if isinstance(saved.inputs, SourceTarget):
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import join, quote, split
 from typing import TYPE_CHECKING, Any
@@ -188,7 +189,8 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         family = study["tasks"][chosen].get("family")
         if family in ("text-classification", "translation"):
             commands.append(f'crossover predict {where} "…"{suffix}')
-        form = "--to safetensors --out model" if family == "translation" else "--to onnx --out model.onnx"
+        onnx = family != "translation" and find_spec("onnxruntime") is not None
+        form = "--to onnx --out model.onnx" if onnx else "--to safetensors --out model"
         commands.append(f"crossover export {where}{suffix} {form}")
     commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]
     return commands[:3]

@@ -29,7 +29,7 @@ def test_what_is_no_source_is_refused(source):
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(DataError, match=r"pip install 'crossover-lab\[hub\]'"):
+    with pytest.raises(DataError, match=r"pip install datasets"):
         load_frame("hf://owner/name", ["text"])
 
 

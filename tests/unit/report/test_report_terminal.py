@@ -92,6 +92,11 @@ def test_a_study_is_gone_on_with_by_its_own_command_and_data(given: str) -> None
     assert next_commands(study, Path("f"))[0].endswith(" --out f")
 
 
+def test_a_form_is_named_that_can_be_written_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossover.report.terminal.find_spec", lambda name: None)
+    assert any(c.endswith("--to safetensors --out model") for c in next_commands(compare_study(), Path("s")))
+
+
 def test_what_a_plugin_made_is_used_with_the_plugin() -> None:
     study = compare_study()
     study["settings"] = {**study["settings"], "plugins": ["my mixer.py"]}
