@@ -21,9 +21,11 @@ from crossover.tasks.translation_names import embedded_names
 from crossover.tasks.translation_pairs import Pairs, TranslationData, group_by_source, remove_leaks, split_pairs
 from crossover.tasks.translation_phrases import phrases as generate
 from crossover.tasks.translation_reader import FAMILY
+from crossover.tasks.translation_scores import sentence_statistics
 
 _VALID_OF_TRAIN = 0.1
 """Share of a given train file that becomes the validation split where none is given."""
+_TOO_SHORT = "Most texts are shorter than the four words that BLEU counts together: chrF is their score."
 
 
 def embedded_phrases(seed: int = 0, sizes: tuple[int, int, int] = (12_000, 500, 1_000)) -> TranslationData:
@@ -111,7 +113,8 @@ def _by_name(
 def own(options: DataOptions) -> Translation:
     """The user's own pairs: a table, two aligned files, or a table for each split.
 
-    Whether the target is Chinese is told from the texts; BLEU counts its words accordingly.
+    Whether the target is Chinese is told from the texts, and BLEU counts its words accordingly; texts that are too
+    short for BLEU are scored by chrF.
     """
     name = FAMILY
     refuse_unread(
@@ -128,7 +131,18 @@ def own(options: DataOptions) -> Translation:
             f"task {name!r} needs pairs of texts: give --data FILE (with --aligned FILE where the translations stand "
             "in a file of their own), or --train FILE and --test FILE"
         )
-    return Translation(name, data, settings, description="your own pairs of texts")
+    scored = {} if _has_phrases(data) else {"metric": "chrf", "notes": (_TOO_SHORT,)}
+    return Translation(name, data, settings, description="your own pairs of texts", **scored)
+
+
+def _has_phrases(data: TranslationData) -> bool:
+    """Whether at least half of the validation texts have the four words that BLEU counts together.
+
+    Where a right text has none, BLEU is 0 for it, and choosing weights by it would choose wrong ones.
+    """
+    texts = [references[0] for references in data.splits["valid"].references]
+    found = sentence_statistics(texts, [[text] for text in texts], language=data.languages[1])
+    return bool(2 * (found["bleu_total"][:, 3] > 0).sum() >= len(texts))
 
 
 def _from_one(options: DataOptions) -> TranslationData:

@@ -169,3 +169,14 @@ def test_own_pairs_come_from_a_table_or_two_files(tmp_path: Path) -> None:
         own(DataOptions(data=str(table), source="englsh", target="chinese"))
     with pytest.raises(ConfigError, match="needs pairs of texts: give --data FILE"):
         own(DataOptions())
+
+
+def test_own_texts_are_scored_by_bleu_where_most_have_its_four_words_and_by_chrf_elsewhere(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.tsv"
+    rows = "".join(f"a{i} b{i} c{i}\tx{i} y{i}\tx{i} y{i} and more\n" for i in range(100))
+    table.write_text("source\tshort\tlong\n" + rows, encoding="utf-8")
+    own = TASKS.get("translation")
+    short = own(DataOptions(data=str(table), source="source", target="short"))
+    assert short.spec.metric == "chrf" and any("chrF is their score" in note for note in short.spec.notes)
+    long = own(DataOptions(data=str(table), source="source", target="long"))
+    assert long.spec.metric == "bleu" and not any("chrF is their score" in note for note in long.spec.notes)
