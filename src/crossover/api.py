@@ -16,7 +16,7 @@ from crossover.parallel.layout import Layout
 from crossover.study.compare import run_comparison
 from crossover.study.contest import prepare_model
 from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
-from crossover.study.store import load_study
+from crossover.study.store import load_study, with_exports
 from crossover.tasks import TASKS
 from crossover.train.budget import Budget
 from crossover.train.checkpoint import check_finished
@@ -171,7 +171,7 @@ def train(
 
 def open_study(folder: Path | str) -> Study:
     """The study in `folder`; CheckpointError where there is none."""
-    return Study(Path(folder), load_study(Path(folder)))
+    return Study(Path(folder), with_exports(load_study(Path(folder)), Path(folder)))
 
 
 def new_folder(kind: str) -> Path:

@@ -111,9 +111,16 @@ def export(
     load_plugins(common.plugin)
     from crossover.inference.export import export as write
 
-    path = write(run, to=to, out=out, task=task)
+    exported = write(run, to=to, out=out, task=task)
     if common.json:
-        print_document({"path": str(path)})
-    else:
+        files = [str(path) for path in exported.files]
+        print_document({"path": files[0], "files": files, "latency": exported.latency or None})
+        return 0
+    for path in exported.files:
         print_text(str(path))
+    for kind, taken in exported.latency.items():
+        tell(
+            f"one {kind}, {taken['steps']} steps: {taken['onnx']['p50'] * 1e3:.2f} ms in ONNX Runtime, "
+            f"{taken['pytorch']['p50'] * 1e3:.2f} ms in PyTorch (medians)"
+        )
     return 0

@@ -221,13 +221,13 @@ def _best_run(study: Path, document: Mapping[str, Any], task: str) -> Path | Non
     sign = 1 if document["tasks"][task]["higher_is_better"] else -1
     done = [run for run in document["runs"] if run["task"] == task and run["validation"] is not None]
     done.sort(key=lambda run: sign * run["validation"], reverse=True)
-    places = (_found(study, Path(run["folder"])) for run in done)
+    places = (find_run(study, Path(run["folder"])) for run in done)
     return next((place for place in places if place is not None), None)
 
 
 def _located(study: Path, run: Path) -> Path:
     """Where a recommended run lies now; CheckpointError where it is gone."""
-    found = _found(study, run)
+    found = find_run(study, run)
     if found is None:
         raise CheckpointError(
             f"the study in {study} recommends {run}, which is not there: give the folder of another run"
@@ -235,8 +235,8 @@ def _located(study: Path, run: Path) -> Path:
     return found
 
 
-def _found(study: Path, run: Path) -> Path | None:
-    """A run of a study: as written, or under its study when that was moved."""
+def find_run(study: Path, run: Path) -> Path | None:
+    """A finished run of a study: as written, or under its study when that was moved; None where it is gone."""
     parts = run.parts
     under = Path(*parts[parts.index("runs") :]) if "runs" in parts else run
     places = (study / under, study / run, run)

@@ -77,6 +77,12 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
     def latency(kind: str, level: str) -> Figure:
         return lambda row: (quantities.seconds(((row.get("latency") or {}).get(kind) or {}).get(level)), "")
 
+    def exported(kind: str) -> Figure:
+        return lambda row: (
+            quantities.seconds((((row.get("onnx") or {}).get(kind) or {}).get("onnx") or {}).get("p50")),
+            "",
+        )
+
     def plain(name: str, form: Callable[[float | None], str]) -> Figure:
         return lambda row: (form(quantities.value_of(row.get(name))), "")
 
@@ -105,6 +111,8 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
         (Column(_("latency p99"), note=_("of one whole sequence")), latency("sequence", "p99")),
         (Column(_("per step p50"), note=_("streaming, one step at a time")), latency("step", "p50")),
         (Column(_("per step p99"), note=_("streaming, one step at a time")), latency("step", "p99")),
+        (Column("ONNX Runtime p50", note=_("of one whole sequence")), exported("sequence")),
+        (Column("ONNX Runtime step p50", note=_("streaming, one step at a time")), exported("step")),
         (Column(_("peak memory"), note=_("in training")), plain("peak_bytes", quantities.size)),
         (
             Column(_("state"), note=_("what is carried from step to step, one sequence")),

@@ -9,6 +9,8 @@ from typing import Any
 
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_json
+from crossover.inference.export import ONNX_FILE
+from crossover.inference.predictor import find_run
 
 VERSION = 1
 _REQUEST = "request.json"
@@ -69,6 +71,22 @@ def load_study(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FolderError(f"{folder} holds no study: give the folder that a compare, scale or audit printed")
     return _load(path)
+
+
+def with_exports(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The document of the study in `folder`, with what exported models took in ONNX Runtime in their rows."""
+    rows = [
+        {**row, "onnx": _load_export(find_run(folder, Path(row["run"])))} if row.get("run") else row
+        for row in document.get("table") or []
+    ]
+    return {**document, **({"table": rows} if rows else {})}
+
+
+def _load_export(run: Path | None) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((run / ONNX_FILE).read_text(encoding="utf-8"))) if run else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crossover.errors import CheckpointError, FolderError
-from crossover.study.store import Store, load_study
+from crossover.study.store import Store, load_study, with_exports
 
 IDENTITY = {"tasks": ["parity"], "models": ["lstm", "gru"], "match": "params", "train": {"clip": 1.0, "budget": "2s"}}
 
@@ -82,3 +82,15 @@ def test_names_become_folders(tmp_path: Path) -> None:
 def test_models_of_different_settings_have_different_folders(tmp_path: Path) -> None:
     names = ["lstm", "lstm[layers=2]", "lstm[layers=3]", "lstm[width=2]", "lstm+gru", "gru+lstm", "lstm[dropout=0.2]"]
     assert len({Store(tmp_path).run_folder("t", name) for name in names}) == len(names)
+
+
+def test_rows_tell_what_their_exported_models_took(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "parity" / "lstm" / "seed0"
+    run.mkdir(parents=True)
+    (run / "artifacts.json").write_text("{}")
+    (run / "onnx.json").write_text('{"step": {"steps": 9}}')
+    table = [{"model": "lstm", "run": "elsewhere/runs/parity/lstm/seed0"}, {"model": "ridge", "run": None}]
+    told = with_exports({"kind": "compare", "table": table}, tmp_path)
+    assert told["table"] == [{**table[0], "onnx": {"step": {"steps": 9}}}, table[1]]
+    (run / "onnx.json").write_text("not JSON")
+    assert with_exports({"table": table}, tmp_path)["table"][0]["onnx"] is None

@@ -97,6 +97,25 @@ def _visible(slot_BT: Tensor, first_BT: Tensor, used: int) -> Tensor | None:
     return ((key_N <= slot_BT[..., None]) & (key_N >= first_BT[..., None]))[:, None]
 
 
+def attend_together(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span
+) -> tuple[Tensor, State | None]:
+    """The same as `attend_causal` for rows that are all equally long.
+
+    Their lengths are then shapes and no values of tensors, so that this can stand in a program that is exported.
+    """
+    if state is None:
+        return attend_causal(q_BHTK, k_BGTK, v_BGTK, None, span, kernel=fused_attention)
+    before, time = Cache(*state), q_BHTK.shape[2]
+    keys, values = torch.cat([before.k, k_BGTK], dim=2), torch.cat([before.v, v_BGTK], dim=2)
+    mask = None
+    if time > 1:
+        mask = torch.ones(time, keys.shape[2], dtype=torch.bool, device=keys.device).tril(before.k.shape[2])
+    y_BHTK = fused_attention(q_BHTK, keys, values, mask, causal=False)
+    after = before._replace(k=keys, v=values, length=before.length + time, position=before.position + time)
+    return y_BHTK, after
+
+
 def attend_whole(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span, *, kernel: Kernel
 ) -> tuple[Tensor, State | None]:

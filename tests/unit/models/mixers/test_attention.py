@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
-from crossover.models.mixers.attend import WRITTEN_OUT_KEYS, explicit_attention, fused_attention
+from crossover.models.mixers.attend import WRITTEN_OUT_KEYS, attend_together, explicit_attention, fused_attention
 from crossover.models.mixers.attention import Attention, AttentionSettings
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.cache import Cache
@@ -239,3 +239,17 @@ def test_bf16_training_equals_float64_on_both_sides_of_the_kernel_choice(causal,
 def results_of(kernel, inputs, causal):
     y = kernel(*inputs, None, causal=causal)
     return [y, *torch.autograd.grad(y.double().square().sum(), inputs)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_rows_that_advance_together_need_no_look_at_the_cache(chunk: int) -> None:
+    mixer = make(heads=4, kv_heads=2, rotary=True)
+    expected, whole = mixer(rows(6))
+    mixer.solve = attend_together
+    state, found = None, []
+    for start in range(0, 6, chunk):
+        y_BTD, state = mixer(rows(6)[:, start : start + chunk], state)
+        found.append(y_BTD)
+    torch.testing.assert_close(torch.cat(found, dim=1), expected)
+    for ours, theirs in zip(need(state), need(whole), strict=True):
+        torch.testing.assert_close(ours, theirs)
