@@ -55,7 +55,7 @@ def run_comparison(
     wrong with the request is found before the first run. Ctrl-C saves what is finished and is raised again. `tell`
     gets one-line messages, `on_progress` every step, `on_begin` the number of each trial and run before it starts.
     """
-    comparison = _Comparison(request, folder, tell or (lambda line: None), on_progress, on_begin)
+    comparison = Comparison(request, folder, tell=tell, on_progress=on_progress, on_begin=on_begin)
     try:
         comparison.carry_out()
     except KeyboardInterrupt:
@@ -64,20 +64,22 @@ def run_comparison(
     return comparison.save()
 
 
-class _Comparison:
-    """A comparison under way."""
+class Comparison:
+    """A comparison under way; see `run_comparison`, which carries one out whole."""
 
     def __init__(
         self,
         request: CompareRequest,
         folder: Path,
-        tell: Tell,
-        on_progress: OnProgress | None,
-        on_begin: OnBegin | None,
+        *,
+        tell: Tell | None = None,
+        on_progress: OnProgress | None = None,
+        on_begin: OnBegin | None = None,
     ) -> None:
         self.started = time.monotonic()
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
-        self.request, self.tell, self.on_progress, self.on_begin = request, tell, on_progress, on_begin
+        self.request, self.on_progress, self.on_begin = request, on_progress, on_begin
+        self.tell: Tell = tell or (lambda line: None)
         device = check_device(request.device)
         tasks = [build_task(name, request) for name in request.tasks]
         for task in tasks:
@@ -94,8 +96,8 @@ class _Comparison:
         self.unfinished = 0
         self._chosen: dict[tuple[str, str], Choice] = {}
 
-    def carry_out(self) -> None:
-        """Search, fit the baselines, train, measure."""
+    def carry_out(self, *, measure: bool = True) -> None:
+        """Search, fit the baselines, train and, unless quality alone is asked for, measure."""
         self.tell(f"study in {self.store.folder}: the same command with --out {self.store.folder} goes on with it")
         self.tell(self.numerics.describe())
         self.tell(forecast(self.request, self.settings, self.outcomes, self.store))
@@ -115,7 +117,8 @@ class _Comparison:
             for earlier, (outcome, model) in enumerate(entries, start=seed * len(entries)):
                 self._begin("train", len(entries) * self.request.seeds, earlier)
                 self._attempt(outcome, model, seed)
-        self._measure()
+        if measure:
+            self._measure()
 
     def save(self) -> dict[str, Any]:
         """Write and return the study's document, from whatever is finished."""

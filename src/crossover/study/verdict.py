@@ -28,6 +28,11 @@ class _Pair:
 
 def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """The verdicts of a whole study; see docs/study-format.md."""
+    return [verdict for _outcome, verdict in verdicts_by_outcome(outcomes)]
+
+
+def verdicts_by_outcome(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, dict[str, Any]]]:
+    """The same, each with the outcome that it belongs to; the outcomes may be of several studies of one question."""
     deciding = [pair for outcome in outcomes for pair in _pairs(outcome, outcome.contest.spec.metric)]
     further = [
         pair
@@ -38,24 +43,25 @@ def verdicts(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return _decided(deciding) + _decided(further)
 
 
-def _decided(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
+def _decided(pairs: Sequence[_Pair]) -> list[tuple[Outcome, dict[str, Any]]]:
     decisions = decide(
         [pair.comparison for pair in pairs],
         [pair.margin for pair in pairs],
         [pair.outcome.contest.spec.higher_is_better for pair in pairs],
     )
-    return [
-        {
-            "task": pair.outcome.contest.spec.name,
-            "a": pair.a,
-            "b": pair.b,
-            "metric": pair.metric,
-            **_possible(decision, pair.metric).to_json(),
-            "margin": pair.margin,
-            "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
-        }
-        for pair, decision in zip(pairs, decisions, strict=True)
-    ]
+    return [(pair.outcome, _told(pair, decision)) for pair, decision in zip(pairs, decisions, strict=True)]
+
+
+def _told(pair: _Pair, decision: Decision) -> dict[str, Any]:
+    return {
+        "task": pair.outcome.contest.spec.name,
+        "a": pair.a,
+        "b": pair.b,
+        "metric": pair.metric,
+        **_possible(decision, pair.metric).to_json(),
+        "margin": pair.margin,
+        "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
+    }
 
 
 def _possible(decision: Decision, metric: str) -> Decision:

@@ -21,14 +21,14 @@ Label = str | float | int | bool
 class Curve:
     """One measured quantity of one model against one variable.
 
-    `x` is strictly increasing; `y` has an interval for each, of width 0 where the figure is counted. `labels` say
-    under which condition it was taken (``{"pass": "train"}``). `samples`, where there are several seeds, holds their
-    values [x][seed], in the same order for every curve of an experiment.
+    `x` holds numbers, strictly increasing, or the names of cases; `y` has an interval for each, of width 0 where the
+    figure is counted. `labels` say under which condition it was taken (``{"pass": "train"}``). `samples`, where there
+    are several seeds, holds their values [x][seed], in the same order for every curve of an experiment.
     """
 
     name: str
     measure: str
-    x: tuple[float, ...]
+    x: tuple[Any, ...]
     y: tuple[Interval, ...]
     labels: Mapping[str, Label] = field(default_factory=dict)
     samples: tuple[tuple[float, ...], ...] = ()
@@ -176,4 +176,5 @@ EXPERIMENTS.add("flops", f"{_HERE}.arithmetic:FLOPS", "FLOPs of one layer at sev
 EXPERIMENTS.add("time", f"{_HERE}.growth:TIME", "time of one layer against length and width")
 EXPERIMENTS.add("memory", f"{_HERE}.growth:MEMORY", "peak memory and state against length, by pass")
 EXPERIMENTS.add("gradients", f"{_HERE}.gradients:GRADIENTS", "gradient of the last loss at earlier inputs")
+EXPERIMENTS.add("quality", f"{_HERE}.quality:QUALITY", "test scores of models on tasks under one budget")
 EXPERIMENTS.add("retention", f"{_HERE}.retention:RETENTION", "delayed copy by lag, recall and parity")

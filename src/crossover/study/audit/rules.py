@@ -77,6 +77,9 @@ RULES.add("exponent-inside", f"{_HERE}.rules_of_cost:EXPONENT_INSIDE", "a fitted
 RULES.add("less-than", f"{_HERE}.rules_of_cost:LESS_THAN", "one model's figure is below another's at each length")
 RULES.add("gradient", f"{_HERE}.rules_of_memory:GRADIENT", "gradients vanish or explode with distance")
 RULES.add("gradient-lead", f"{_HERE}.rules_of_memory:GRADIENT_LEAD", "one model's gradients reach further")
+RULES.add("reaches", f"{_HERE}.rules_of_quality:REACHES", "a model's score is at least a number")
+RULES.add("better", f"{_HERE}.rules_of_quality:BETTER", "a model is better than others, case by case")
+RULES.add("level", f"{_HERE}.rules_of_quality:LEVEL", "models are equal within the margin, case by case")
 RULES.add("retention", f"{_HERE}.rules_of_memory:RETENTION", "one kind of model loses, the other keeps")
 
 
@@ -124,7 +127,7 @@ def found_across(
 ) -> Finding:
     """The finding of several cases of one statement; no case at all is not decided."""
     if not cases:
-        return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(drawn))
+        return Finding(verdict="not decided", sentence=sentences([nothing_measured(), *after]), drawn=tuple(drawn))
     verdict = across(outcome for _told, outcome in cases)
     where = holding(cases) if verdict == "holds where" else None
     return Finding(verdict=verdict, sentence=sentences([*grouped(cases), *after]), where=where, drawn=tuple(drawn))

@@ -158,7 +158,8 @@ def _figure(curves: Sequence[Curve], claim: Claim) -> dict[str, Any] | None:
     axes = next(
         found.measures[measure] for found in map(EXPERIMENTS.get, claim.experiments) if measure in found.measures
     )
-    x = sorted({value for curve in curves for value in curve.x})
+    points = dict.fromkeys(value for curve in curves for value in curve.x)
+    x = list(points) if any(isinstance(point, str) for point in points) else sorted(points)
     return {
         "x": x,
         "series": [_series(curve, x) for curve in curves if curve.measure == measure],
@@ -169,12 +170,12 @@ def _figure(curves: Sequence[Curve], claim: Claim) -> dict[str, Any] | None:
     }
 
 
-def _series(curve: Curve, x: Sequence[float]) -> dict[str, Any]:
+def _series(curve: Curve, x: Sequence[float | str]) -> dict[str, Any]:
     at = dict(zip(curve.x, curve.y, strict=True))
     found = [at.get(value) for value in x]
     return {
         "name": curve.title,
-        "family": family_of(parse_model(curve.name)),
+        "family": "baseline" if curve.labels.get("baseline") else family_of(parse_model(curve.name)),
         "y": [interval and interval.value for interval in found],
         "low": [interval and interval.low for interval in found],
         "high": [interval and interval.high for interval in found],

@@ -1,0 +1,186 @@
+"""Rules about what models reach: against a number, against each other, and level with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from crossover.errors import ConfigError
+from crossover.study.audit.evidence import Curve
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, both, found_across
+from crossover.study.audit.words import Said, _, listing, number, sentences
+
+BASELINE = "baseline"
+"""As a rival: every simple predictor of the case."""
+
+Comparison = Literal["better", "worse", "equal", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachesParameters:
+    """The score of each subject: its interval's lower end at `threshold` or above in every case."""
+
+    subjects: tuple[str, ...]
+    threshold: float
+
+    measures = ("score",)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return self.subjects
+
+
+def reaches(observed: Observed, parameters: ReachesParameters) -> Finding:
+    """Where each subject's interval lies above the threshold; below it the statement fails, across it it is open."""
+    cases: list[tuple[Said, Verdict]] = []
+    for curve in observed.curves("score", parameters.subjects):
+        for case, score in zip(curve.x, curve.y, strict=True):
+            verdict: Verdict = "not decided"
+            if score.low >= parameters.threshold:
+                verdict = "holds"
+            elif score.high < parameters.threshold:
+                verdict = "does not hold"
+            cases.append((_at(curve.name, case), verdict))
+    return _found(observed, cases)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelParameters:
+    """Each subject against every rival, case by case, by the margin of the case's task.
+
+    A rival ``"baseline"`` is every simple predictor of the case.
+    """
+
+    subjects: tuple[str, ...]
+    rivals: tuple[str, ...]
+
+    measures = ("score", "difference")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*self.subjects, *(rival for rival in self.rivals if rival != BASELINE))
+
+
+def level(observed: Observed, parameters: LevelParameters) -> Finding:
+    """Where subjects equal all rivals; a difference beyond the margin fails, one that may be either is open."""
+    return _found(
+        observed,
+        _judged(
+            observed,
+            parameters,
+            {"better": "does not hold", "worse": "does not hold", "equal": "holds", "undecided": "not decided"},
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetterParameters(LevelParameters):
+    """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better."""
+
+    least: int = 0
+
+    def __post_init__(self) -> None:
+        if self.least < 0:
+            raise ConfigError(f"least={self.least}: give a number of cases, or 0 for all of them")
+
+
+def better(observed: Observed, parameters: BetterParameters) -> Finding:
+    """Where subjects are better than all rivals; worse than, or equal to, one is enough to fail."""
+    cases = _judged(
+        observed,
+        parameters,
+        {"better": "holds", "worse": "does not hold", "equal": "does not hold", "undecided": "not decided"},
+    )
+    finding = _found(observed, cases)
+    return (
+        _at_least(finding, [verdict for _told, verdict in cases], parameters.least) if parameters.least else finding
+    )
+
+
+def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Finding:
+    """The verdict by the number of cases that hold, the open ones taken either way."""
+    held = verdicts.count("holds")
+    possible = held + verdicts.count("not decided")
+    verdict: Verdict = (
+        "holds" if held >= least else "not decided" if possible >= least or not verdicts else "does not hold"
+    )
+    told = _(
+        "It holds in {held} of {all} cases; {least} are asked for.",
+        held=number(held),
+        all=number(len(verdicts)),
+        least=number(least),
+    )
+    return Finding(verdict=verdict, sentence=sentences([told, finding.sentence]), drawn=finding.drawn)
+
+
+def _judged(
+    observed: Observed, parameters: LevelParameters, judged: Mapping[Comparison, Verdict]
+) -> list[tuple[Said, Verdict]]:
+    """Every subject in every case, by what each outcome of a comparison with a rival means for the statement."""
+    cases = []
+    for subject in parameters.subjects:
+        for case in _cases(observed, subject):
+            found = [judged[outcome] for outcome in _against(observed, subject, parameters.rivals, case)]
+            if found:
+                cases.append((_at(subject, case), both(found)))
+    return cases
+
+
+def _cases(observed: Observed, subject: str) -> list[str]:
+    """The cases that the subject has a score in."""
+    return [str(case) for curve in observed.curves("score", (subject,)) for case in curve.x]
+
+
+def _against(observed: Observed, subject: str, rivals: Sequence[str], case: str) -> list[Comparison]:
+    """How the subject compares with each rival in a case."""
+    wanted = set(rivals)
+    if BASELINE in wanted:
+        wanted |= {curve.name for curve in observed.curves("score", baseline=True)}
+    turned: dict[str, Comparison] = {"a": "better", "b": "worse", "equal": "equal", "undecided": "undecided"}
+    back: dict[str, Comparison] = {**turned, "a": "worse", "b": "better"}
+    found: list[Comparison] = []
+    for curve in observed.curves("difference"):
+        verdict, other = str(curve.labels["verdict"]), str(curve.labels["against"])
+        if curve.x != (case,):
+            continue
+        if curve.name == subject and other in wanted:
+            found.append(turned[verdict])
+        elif other == subject and curve.name in wanted:
+            found.append(back[verdict])
+    return found
+
+
+def _at(model: str, case: str) -> Said:
+    return _("{model} on {case}", model=model, case=case)
+
+
+def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]]) -> Finding:
+    """The finding over all cases, with the scores that it rests on and what could not be measured."""
+    curves = observed.curves("score")
+    scores = [
+        _("{case}: {scores}", case=case, scores=listing(_score(curve, case) for curve in curves if case in curve.x))
+        for case in dict.fromkeys(str(x) for curve in curves for x in curve.x)
+    ]
+    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
+    lost = [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
+    told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
+    return found_across(cases, after=[*told, *lost], drawn=curves)
+
+
+def _score(curve: Curve, case: str) -> Said:
+    score = curve.y[curve.x.index(case)]
+    return _(
+        "{model} {score} ({low} to {high})",
+        model=curve.name,
+        score=number(score.value),
+        low=number(score.low),
+        high=number(score.high),
+    )
+
+
+REACHES = Rule(parameters=ReachesParameters, decide=reaches)
+BETTER = Rule(parameters=BetterParameters, decide=better)
+LEVEL = Rule(parameters=LevelParameters, decide=level)
