@@ -131,8 +131,12 @@ class ListedVocabulary:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text."""
+        return [self.ids_of(self.cut(text)) for text in texts]
+
+    def ids_of(self, tokens: Sequence[str]) -> list[int]:
+        """The id of each token as it stands."""
         get = self._ids.get
-        return [[get(token, UNKNOWN) for token in self.cut(text)] for text in texts]
+        return [get(token, UNKNOWN) for token in tokens]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; pad, begin and end are left out."""

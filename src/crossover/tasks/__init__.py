@@ -100,3 +100,8 @@ TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Pyth
 TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
+
+_STORIES = "crossover.tasks.story_sources"
+TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
+TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")
+RESTORERS.add("qa-stories", "crossover.tasks.story_answers:restore")

@@ -40,6 +40,7 @@ def fit_linear_text(
     valid_targets: np.ndarray,
     *,
     regression: bool = False,
+    penalties: Sequence[float] = PENALTIES,
 ) -> LinearText:
     """TF-IDF (1-2 grams, logarithmic counts) with a linear SVM, or ridge for values, fitted on `train`.
 
@@ -64,7 +65,7 @@ def fit_linear_text(
         return float(score), penalty, model
 
     weightings = (None,) if regression else (None, "balanced")
-    attempts = [attempt(penalty, weights) for penalty in PENALTIES for weights in weightings]
+    attempts = [attempt(penalty, weights) for penalty in penalties for weights in weightings]
     _, penalty, model = max(attempts, key=lambda tried: tried[0])
     return LinearText(vectorizer, model, penalty, time.perf_counter() - start)
 
