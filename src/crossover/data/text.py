@@ -6,7 +6,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Protocol
 
@@ -203,10 +203,17 @@ def train_vocabulary(
         return _train_subwords(texts, size, minimum_count, lowercase)
     empty = ListedVocabulary(kind, (), lowercase=lowercase)
     counts = Counter(token for text in texts for token in empty.cut(text))
+    return vocabulary_of(kind, counts, size=size, minimum_count=minimum_count, lowercase=lowercase)
+
+
+def vocabulary_of(
+    kind: str, counts: Mapping[str, int], *, size: int, minimum_count: int = 1, lowercase: bool = False
+) -> ListedVocabulary:
+    """The vocabulary of tokens that were counted in the training texts; see `train_vocabulary`."""
     kept = [token for token, count in counts.items() if count >= minimum_count]
     kept.sort(key=lambda token: (-counts[token], token))
     if not kept:
-        raise DataError(f"the {len(texts)} training texts hold no {kind} seen {minimum_count} times: use other texts")
+        raise DataError(f"the training texts hold no {kind} seen {minimum_count} times: use other texts")
     return ListedVocabulary(kind, kept[: size - len(SPECIALS)], lowercase=lowercase)
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from crossover.data.text import is_chinese
 
 _HAN_RUN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_UNIT = re.compile(rf"[{_HAN_RUN}]|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RUN}](?:[^\W_{_HAN_RUN}]|['’\-](?=[^\W_{_HAN_RUN}]))*|\S")
+_UNIT = re.compile(
+    rf"[{_HAN_RUN}]|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RUN}](?:[^\W_{_HAN_RUN}]|['’\-](?=[^\W_{_HAN_RUN}]))*|\S"
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]|\n")
 _MARKS = re.compile(r"\W+")
 
@@ -37,7 +39,9 @@ def cut_units(text: str) -> list[Unit]:
         part = unicodedata.normalize("NFC", cluster)
         composed += part
         places += [(begin, begin + len(cluster))] * len(part)
-    return [Unit(match[0], places[match.start()][0], places[match.end() - 1][1]) for match in _UNIT.finditer(composed)]
+    return [
+        Unit(match[0], places[match.start()][0], places[match.end() - 1][1]) for match in _UNIT.finditer(composed)
+    ]
 
 
 def _clusters(text: str) -> Iterator[tuple[str, int]]:

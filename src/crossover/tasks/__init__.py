@@ -101,6 +101,8 @@ TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
 
+TASKS.add("qa", "crossover.tasks.span_questions:own", "answers that stand in your own texts (SQuAD's JSON)")
+RESTORERS.add("qa", "crossover.tasks.span_questions:restore")
 _STORIES = "crossover.tasks.story_sources"
 TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
 TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")

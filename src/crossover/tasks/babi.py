@@ -36,9 +36,10 @@ def read_babi(folder: Path) -> dict[str, list[list[Question]]]:
                     texts[named[2], int(named[1])] = stream.read().decode("utf-8") if stream else ""
     except (tarfile.TarError, UnicodeDecodeError, EOFError) as error:
         raise DataError(f"{path} is no bAbI archive ({error}): get the data set again") from error
-    missing = [f"{split} of task {n}" for split in ("train", "test") for n in range(1, TASKS + 1) if (split, n) not in texts]  # fmt: skip
+    wanted = [(split, n) for split in ("train", "test") for n in range(1, TASKS + 1)]
+    missing = [f"en/qa{n}_…_{split}.txt" for split, n in wanted if (split, n) not in texts]
     if missing:
-        raise DataError(f"{path} lacks {missing[0]} (en/qa…): get the data set again")
+        raise DataError(f"{path} lacks {missing[0]}: get the data set again")
     return {
         split: [story for n in range(1, TASKS + 1) for story in parse_stories(texts[split, n], f"task-{n}")]
         for split in ("train", "test")

@@ -33,7 +33,9 @@ def split_question(text: str) -> tuple[str, str]:
             )
     if not context.strip() or not question.strip():
         missing = "context" if question.strip() else "question"
-        raise DataError(f"{_short(text)} has no {missing}: write the context, then a tab or a space, then the question")
+        raise DataError(
+            f"{_short(text)} has no {missing}: write the context, then a tab or a space, then the question"
+        )
     return context.rstrip(), question.strip()
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Literal
 
@@ -36,12 +37,16 @@ PEOPLE, PLACES, THINGS = 3, 4, 3
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the sentences before it, its answer (a class), and what kind of question it is."""
+    """A question, the sentences before it, its answer (a class), and what kind of question it is.
+
+    `support` is the sentence of the story that the answer stands in, where it is known and stands in one.
+    """
 
     story: tuple[str, ...]
     text: str
     answer: str
     kind: str
+    support: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,61 +103,73 @@ LEXICONS: Mapping[str, Lexicon] = {"english": ENGLISH, "chinese": CHINESE}
 
 
 class _World:
-    """Who is where and has what, and the sentences that told it."""
+    """Who is where and has what, and the sentences that told it.
+
+    `visits` are places with the sentence that told of them; `holders` who has a thing, or None, likewise.
+    """
 
     def __init__(self, random: Random, words: Lexicon) -> None:
         self.random, self.words = random, words
         self.people = random.sample(words.people, PEOPLE)
         self.places = random.sample(words.places, PLACES)
         self.things = random.sample(words.things, THINGS)
-        self.visits: dict[str, list[str]] = {person: [] for person in self.people}
-        self.holder: dict[str, str | None] = {}
+        self.visits: dict[str, list[tuple[str, int]]] = {person: [] for person in self.people}
+        self.holders: dict[str, tuple[str | None, int]] = {}
+        self.met: set[str] = set()
         self.told: list[str] = []
 
     def happen(self) -> None:
         """One more sentence: half of them are ways, the others are about things."""
+        now = len(self.told)
         person = self.random.choice(self.people)
-        held = [thing for thing in self.things if self.holder.get(thing) == person]
-        free = [thing for thing in self.things if self.holder.get(thing) is None]
-        can = ["take"] * bool(free) * 2 + ["drop", "give"] * bool(held)
+        other = self.random.choice([p for p in self.people if p != person])
+        held = [thing for thing in self.things if self._holder(thing) == person]
+        free = [thing for thing in self.things if self._holder(thing) is None]
+        can = ["take"] * 2 * bool(free) + ["drop", "give"] * bool(held)
         deed = "go" if not can or self.random.random() < 0.5 else self.random.choice(can)
-        place, thing, other = "", "", ""
+        place, thing = "", ""
         if deed == "go":
-            place = self.random.choice([p for p in self.places if p not in self.visits[person][-1:]])
-            self.visits[person].append(place)
+            here = self.visits[person][-1][0] if self.visits[person] else None
+            place = self.random.choice([p for p in self.places if p != here])
+            self.visits[person].append((place, now))
         else:
             thing = self.random.choice(free if deed == "take" else held)
-            other = self.random.choice([p for p in self.people if p != person])
-            self.holder[thing] = {"take": person, "drop": None, "give": other}[deed]
+            self.holders[thing] = {"take": person, "drop": None, "give": other}[deed], now
+        self.met |= {person, other} if deed == "give" else {person}
         sentence = self.random.choice(getattr(self.words, deed))
         self.told.append(sentence.format(person=person, place=place, thing=thing, other=other))
 
     def ask(self, kind: str) -> Question | None:
         """A question of a kind about what was told so far; None where it cannot be asked yet."""
         askable = defaultdict(list)
-        for answer, about in self._askable(kind):
-            askable[answer].append(about)
+        for answer, support, about in self._askable(kind):
+            askable[answer].append((support, about))
         if not askable:
             return None
         answer = self.random.choice(sorted(askable))
-        about = self.random.choice(askable[answer])
-        return Question(tuple(self.told), self.words.questions[kind].format(**about), answer, kind)
+        support, about = self.random.choice(askable[answer])
+        return Question(tuple(self.told), self.words.questions[kind].format(**about), answer, kind, support)
 
-    def _askable(self, kind: str) -> list[tuple[str, dict[str, str]]]:
-        """Every question of a kind as its answer and what it is about."""
+    def _askable(self, kind: str) -> list[tuple[str, int | None, dict[str, str]]]:
+        """Every question of a kind: its answer, the sentence that holds it, and what it is about."""
         if kind == "holder":
-            return [(holder or self.words.nobody, {"thing": thing}) for thing, holder in self.holder.items()]
+            return [
+                (holder or self.words.nobody, told if holder else None, {"thing": thing})
+                for thing, (holder, told) in self.holders.items()
+            ]
         if kind == "count":
-            carried = {person: list(self.holder.values()).count(person) for person in self.people}
-            met = [person for person in self.people if any(person in sentence for sentence in self.told)]
-            return [(self.words.counts[carried[person]], {"person": person}) for person in met]
+            holders = [holder for holder, _ in self.holders.values()]
+            return [(self.words.counts[holders.count(p)], None, {"person": p}) for p in self.people if p in self.met]
         if kind == "where":
-            return [(visits[-1], {"person": person}) for person, visits in self.visits.items() if visits]
+            return [(*visits[-1], {"person": person}) for person, visits in self.visits.items() if visits]
         return [
-            (before, {"person": person, "place": place})
+            (*before, {"person": person, "place": place})
             for person, visits in self.visits.items()
-            for place, before in {now: then for then, now in zip(visits, visits[1:], strict=False)}.items()
+            for place, before in {place: before for before, (place, _) in pairwise(visits)}.items()
         ]
+
+    def _holder(self, thing: str) -> str | None:
+        return self.holders.get(thing, (None, 0))[0]
 
 
 def generate_stories(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from crossover.data.text import ListedVocabulary, vocabulary_from_json
@@ -177,6 +176,7 @@ class StoryAnswers(StoryPredictor, RowTask):
     """One answer, of those that train has, to each question about a story."""
 
     splits: Mapping[Split, Rows]
+    objective: AnswerClasses
 
     def __init__(
         self,
@@ -189,7 +189,9 @@ class StoryAnswers(StoryPredictor, RowTask):
         **fields: Any,
     ) -> None:
         train = questions["train"]
-        counts = Counter(unit for row in train for sentence in (*row.story, row.text) for unit in story_units(sentence))
+        counts = Counter(
+            unit for row in train for sentence in (*row.story, row.text) for unit in story_units(sentence)
+        )
         vocabulary = ListedVocabulary("words", sorted(counts), lowercase=True)
         reader = StoryReader(vocabulary, settings["question"], settings["sentences"])
         answers = tuple(sorted({row.answer for row in train}))
@@ -198,7 +200,10 @@ class StoryAnswers(StoryPredictor, RowTask):
         self.penalties = penalties
         self.splits = {
             split: story_rows(
-                reader, rows, {answer: i for i, answer in enumerate(answers)}, {kind: i for i, kind in enumerate(kinds)}
+                reader,
+                rows,
+                {answer: i for i, answer in enumerate(answers)},
+                {kind: i for i, kind in enumerate(kinds)},
             )
             for split, rows in questions.items()
         }

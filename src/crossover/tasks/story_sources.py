@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from crossover.data.catalogue import locate
 from crossover.data.options import DataOptions
@@ -103,7 +102,3 @@ def babi(options: DataOptions) -> StoryAnswers:
         references=BABI_REFERENCES,
         notes=("Answers of several words are one class each.",),
     )
-
-
-def story_recipes() -> dict[str, dict[str, Any]]:
-    return {}

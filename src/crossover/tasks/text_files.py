@@ -43,9 +43,16 @@ class Examples:
 
 
 def read_files(options: DataOptions) -> tuple[dict[str, Examples], tuple[str, ...]]:
-    """Examples by file, under "data" or under the splits that they were given for, and what was found in reading.
+    """Examples by file, as `named_files` names them, and what was found in reading them."""
+    read = {name: read_file(source, options) for name, source in named_files(options).items()}
+    notes = dict.fromkeys(note for _, file_notes in read.values() for note in file_notes)
+    return {name: examples for name, (examples, _) in read.items()}, tuple(notes)
 
-    Raises ConfigError where the options name no file or contradict each other, DataError for files and columns.
+
+def named_files(options: DataOptions) -> dict[str, str]:
+    """The user's files, under "data" or under the splits that they were given for.
+
+    Raises ConfigError where the options name no file or contradict each other.
     """
     given: dict[str, Path | None] = {"train": options.train, "valid": options.valid, "test": options.test}
     paths = {split: str(path) for split, path in given.items() if path is not None}
@@ -56,10 +63,7 @@ def read_files(options: DataOptions) -> tuple[dict[str, Examples], tuple[str, ..
         raise ConfigError(f"{has} given: use --data FILE, or --train FILE --test FILE (and --valid FILE)")
     if paths and options.split is not None:
         raise ConfigError(f"--split {options.split} is given with files of a given split: leave one of the two out")
-    sources = paths or {"data": str(options.data)}
-    read = {name: read_file(source, options) for name, source in sources.items()}
-    notes = dict.fromkeys(note for _, file_notes in read.values() for note in file_notes)
-    return {name: examples for name, (examples, _) in read.items()}, tuple(notes)
+    return paths or {"data": str(options.data)}
 
 
 def read_file(source: str, options: DataOptions) -> tuple[Examples, tuple[str, ...]]:
