@@ -207,10 +207,13 @@ def _comparisons(result: TaskResult) -> Table:
     return Table(caption, columns, tuple(rows))
 
 
+_CHARTS_OF_ERRORS = (curves.score_by_kind, curves.score_by_length, curves.error_by_step)
+
+
 def _errors(result: TaskResult, styles: Styles) -> Section | None:
     entries = [entry for entry in result.study["details"] if entry["task"] == result.task]
     blocks: list[Block] = []
-    blocks.extend(c for build in (curves.score_by_length, curves.error_by_step) if (c := build(result, styles)))
+    blocks.extend(c for build in _CHARTS_OF_ERRORS if (c := build(result, styles)))
     blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result, entry)))
     blocks.extend(_per_class(entry) for entry in entries if entry.get("per_class"))
     return Section(f"errors-{result.task}", _("Where the errors lie"), tuple(blocks)) if blocks else None

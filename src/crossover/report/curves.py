@@ -210,8 +210,12 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
         Sentences((_("Test score of the rows whose length lies in each range."), best_runs(entries))),
         Axis(_("length")),
         quality_axis(result),
-        tuple(_bars(entry, styles) for entry in entries),
+        tuple(_bars(e, styles, e["by_length"], _ranges(e["by_length"])) for e in entries),
     )
+
+
+def _ranges(buckets: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
 
 
 def _details(result: TaskResult, key: str) -> list[Mapping[str, Any]]:
@@ -219,12 +223,26 @@ def _details(result: TaskResult, key: str) -> list[Mapping[str, Any]]:
     return [e for e in result.study["details"] if e["task"] == result.task and len(e.get(key) or []) > 1]
 
 
-def _bars(entry: Mapping[str, Any], styles: Styles) -> Series:
-    buckets = entry["by_length"]
-    labels = [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
+def _bars(entry: Mapping[str, Any], styles: Styles, buckets: Sequence[Mapping[str, Any]], names: list[str]) -> Series:
+    """The scores of a model's buckets, with how many rows each holds."""
     notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
     scores = [b["score"] for b in buckets]
-    return Series(entry["model"], styles[entry["model"]], labels, scores, kind="bars", notes=notes)
+    return Series(entry["model"], styles[entry["model"]], names, scores, kind="bars", notes=notes)
+
+
+def score_by_kind(result: TaskResult, styles: Styles) -> Chart | None:
+    """Test score of each kind of question."""
+    entries = _details(result, "by_kind")
+    if not entries:
+        return None
+    return Chart(
+        f"kinds-{result.task}",
+        _("Score by kind of question"),
+        Sentences((_("Test score of each kind of question; the task's score is their mean."), best_runs(entries))),
+        Axis(_("kind of question")),
+        quality_axis(result),
+        tuple(_bars(e, styles, e["by_kind"], [str(b["kind"]) for b in e["by_kind"]]) for e in entries),
+    )
 
 
 def error_by_step(result: TaskResult, styles: Styles) -> Chart | None:

@@ -16,6 +16,7 @@ LOW_POWER_SEEDS = 3
 METRICS: dict[str, Message] = {
     "accuracy": _("accuracy"),
     "macro_f1": _("macro-F1"),
+    "f1": _("F1"),
     "mse": _("mean squared error"),
     "mae": _("mean absolute error"),
     "loss": _("loss"),

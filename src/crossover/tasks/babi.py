@@ -49,8 +49,9 @@ def read_babi(folder: Path) -> dict[str, list[list[Question]]]:
 def parse_stories(text: str, kind: str) -> list[list[Question]]:
     """The stories of one file: numbered lines, numbers beginning anew at 1; a question has its answer after a tab.
 
-    >>> parse_stories("1 Ann left.\\n2 Who left?\\tAnn\\t1\\n", "task-1")
-    [[Question(story=('Ann left.',), text='Who left?', answer='Ann', kind='task-1')]]
+    >>> [[question]] = parse_stories("1 Ann left.\\n2 Who left?\\tAnn\\t1\\n", "task-1")
+    >>> question.story, question.text, question.answer
+    (('Ann left.',), 'Who left?', 'Ann')
     """
     stories: list[list[Question]] = []
     told: list[str] = []

@@ -11,9 +11,13 @@ gives it to someone. Four kinds of question, each as frequent as the others:
 Of the answers that a kind admits where it is asked, each is as frequent as the others, so that guessing helps little.
 There is no noise: whoever has followed the story is always right.
 
->>> story = generate_stories(1, seed=4, language="english")[0]
->>> for question in story:
-...     print(" ".join(question.story), question.text, question.kind, "->", question.answer)
+>>> first, *_, last = generate_stories(1, seed=4, language="english")[0]
+>>> print(*first.story)
+Clara moved to the garden. Ben moved to the school. Clara moved to the library. Ben took the apple.
+>>> print(first.text, first.kind, first.answer)
+How many things does Ben carry? count one
+>>> print(*last.story[-2:], last.text, last.kind, last.answer)
+Anna moved to the garden. Anna dropped the umbrella. Where is Anna? where garden
 """
 
 from __future__ import annotations

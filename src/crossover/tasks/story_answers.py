@@ -184,6 +184,7 @@ class StoryAnswers(StoryPredictor, RowTask):
         questions: Mapping[Split, Sequence[Question]],
         settings: Mapping[str, Any],
         *,
+        kinds: Sequence[str],
         penalties: Sequence[float],
         notes: tuple[str, ...] = (),
         **fields: Any,
@@ -195,7 +196,6 @@ class StoryAnswers(StoryPredictor, RowTask):
         vocabulary = ListedVocabulary("words", sorted(counts), lowercase=True)
         reader = StoryReader(vocabulary, settings["question"], settings["sentences"])
         answers = tuple(sorted({row.answer for row in train}))
-        kinds = tuple(dict.fromkeys(row.kind for row in train))
         self.questions = questions
         self.penalties = penalties
         self.splits = {

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from crossover.data.catalogue import locate
 from crossover.data.options import DataOptions
 from crossover.data.splits import random_split
-from crossover.tasks.babi import read_babi
+from crossover.tasks.babi import TASKS, read_babi
 from crossover.tasks.base import Reference, Split
 from crossover.tasks.options import Choice, read_settings, refuse_unread
-from crossover.tasks.stories import QUESTIONS, Question, generate_stories
+from crossover.tasks.stories import KINDS, QUESTIONS, Question, generate_stories
 from crossover.tasks.story_answers import STORY_SETTINGS, StoryAnswers
 
 STORIES: dict[Split, int] = {"train": 2000, "valid": 200, "test": 500}
@@ -27,7 +27,7 @@ BABI_REFERENCES = (
         metric="accuracy",
         score=round(sum(_LSTM) / len(_LSTM) / 100, 3),
         source="Weston et al. 2015, arXiv 1502.05698, Table 3",
-        note="a model for each task; mean over the tasks",
+        note="a model for each task",
     ),
     *(
         Reference(
@@ -61,6 +61,7 @@ def stories(options: DataOptions) -> StoryAnswers:
         name,
         parts,
         settings,
+        kinds=KINDS,
         penalties=(0.25, 1.0),
         description="who is where, who has what and what was before, in generated stories",
         budget="60s",
@@ -93,6 +94,7 @@ def babi(options: DataOptions) -> StoryAnswers:
         name,
         parts,
         settings,
+        kinds=[f"task-{number}" for number in range(1, TASKS + 1)],
         penalties=(0.25, 1.0),
         description="twenty kinds of questions about small stories, all in one model",
         embedded=False,

@@ -24,6 +24,7 @@ EMBEDDED = {
     "forecasting/elnino": {},
     "sentiment/headlines": {},
     "language-modeling/python-docs": {},
+    "qa/stories": {},
     "translation/phrases": {},
     "translation/names": {},
 }
