@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 FORMAT = (ROOT / "docs" / "study-format.md").read_text(encoding="utf-8")
 PLUGINS = {"leaky_mixer.py": "leaky-integrator", "sorting_task.py": "sorting"}
-SCRIPTS = ["compare_in_python.py"]
+SCRIPTS = ["compare_in_python.py", "stories_as_squad.py"]
 
 
 def run(*arguments: str | Path) -> str:
@@ -103,3 +103,17 @@ def test_a_run_holds_the_files_that_its_format_says(studies):
     named = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")} - {"checkpoint/"}
     there = {path.name + ("/" if path.is_dir() else "") for path in folder.iterdir()}
     assert there == named
+
+
+def test_stories_written_as_squad_are_learned_and_asked(tmp_path):
+    files = tmp_path / "stories"
+    run(EXAMPLES / "stories_as_squad.py", "--language", "chinese", "--out", files, "--train", "60", "--test", "10")
+    told = command(
+        "train", "qa", "lstm[layers=1,width=16]", "--train", files / "train.json", "--test", files / "test.json",
+        "--budget", "5steps", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert "qa lstm[layers=1,width=16]: f1" in told
+    asked = json.loads((files / "test.json").read_text(encoding="utf-8"))["data"][0]["paragraphs"][0]
+    answered = json.loads(command("predict", tmp_path / "run", f"{asked['context']} {asked['qas'][0]['question']}"))
+    start = answered["start"]
+    assert start is None or asked["context"][start:].startswith(answered["answer"])

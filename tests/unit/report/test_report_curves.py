@@ -88,6 +88,7 @@ def test_charts_without_data_are_left_out() -> None:
         curves.pareto,
         curves.best_against_trials,
         curves.score_by_length,
+        curves.score_by_kind,
         curves.error_by_step,
     )
     assert [build(task, looks) for build in builders] == [None] * len(builders)
@@ -98,6 +99,19 @@ def test_one_bucket_of_length_says_nothing() -> None:
     entry = details(PARITY, "lstm", ["0", "1"], 0.9)
     study["details"] = [entry | {"by_length": entry["by_length"][:1]}]
     assert curves.score_by_length(*result(PARITY, study)) is None
+
+
+def test_the_score_of_each_kind_of_question_is_a_bar_with_its_rows() -> None:
+    study = compare_study()
+    kinds = [{"kind": "task-1", "count": 100, "score": 0.9}, {"kind": "task-2", "count": 1, "score": 0.0}]
+    study["details"] = [{"task": PARITY, "model": "lstm", "by_kind": kinds}]
+    chart = curves.score_by_kind(*result(PARITY, study))
+    assert chart is not None
+    (bars,) = chart.series
+    assert (list(bars.x), list(bars.y)) == (["task-1", "task-2"], [0.9, 0.0])
+    assert [translate("en")(note) for note in bars.notes] == ["100 rows", "1 row"]
+    study["details"][0]["by_kind"] = kinds[:1]
+    assert curves.score_by_kind(*result(PARITY, study)) is None
 
 
 def test_the_error_of_a_forecast_is_drawn_by_step() -> None:
