@@ -147,7 +147,7 @@ def story_spec(name: str, reader: StoryReader, answers: tuple[str, ...], **field
         family="qa",
         description="answers to questions about stories",
         inputs=reader.inputs,
-        outputs=PerRow(size=len(answers), pool="last"),
+        outputs=PerRow(size=len(answers), pool="max"),
         objective="classification",
         metric="accuracy",
         higher_is_better=True,
