@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from crossover.data.text import is_chinese
 
 _HAN_RUN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _UNIT = re.compile(
     rf"[{_HAN_RUN}]|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RUN}](?:[^\W_{_HAN_RUN}]|['’\-](?=[^\W_{_HAN_RUN}]))*|\S"
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]|\n")
-_MARKS = re.compile(r"\W+")
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,3 @@ def cut_sentences(text: str) -> list[str]:
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     pieces = [text[begin:end].strip() for begin, end in zip([0, *ends], [*ends, len(text)], strict=True)]
     return [piece for piece in pieces if piece]
-
-
-def join_units(units: Sequence[str]) -> str:
-    """Units as text for people: spaces between them, none beside a Chinese character or before a sign."""
-    text = ""
-    for unit in units:
-        glued = not text or is_chinese(unit[0]) or is_chinese(text[-1]) or _MARKS.fullmatch(unit) is not None
-        text += unit if glued else " " + unit
-    return text

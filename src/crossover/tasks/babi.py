@@ -57,7 +57,7 @@ def parse_stories(text: str, kind: str) -> list[list[Question]]:
     told: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         index, _, rest = line.partition(" ")
-        if not index.isdecimal() or not rest.strip():
+        if not index.isdecimal() or not rest.strip() or (index != "1" and not stories):
             raise DataError(f"line {number} of {kind} of bAbI is no numbered sentence: get the data set again")
         if index == "1":
             stories.append([])

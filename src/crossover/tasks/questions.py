@@ -72,7 +72,7 @@ def _whole(text: str) -> list[dict[str, Any]] | None:
                 if not all(isinstance(asked["question"], str) for asked in paragraph["qas"]):
                     return None
                 paragraph["context"].strip()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
     return list(articles)
 

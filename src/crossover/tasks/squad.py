@@ -40,7 +40,7 @@ def read_squad(path: Path) -> tuple[list[SpanQuestion], tuple[str, ...]]:
     decoded = read_text(path)
     try:
         document = json.loads(decoded.text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON ({error}): correct it") from error
     questions = [
         _question(_object(asked, where), context, article, where)
@@ -69,7 +69,9 @@ def _question(asked: dict[str, Any], context: str, article: str, where: str) -> 
     text = _text(asked, "question", where)
     if not text.strip():
         raise DataError(f"{where} is empty: write the question, or leave it out")
-    impossible = bool(asked.get("is_impossible", False))
+    impossible = asked.get("is_impossible", False)
+    if not isinstance(impossible, bool):
+        raise DataError(f"{where}: is_impossible is {impossible!r}: write true or false")
     answers = [] if impossible else [_answer(answer, context, where) for answer in _list(asked, "answers", where)]
     if not answers and not impossible:
         raise DataError(f"{where} has no answer: give one, or mark it with is_impossible=true")

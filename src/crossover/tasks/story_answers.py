@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from crossover.data.text import ListedVocabulary, vocabulary_from_json
-from crossover.data.units import cut_sentences, cut_units, join_units
+from crossover.data.units import cut_sentences, cut_units
 from crossover.errors import DataError
 from crossover.models.ports import PerRow, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
@@ -160,15 +160,23 @@ def story_spec(name: str, reader: StoryReader, answers: tuple[str, ...], **field
 
 
 def story_rows(
-    reader: StoryReader, questions: Sequence[Question], answers: Mapping[str, int], kinds: Mapping[str, int]
+    reader: StoryReader,
+    questions: Sequence[Question],
+    answers: Mapping[str, int],
+    kinds: Mapping[str, int],
+    *,
+    first: int = 0,
 ) -> Rows:
-    """The rows of some questions; an answer that is no class is IGNORE."""
+    """The rows of some questions, which are numbered from `first`; an answer that is no class is IGNORE."""
     read = [reader.read(question.story, question.text) for question in questions]
     return Rows(
         inputs=[ids for ids, _ in read],
         targets=np.array([answers.get(question.answer, IGNORE) for question in questions], dtype=np.int64),
         features={name: [features[name] for _, features in read] for name in reader.inputs.features},
-        extra={"kind": np.array([kinds.get(question.kind, 0) for question in questions], dtype=np.int64)},
+        extra={
+            "kind": np.array([kinds.get(question.kind, 0) for question in questions], dtype=np.int64),
+            "question": np.arange(first, first + len(questions)),
+        },
     )
 
 
@@ -196,17 +204,13 @@ class StoryAnswers(StoryPredictor, RowTask):
         vocabulary = ListedVocabulary("words", sorted(counts), lowercase=True)
         reader = StoryReader(vocabulary, settings["question"], settings["sentences"])
         answers = tuple(sorted({row.answer for row in train}))
-        self.questions = questions
+        classes, numbers = ({name: i for i, name in enumerate(names)} for names in (answers, kinds))
         self.penalties = penalties
-        self.splits = {
-            split: story_rows(
-                reader,
-                rows,
-                {answer: i for i, answer in enumerate(answers)},
-                {kind: i for i, kind in enumerate(kinds)},
-            )
-            for split, rows in questions.items()
-        }
+        self.questions: list[Question] = []
+        self.splits = {}
+        for split, rows in questions.items():
+            self.splits[split] = story_rows(reader, rows, classes, numbers, first=len(self.questions))
+            self.questions += rows
         self.objective = AnswerClasses(kinds)
         super().__init__(
             story_spec(
@@ -241,34 +245,15 @@ class StoryAnswers(StoryPredictor, RowTask):
         ]
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
-        """The first rows of the batch: story and question as the model reads them, the answer and the model's."""
+        """The first rows of the batch: what is read of the story, and the question; the answer and the model's."""
         rows = []
-        for i, prediction in enumerate(self.decode(outputs[:limit], batch)):
-            target = int(batch.targets[i])
+        for prediction, index in zip(self.decode(outputs, batch), batch.extra["question"].tolist(), strict=True):
+            asked = self.questions[index]
+            story = " ".join(asked.story[-self.reader.sentences :])
             rows.append(
-                {
-                    "input": self._told(batch, i),
-                    "target": self.spec.labels[target] if target != IGNORE else "–",
-                    "prediction": prediction["answer"],
-                }
+                {"input": f"{story} {asked.text}", "target": asked.answer, "prediction": prediction["answer"]}
             )
-        return rows
-
-    def _told(self, batch: Batch, row: int) -> str:
-        """The sentences of a row from its ids and features, the question at the end."""
-        length = int(batch.lengths_B[row])
-        ids, places = batch.inputs[row, :length].tolist(), batch.features["place"][row, :length].tolist()
-        parts = batch.features["part"][row, :length].tolist()
-        sentences: list[list[str]] = []
-        told: list[int] = []
-        for index, place, part in zip(ids, places, parts, strict=True):
-            if place == 0:
-                sentences.append([])
-                told.append(part)
-            sentences[-1].append(self.reader.vocabulary.tokens[index])
-        story = [join_units(sentence) + "." for sentence, part in zip(sentences, told, strict=True) if part]
-        asked = next(join_units(sentence) + "?" for sentence, part in zip(sentences, told, strict=True) if not part)
-        return " ".join([*story, asked])
+        return rows[:limit]
 
     @cached_property
     def _linear(self) -> LinearText:
@@ -287,7 +272,7 @@ class StoryAnswers(StoryPredictor, RowTask):
                 *(unit for sentence in row.story[-self.reader.sentences :] for unit in story_units(sentence)),
                 *(f"{unit}?" for unit in story_units(row.text)),
             ]
-            for row in self.questions[split]
+            for row in (self.questions[index] for index in self.splits[split].extra["question"])
         ]
 
     def _items(self, predictions: np.ndarray, split: Split) -> Sums:

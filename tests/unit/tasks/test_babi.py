@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,8 @@ def test_a_question_has_the_sentences_before_it_and_stories_begin_at_1():
 def test_a_line_without_its_number_is_told():
     with pytest.raises(DataError, match="line 2 of task-3"):
         parse_stories("1 Ann left.\nBob left.\n", "task-3")
+    with pytest.raises(DataError, match="line 1 of task-3"):
+        parse_stories("2 Who left?\tAnn\t1\n", "task-3")
 
 
 def test_members_outside_the_english_tasks_are_not_read_and_nothing_is_unpacked(data_folder: Path, tmp_path: Path):
@@ -109,10 +112,12 @@ def test_the_task_holds_what_every_task_holds(data_folder: Path):
 
 def test_valid_is_cut_off_train_by_story_and_task(data_folder: Path):
     task = task_on_babi(DataOptions())
-    stories = {split: {(*q.story[:1], q.kind) for q in task.questions[split]} for split in ("train", "valid")}
-    assert {q.kind for q in task.questions["valid"]} == {f"task-{n}" for n in range(1, 21)}
-    assert len(task.questions["valid"]) % 2 == 0
-    assert stories["train"] and task.size("train") + task.size("valid") == 20 * 12 * 2
+    valid = [task.questions[index] for index in task.splits["valid"].extra["question"]]
+    assert {question.kind for question in valid} == {f"task-{n}" for n in range(1, 21)}
+    assert task.size("train") + task.size("valid") == 20 * 12 * 2
+    # Every story has two questions, after one sentence and after two: both stand on one side.
+    assert [len(question.story) for question in valid] == [1, 2] * (len(valid) // 2)
+    assert all(second.story[:1] == first.story for first, second in pairwise(valid) if len(second.story) == 2)
 
 
 def test_an_answer_that_train_does_not_have_is_a_mistake_and_told(data_folder: Path):

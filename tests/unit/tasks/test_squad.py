@@ -55,6 +55,8 @@ def answers(text: Any, start: Any) -> list[dict[str, Any]]:
         (document(answers=answers(None, 3)), "'q1' has no text 'text'"),
         (document(answers=[]), "'q1' has no answer: give one, or mark it with is_impossible=true"),
         (document(answers=None), "'q1' has no list 'answers'"),
+        (document(is_impossible="no"), "'q1': is_impossible is 'no'"),
+        ("[" * 100_000, "is no JSON"),
         (document(question="  "), "'q1' is empty"),
         (document(question=None), "'q1' has no text 'question'"),
         (document(id=None, question=""), "article 1, paragraph 1, question 1 is empty"),

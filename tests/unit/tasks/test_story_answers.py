@@ -83,11 +83,11 @@ def test_samples_show_the_story_then_the_question_whatever_the_order():
         (batch,) = task.batches("test", seed=0, epoch=0, batch=8)
         (shown, _, unseen) = task.samples(torch.tensor([[0.0, 1.0]] * 3), batch)
         assert shown == {
-            "input": "ann went to the garden. ben took the ball. ann left. where is ann?",
+            "input": "Ann went to the garden. Ben took the ball. Ann left. Where is Ann?",
             "target": "garden",
             "prediction": "garden",
         }
-        assert unseen["target"] == "–"
+        assert unseen["target"] == "attic"
 
 
 def test_the_score_is_the_mean_over_kinds_and_kinds_are_told_apart():
