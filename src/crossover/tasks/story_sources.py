@@ -99,8 +99,9 @@ def babi(options: DataOptions) -> StoryAnswers:
         description="twenty kinds of questions about small stories, all in one model",
         embedded=False,
         budget="1800s",
-        batch_tokens=4096,
+        batch_tokens=2048,
         defaults={"layers": 2, "width": 128, "dropout": 0.1},
+        recipes={"*": {"evaluations": 20}},
         references=BABI_REFERENCES,
         notes=("Answers of several words are one class each.",),
     )

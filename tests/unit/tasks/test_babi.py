@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+import gzip
 import io
 import lzma
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from crossover.data.fetch import get
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError, DataError
 from crossover.tasks import babi
@@ -96,6 +98,15 @@ def test_an_incomplete_archive_is_told(tmp_path: Path, members: dict[str, bytes]
     archive(tmp_path, members)
     with pytest.raises(DataError, match=sentence):
         read_babi(tmp_path)
+
+
+def test_the_archive_of_its_authors_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    packed = archive(tmp_path / "given", small_members())
+    authors = tmp_path / "tasks_1-20_v1-2.tar.gz"
+    authors.write_bytes(gzip.compress(lzma.decompress(packed.read_bytes())))
+    monkeypatch.delenv("CROSSOVER_DATA", raising=False)
+    monkeypatch.setenv("CROSSOVER_CACHE", str(tmp_path / "cache"))
+    assert read_babi(get("qa/babi", source=authors).parent) == read_babi(packed.parent)
 
 
 def test_a_file_that_is_no_archive_is_told(tmp_path: Path):
