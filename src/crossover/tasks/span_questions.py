@@ -259,12 +259,10 @@ def _exact(question: SpanQuestion, row: SpanRow) -> bool:
     answer, (first, last) = first_answer(question), row.target_2
     if answer is None:
         return True
-    text, begin = answer
-    found = row.context[int(row.places_T2[first, 0]) : int(row.places_T2[last, 1])]
-    return found == text.strip() and text.strip() in row.context[begin : begin + len(text)]
+    return row.context[int(row.places_T2[first, 0]) : int(row.places_T2[last, 1])] == answer[0].strip()
 
 
-def read_questions_of(options: DataOptions) -> tuple[dict[Split, list[SpanQuestion]], tuple[str, ...]]:
+def read_splits(options: DataOptions) -> tuple[dict[Split, list[SpanQuestion]], tuple[str, ...]]:
     """The questions of the user's file or files, split; those about one article stand on one side.
 
     In a file of fewer than FEW_ARTICLES articles those about one context do.
@@ -293,5 +291,5 @@ def own(options: DataOptions) -> SpanQuestions:
     """Answers in the user's texts, in the form of SQuAD."""
     refuse_unread(FAMILY, options, reads=("data", "train", "valid", "test", "split_seed"))
     settings = read_settings(FAMILY, options.settings, SPAN_SETTINGS)
-    questions, notes = read_questions_of(options)
+    questions, notes = read_splits(options)
     return SpanQuestions(FAMILY, questions, settings, notes=notes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,30 +12,15 @@ from crossover.errors import ConfigError, DataError
 from crossover.tasks.objectives import IGNORE
 from crossover.tasks.span_questions import SpanQuestions, own, restore
 from crossover.tasks.squad import SpanQuestion, squad_document
-from crossover.tasks.stories import Language, Question, generate_stories
+from crossover.tasks.stories import Language
 from crossover.testing import check_task
 
-
-def as_span(question: Question, name: str, article: str, language: Language) -> SpanQuestion:
-    space = " " if language == "english" else ""
-    context = space.join(question.story)
-    if question.support is None:
-        return SpanQuestion(name, context, question.text, (), article)
-    before = sum(len(sentence + space) for sentence in question.story[: question.support])
-    return SpanQuestion(
-        name, context, question.text, ((question.answer, context.index(question.answer, before)),), article
-    )
+WRITE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "stories_as_squad.py"))["write"]
 
 
-def file_of_stories(path: Path, language: Language, *, stories: int = 40, seed: int = 0) -> Path:
-    drawn = generate_stories(stories, seed=seed, language=language, kinds=("where", "before", "holder"))
-    questions = [
-        as_span(question, f"q{number}-{asked}", f"story {number}", language)
-        for number, story in enumerate(drawn)
-        for asked, question in enumerate(story)
-    ]
-    path.write_text(json.dumps(squad_document(questions), ensure_ascii=False), encoding="utf-8")
-    return path
+def file_of_stories(folder: Path, language: Language, *, stories: int = 40) -> Path:
+    WRITE(folder, language, {"stories": stories})
+    return folder / "stories.json"
 
 
 def write(path: Path, *questions: SpanQuestion) -> Path:
@@ -58,7 +44,7 @@ def sure(task: SpanQuestions, split: str = "test") -> tuple[torch.Tensor, object
 
 @pytest.mark.parametrize("language", ["english", "chinese"])
 def test_the_task_holds_what_every_task_holds_and_a_sure_model_scores_one(tmp_path: Path, language: Language):
-    task = own(DataOptions(data=str(file_of_stories(tmp_path / "stories.json", language))))
+    task = own(DataOptions(data=str(file_of_stories(tmp_path, language))))
     assert not [result for result in check_task(task) if not result.passed]
     outputs, batch = sure(task)
     scores = task.score(task.metrics(outputs, batch))
@@ -89,7 +75,7 @@ def test_an_answer_inside_a_unit_is_told_and_the_unit_is_taken(tmp_path: Path):
 
 
 def test_questions_about_one_article_stand_on_one_side(tmp_path: Path):
-    task = own(DataOptions(data=str(file_of_stories(tmp_path / "stories.json", "english"))))
+    task = own(DataOptions(data=str(file_of_stories(tmp_path, "english"))))
     sides = [
         {task.questions[index].article for index in task.splits[split].questions_N}
         for split in ("train", "valid", "test")
@@ -167,7 +153,7 @@ def test_a_users_question_is_read_as_training_reads_it(tmp_path: Path):
 
 
 def test_options_that_are_not_read_are_refused(tmp_path: Path):
-    path = file_of_stories(tmp_path / "stories.json", "english", stories=12)
+    path = file_of_stories(tmp_path, "english", stories=12)
     with pytest.raises(ConfigError, match="does not read --text"):
         own(DataOptions(data=str(path), text="question"))
     with pytest.raises(ConfigError, match="use --data FILE, or --train FILE --test FILE"):
