@@ -98,7 +98,7 @@ def babi(options: DataOptions) -> StoryAnswers:
         penalties=(0.25, 1.0),
         description="twenty kinds of questions about small stories, all in one model",
         embedded=False,
-        budget="1800s",
+        budget="600s",
         batch_tokens=2048,
         defaults={"layers": 2, "width": 128, "dropout": 0.1},
         recipes={"*": {"evaluations": 20}},
