@@ -18,6 +18,8 @@ METRICS: dict[str, Message] = {
     "macro_f1": _("macro-F1"),
     "mse": _("mean squared error"),
     "mae": _("mean absolute error"),
+    "pinball": _("pinball loss"),
+    "coverage": _("coverage"),
     "loss": _("loss"),
     "nats": _("nats per token"),
     "nats_per_character": _("nats per character"),
