@@ -272,30 +272,6 @@ def bootstrap(
     return Bootstrap(means, values, max(len(run.stats) for run in runs), variances)
 
 
-def paired_bootstrap(
-    items_a: Sequence[Sums],
-    items_b: Sequence[Sums],
-    summarise: Summarise,
-    metric: str,
-    *,
-    block: int = 1,
-    resamples: int = 2000,
-    seed: int = 0,
-    splits: Sequence[int] | None = None,
-) -> Interval:
-    """The 95 % interval of the difference a - b; see `bootstrap`."""
-    return bootstrap(
-        items_a,
-        items_b,
-        summarise,
-        metric,
-        block=block,
-        resamples=resamples,
-        seed=seed,
-        splits=splits,
-    ).interval()
-
-
 def score_interval(
     items: Sequence[Sums],
     summarise: Summarise,
