@@ -27,6 +27,12 @@ from crossover.tasks.windows import Windowing, WindowRows
 
 _LONGEST_AUTOMATIC_PATCH = 24
 
+SETTINGS = {
+    "channels": Choice(("independent", "joint"), "independent"),
+    "head": Choice(("direct", "autoregressive", "seq2seq"), "direct"),
+}
+"""The settings whose defaults are the same for every data set."""
+
 
 class Forecasting(SeriesReader, RowTask):
     """Windows of series to the values that follow; a row is a (window, channel) pair, or a window if joint."""
@@ -146,9 +152,8 @@ def _told(settings: Mapping[str, Any]) -> str:
 def known_settings(data: SeriesData, window: int, backtest: int | None = None) -> dict[str, Choice | Whole]:
     """The settings of the family, with what suits this data set as defaults."""
     return {
-        "channels": Choice(("independent", "joint"), "independent"),
+        **SETTINGS,
         "normalise": Choice(("window", "last", "train"), data.normalise),
-        "head": Choice(("direct", "autoregressive", "seq2seq"), "direct"),
         "patch": Whole(data.patch if window == data.window else automatic_patch(window)),
         **({"fold": Whole(backtest - 1, minimum=0)} if backtest else {}),
         **data.settings,
