@@ -67,6 +67,18 @@ class DataFlags:
         File of translations, line by line, of the texts in --data.
     time
         Column of timestamps.
+    id
+        Column that tells the series of a panel apart.
+    past
+        Columns known up to now, beside what is forecast, separated by commas.
+    future
+        Columns known for the steps ahead too.
+    static
+        Columns that are constant in each series.
+    quantiles
+        Quantiles to forecast, such as 0.1,0.5,0.9.
+    backtest
+        Rolling origins to train and test at, one after the other.
     horizon
         Steps to forecast.
     window
@@ -97,6 +109,12 @@ class DataFlags:
     target: str | None = None
     aligned: Path | None = None
     time: str | None = None
+    id: str | None = None
+    past: str | None = None
+    future: str | None = None
+    static: str | None = None
+    quantiles: str | None = None
+    backtest: int | None = None
     horizon: int | None = None
     window: int | None = None
     deduplicate: bool = False

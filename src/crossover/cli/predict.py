@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_text, tell
 from crossover.cli.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from crossover.inference.predictor import Predictor
 
 
 def predict(
@@ -17,6 +20,7 @@ def predict(
     /,
     *,
     file: Path | None = None,
+    future_values: Path | None = None,
     out: Path | None = None,
     task: str | None = None,
     device: str = "cpu",
@@ -36,9 +40,12 @@ def predict(
     text
         What to predict from.
     file
-        File to predict from: a text a line, or what the task reads.
+        File to predict from: a text a line, or what the task reads. A forecast needs none: it goes on from the last
+        rows that training saw.
+    future_values
+        File of what a forecast knows of the steps ahead: the columns of --future, with those of --id and --time.
     out
-        File for the predictions, one JSON object a line.
+        File for the predictions, one JSON object a line; for forecasts a CSV.
     task
         Which task of a study.
     device
@@ -60,6 +67,14 @@ def predict(
     from crossover.inference.predictor import load
 
     predictor = load(run, task=task, device=device)
+    if predictor.forecasts:
+        if text is not None:
+            raise ConfigError(
+                "a forecast takes no text: give the series with --file, or nothing to go on from training"
+            )
+        return _forecast(predictor, file, future_values, out, common)
+    if future_values is not None:
+        raise ConfigError("--future-values belongs to forecasts: leave it out")
     if (text is None) == (file is None):
         raise ConfigError("give either a text or --file FILE to predict from")
     if text is not None and predictor.generates:
@@ -83,6 +98,25 @@ def predict(
         for prediction in predictions:
             plain = predictor.generates or (predictor.translates and best == 1)
             print_text(prediction["text"] if plain else json.dumps(prediction, ensure_ascii=False))
+    return 0
+
+
+def _forecast(
+    predictor: Predictor, file: Path | None, future_values: Path | None, out: Path | None, common: Common
+) -> int:
+    """Forecasts to a CSV file or stdout."""
+    from crossover.files import write_file
+    from crossover.inference.forecast_table import forecast_csv
+
+    forecasts = predictor.forecast(file, future_values=future_values)
+    table = forecast_csv(forecasts)
+    if out is not None:
+        write_file(out, table)
+        tell(f"{table.count(chr(10)) - 1} rows written to {out}")
+    if common.json:
+        print_document({"predictions": forecasts})
+    elif out is None:
+        print_text(table.rstrip())
     return 0
 
 

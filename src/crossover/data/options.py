@@ -13,8 +13,10 @@ class DataOptions:
 
     `data` is a file, a folder or ``hf://OWNER/NAME[:SPLIT]``; `train`, `valid` and `test` name files of a given
     split instead. `split` is ``random``, ``time`` or ``group=COLUMN``. Columns: `text`, `label` (classification),
-    `target`, `time` (forecasting; several targets separated by commas), `source` and `target` (translation; `aligned`
-    is the file whose lines translate those of `data`). `settings` are the task's own settings
+    `target`, `time` (forecasting; several targets separated by commas), `id` (which series of a panel a row is of),
+    `past`, `future` and `static` (covariates, separated by commas), `source` and `target` (translation; `aligned`
+    is the file whose lines translate those of `data`). `quantiles` (``"0.1,0.5,0.9"``) are forecast instead of one
+    value; `backtest` is a number of rolling origins. `settings` are the task's own settings
     (``{"patch": 24, "units": "subwords", "lag": 64}``). An option that a task does not know is a ConfigError.
     """
 
@@ -30,6 +32,12 @@ class DataOptions:
     target: str | None = None
     aligned: Path | None = None
     time: str | None = None
+    id: str | None = None
+    past: str | None = None
+    future: str | None = None
+    static: str | None = None
+    quantiles: str | None = None
+    backtest: int | None = None
     horizon: int | None = None
     window: int | None = None
     deduplicate: bool = False

@@ -20,20 +20,25 @@ _EPOCH = datetime(1970, 1, 1)
 _UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
-def parse_timestamps(texts: Sequence[str], column: str, places: Sequence[str], path: Path) -> np.ndarray:
+def parse_timestamps(
+    texts: Sequence[str], column: str, places: Sequence[str], path: Path, starts: Sequence[int] = (0,)
+) -> np.ndarray:
     """[T] float64: seconds since 1970, or the numbers themselves where the texts are numbers and no dates.
 
     The format is the first that reads every text, ISO 8601 before the others; where day and month could be either
-    way round, the one that gives ascending times. A text that no format reads is a DataError.
+    way round, the one that gives times that ascend within each series, which begin at `starts`. A text that no
+    format reads is a DataError.
     """
     readers = [_iso, _number, *(_strptime(f + t) for f in FORMATS for t in _TIMES)]
     read: list[np.ndarray] = []
     furthest = 0
+    inside = np.ones(max(len(texts) - 1, 0), dtype=bool)
+    inside[[start - 1 for start in starts if start > 0]] = False
     for reader in readers:
         values = _all(reader, texts)
         if len(values) == len(texts):
             read.append(values)
-            if np.all(np.diff(values) > 0):
+            if np.all(np.diff(values)[inside] > 0):
                 return values
         furthest = max(furthest, len(values))
     if not read:
@@ -43,6 +48,11 @@ def parse_timestamps(texts: Sequence[str], column: str, places: Sequence[str], p
             "write timestamps like 2024-01-31 or 2024-01-31 13:00:00, all in one format"
         )
     return read[0]
+
+
+def are_numbers(texts: Sequence[str]) -> bool:
+    """Whether these timestamps are plain numbers (day 1, 2, 3) and no dates."""
+    return len(_all(_iso, texts[:1])) == 0 and len(_all(_number, texts[:1])) == 1
 
 
 def _all(reader: Callable[[str], float], texts: Sequence[str]) -> np.ndarray:
@@ -86,7 +96,7 @@ def check_order(
         first = int(repeated[0])
         raise DataError(
             f"{len(repeated)} timestamps in column {column!r} of {path} are repeated, the first at {places[first]} "
-            f"({texts[first]}): keep one row for each time, or give each series its own file"
+            f"({texts[first]}): keep one row for each time, or name with --id the column that tells series apart"
         )
     steps = np.diff(seconds)
     if np.any(steps < 0):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from crossover.inference.decode import write
 from crossover.measure.numerics import Numerics
 from crossover.models.backbones import ModelState
+from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel
 from crossover.tasks.base import Batch, RolloutTask, TaskSpec
@@ -48,7 +49,7 @@ def scored_outputs(model: nn.Module, batch: Batch, numerics: Numerics, task: Has
     """
     if task.spec.decoding == "rollout":
         batch = _on_device(batch, numerics)
-        return cast(RolloutTask, task).rollout(_stepper(model, numerics), batch), batch
+        return cast(RolloutTask, task).rollout(_stepper(model, numerics, batch.source), batch), batch
     outputs, batch = batch_outputs(model, batch, numerics)
     if task.spec.decoding == "greedy" and batch.source is not None:
         written = write(cast(SequenceModel, model), batch.source, numerics)
@@ -56,14 +57,15 @@ def scored_outputs(model: nn.Module, batch: Batch, numerics: Numerics, task: Has
     return outputs, batch
 
 
-def _stepper(model: nn.Module, numerics: Numerics) -> Callable[[Tensor], Tensor]:
-    """Runs `model` over further inputs [B, t, ...] with its state carried from call to call."""
+def _stepper(model: nn.Module, numerics: Numerics, source: Source | None) -> Callable[[Tensor], Tensor]:
+    """Runs `model` over further inputs [B, t, ...] with its state carried from call to call, the source in it."""
     state: ModelState | None = None
+    read = {"source": source} if source is not None else {}
 
     def step(inputs: Tensor) -> Tensor:
         nonlocal state
         with numerics.autocast():
-            outputs, state = model(inputs, state=state)
+            outputs, state = model(inputs, state=state, **(read if state is None else {}))
         return outputs.float()
 
     return step

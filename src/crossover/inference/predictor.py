@@ -23,6 +23,7 @@ from crossover.models.encoder import Source
 from crossover.models.model import SequenceModel
 from crossover.models.ports import SourceTarget
 from crossover.tasks import RESTORERS, Batch, TaskSpec
+from crossover.tasks.forecasting_ahead import Ahead
 
 
 class Reader(Protocol):
@@ -44,6 +45,14 @@ class FileReader(Reader, Protocol):
 
     def encode_file(self, path: Path) -> Batch:
         """The rows of a file to a batch without targets."""
+        ...
+
+
+class ForecastReader(Reader, Protocol):
+    """A reader that goes on with series."""
+
+    def encode_ahead(self, file: Path | None, future_values: Path | None) -> Ahead:
+        """The last window of each series, and what its rows are forecasts of."""
         ...
 
 
@@ -72,7 +81,12 @@ class Predictor:
     @property
     def translates(self) -> bool:
         """Whether the model is an encoder-decoder, which writes a text for a text."""
-        return isinstance(self.saved.inputs, SourceTarget)
+        return isinstance(self.saved.inputs, SourceTarget) and not self.forecasts
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether `forecast` can be used: a model that goes on with series."""
+        return self.saved.objective == "forecasting"
 
     def predict(
         self, texts: Sequence[str], *, batch_rows: int = 64, beam: Beam | None = None, best: int = 1
@@ -94,11 +108,31 @@ class Predictor:
 
     def predict_file(self, path: Path, *, beam: Beam | None = None, best: int = 1) -> list[dict[str, Any]]:
         """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`."""
+        if self.forecasts:
+            return self.forecast(path)
         reader = self._reader()
         if hasattr(reader, "encode_file"):
             return self._decoded(reader, cast(FileReader, reader).encode_file(path))
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
         return self.predict(_lines(path) if texts is None else texts, beam=beam, best=best)
+
+    def forecast(self, file: Path | None = None, *, future_values: Path | None = None) -> list[dict[str, Any]]:
+        """Forecasts beyond the last row of each series: of those that training saw, or of those in `file`.
+
+        Each has the series' ``"id"``, where it has one, the ``"timestamps"``, where there are any, and the
+        ``"values"`` by channel; of quantiles these are the median, and ``"quantiles"`` stand beside them.
+        `future_values` is a file of the future covariates that the model reads. DataError where some are missing, a
+        series is too short, or the model is no forecaster.
+        """
+        if not self.forecasts:
+            raise ConfigError(
+                f"the model in {self.folder} was trained on {self.saved.task}: it needs a text or --file FILE to "
+                "predict from"
+            )
+        reader = cast(ForecastReader, self._reader())
+        ahead = reader.encode_ahead(file, future_values)
+        told = self._decoded(reader, ahead.batch)
+        return [{**label, **forecast} for label, forecast in zip(ahead.labels, told, strict=True)]
 
     def generate(self, prompt: str, *, tokens: int, temperature: float = 1.0, seed: int = 0) -> str:
         """`prompt` continued by `tokens` tokens of a language model, drawn at `temperature` (0: the likeliest).

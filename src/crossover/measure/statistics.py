@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import ceil, comb, isfinite, prod
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from crossover.errors import MeasurementError
 Sums = dict[str, np.ndarray]
 Summarise = Callable[[Sums], dict[str, float]]
 Verdict = Literal["a", "b", "equal", "undecided"]
+
+GROUP = "group"
+"""The statistic that tells which group an item belongs to, and does not add up."""
 
 _WEIGHTS_AT_ONCE = 2_000_000
 """Bootstrap weights held in memory at once; more draws are taken in several rounds."""
@@ -160,7 +164,7 @@ class _Runs:
         if not items:
             raise MeasurementError("no run to take statistics from: give the items of one seed or more")
         self.summarise, self.metric = summarise, metric
-        self.shapes = {name: np.shape(values)[1:] for name, values in items[0].items()}
+        self.shapes = {name: np.shape(values)[1:] for name, values in items[0].items() if name != GROUP}
         ends = np.cumsum([prod(shape) for shape in self.shapes.values()]).tolist()
         self.parts = dict(zip(self.shapes, map(slice, [0, *ends], ends), strict=False))
         self.stats = [self._per_block(run, block) for run in items]
@@ -168,12 +172,12 @@ class _Runs:
         self.scores = np.array([self._score(stats.sum(axis=0)) for stats in self.stats])
 
     def _per_block(self, items: Sums, block: int) -> np.ndarray:
-        """Statistics summed over blocks of consecutive items and laid side by side, [blocks, K]."""
+        """Statistics summed over blocks of consecutive items of one group and laid side by side, [blocks, K]."""
         counts = sorted({len(values) for values in items.values()})
         if len(counts) != 1 or counts[0] == 0:
             raise MeasurementError(f"every statistic needs the same items, one or more, given {counts}")
         flat = [np.asarray(items[name], dtype=float).reshape(counts[0], -1) for name in self.shapes]
-        return np.add.reduceat(np.concatenate(flat, axis=1), np.arange(0, counts[0], block), axis=0)
+        return np.add.reduceat(np.concatenate(flat, axis=1), _starts(counts[0], block, items.get(GROUP)), axis=0)
 
     def _score(self, flat: np.ndarray) -> float:
         sums = {name: flat[self.parts[name]].reshape(shape) for name, shape in self.shapes.items()}
@@ -189,6 +193,14 @@ class _Runs:
         return np.take_along_axis(scores, seeds, axis=1).mean(axis=1)
 
 
+def _starts(count: int, block: int, groups: np.ndarray | None) -> np.ndarray:
+    """The first item of each block; a block ends with its group."""
+    if groups is None:
+        return np.arange(0, count, block)
+    begins = [0, *(np.flatnonzero(np.diff(groups)) + 1), count]
+    return np.concatenate([np.arange(a, b, block) for a, b in pairwise(begins)])
+
+
 def _mean_variance(scores: np.ndarray) -> tuple[tuple[float, int], ...]:
     """Variance of the mean over seeds and its degrees of freedom; nothing from a single seed."""
     return ((float(np.var(scores, ddof=1)) / len(scores), len(scores) - 1),) if len(scores) > 1 else ()
@@ -197,6 +209,18 @@ def _mean_variance(scores: np.ndarray) -> tuple[tuple[float, int], ...]:
 def _draw_seeds(rng: np.random.Generator, draws: int, seeds: int) -> np.ndarray:
     """Seeds of every draw: one fewer than there are, which makes the mean's variance unbiased (Rao and Wu, 1988)."""
     return rng.integers(seeds, size=(draws, max(seeds - 1, 1)))
+
+
+def _blocks_by_split(runs: Sequence[_Runs], which: Sequence[int]) -> dict[int, int]:
+    """How many blocks each split has; runs of one split that differ in that are a MeasurementError."""
+    counts: dict[int, set[int]] = {}
+    for run in runs:
+        for split, blocks in zip(which, run.blocks, strict=False):
+            counts.setdefault(split, set()).add(blocks)
+    for found in counts.values():
+        if len(found) != 1:
+            raise MeasurementError(f"the runs were not scored on the same items: they hold {sorted(found)} blocks")
+    return {split: blocks for split, (blocks,) in counts.items()}
 
 
 def bootstrap(
@@ -208,31 +232,30 @@ def bootstrap(
     block: int = 1,
     resamples: int = 2000,
     seed: int = 0,
-    shared_items: bool = True,
+    splits: Sequence[int] | None = None,
 ) -> Bootstrap:
     """Bootstrap of the score of a (`items_b` None) or of the difference a - b, over test items and seeds.
 
     `items_a` and `items_b` hold each seed's per-item statistics, as `Task.metrics` gives them. Items are drawn in
-    blocks of `block` consecutive ones, the same for a and b, and with `shared_items` the same for all seeds (one
-    test split); otherwise each seed has a split of its own and its items are drawn by themselves. Equally many seeds
-    are drawn in pairs, a single one (a deterministic baseline) stands beside every other, different numbers are
-    drawn independently. Raises MeasurementError when items do not match, or scores are not finite.
+    blocks of `block` consecutive ones (of one group, where they have a `GROUP`), the same for a and b and for all
+    seeds of one test split. `splits` says which split each seed was scored on (None: all on the same); the items of
+    different splits are drawn by themselves, and a and b then have the same seeds. Equally many seeds are drawn in
+    pairs, a single one (a deterministic baseline) stands beside every other, different numbers are drawn
+    independently. Raises MeasurementError when items do not match, or scores are not finite.
     """
     a = _Runs(items_a, summarise, metric, block)
     b = _Runs(items_b, summarise, metric, block) if items_b is not None else None
     runs = [a] if b is None else [a, b]
     paired = b is None or len(a.stats) == len(b.stats)
-    counts = {tuple(run.blocks) for run in runs} if not shared_items else {n for run in runs for n in run.blocks}
-    if len(counts) != 1:
-        raise MeasurementError(f"the runs were not scored on the same items: they hold {sorted(counts)} blocks")
+    which = [0] * max(len(run.stats) for run in runs) if splits is None else list(splits)
+    blocks = _blocks_by_split(runs, which)
     rng = np.random.default_rng(seed)
     draws: list[np.ndarray] = []
-    distinct = 1 if shared_items else len(a.stats)
-    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // (max(a.blocks) * distinct)))
+    at_once = max(1, min(resamples, _WEIGHTS_AT_ONCE // sum(blocks.values())))
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
-        drawn = [rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float) for n in a.blocks[:distinct]]
-        weights = drawn * max(len(run.stats) for run in runs) if shared_items else drawn
+        drawn = {s: rng.multinomial(n, np.full(n, 1 / n), size=size).astype(float) for s, n in blocks.items()}
+        weights = [drawn[split] for split in which]
         seeds = [_draw_seeds(rng, size, len(run.stats)) for run in (runs[:1] if paired else runs)]
         scores = [run.resampled(weights, seeds[0 if paired else k]) for k, run in enumerate(runs)]
         draws.append(scores[0] if b is None else scores[0] - scores[1])
@@ -249,30 +272,6 @@ def bootstrap(
     return Bootstrap(means, values, max(len(run.stats) for run in runs), variances)
 
 
-def paired_bootstrap(
-    items_a: Sequence[Sums],
-    items_b: Sequence[Sums],
-    summarise: Summarise,
-    metric: str,
-    *,
-    block: int = 1,
-    resamples: int = 2000,
-    seed: int = 0,
-    shared_items: bool = True,
-) -> Interval:
-    """The 95 % interval of the difference a - b; see `bootstrap`."""
-    return bootstrap(
-        items_a,
-        items_b,
-        summarise,
-        metric,
-        block=block,
-        resamples=resamples,
-        seed=seed,
-        shared_items=shared_items,
-    ).interval()
-
-
 def score_interval(
     items: Sequence[Sums],
     summarise: Summarise,
@@ -281,11 +280,11 @@ def score_interval(
     block: int = 1,
     resamples: int = 2000,
     seed: int = 0,
-    shared_items: bool = True,
+    splits: Sequence[int] | None = None,
 ) -> Interval:
     """The 95 % interval of one model's mean score; see `bootstrap`."""
     return bootstrap(
-        items, None, summarise, metric, block=block, resamples=resamples, seed=seed, shared_items=shared_items
+        items, None, summarise, metric, block=block, resamples=resamples, seed=seed, splits=splits
     ).interval()
 
 

@@ -29,13 +29,14 @@ class Continuous:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTarget:
-    """A source that is read whole, and target tokens that are written one by one: an encoder-decoder's inputs.
+    """A source that is read whole, and a target that is written step by step: an encoder-decoder's inputs.
 
-    `shared`: both are of one vocabulary, and one table embeds them.
+    The target's steps are tokens, or real values where a series is forecast. `shared`: both are tokens of one
+    vocabulary, and one table embeds them.
     """
 
     source: Tokens | Continuous
-    target: Tokens
+    target: Tokens | Continuous
     shared: bool = False
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from crossover.report import curves, quantities
 from crossover.report.blocks import Block, Bullets, Callout, Cell, Column, Paragraph, Row, Section, Style, Table, Tone
+from crossover.report.forecasts import forecast_blocks
 from crossover.report.messages import Message, Sentences, Text, _, ngettext
 from crossover.report.notes import recognised
 from crossover.report.palette import family_name
@@ -214,6 +215,7 @@ def _errors(result: TaskResult, styles: Styles) -> Section | None:
     entries = [entry for entry in result.study["details"] if entry["task"] == result.task]
     blocks: list[Block] = []
     blocks.extend(c for build in _CHARTS_OF_ERRORS if (c := build(result, styles)))
+    blocks.extend(forecast_blocks(result, styles))
     blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result, entry)))
     blocks.extend(_per_class(entry) for entry in entries if entry.get("per_class"))
     return Section(f"errors-{result.task}", _("Where the errors lie"), tuple(blocks)) if blocks else None

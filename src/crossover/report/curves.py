@@ -246,16 +246,17 @@ def score_by_kind(result: TaskResult, styles: Styles) -> Chart | None:
 
 
 def error_by_step(result: TaskResult, styles: Styles) -> Chart | None:
-    """Mean squared error against the step of the forecast."""
+    """The error that was trained on against the step of the forecast."""
     entries = _details(result, "by_step")
+    metric = metric_name("pinball" if result.metric == "pinball" else "mse")
     if not entries:
         return None
     return Chart(
         f"steps-{result.task}",
         _("Error by step of the forecast"),
-        Sentences((_("Mean squared error on the test split at each step ahead."), best_runs(entries))),
+        Sentences((_("The {metric} on the test split at each step ahead.", metric=metric), best_runs(entries))),
         Axis(_("steps ahead")),
-        Axis(_("{metric}, lower is better", metric=metric_name("mse"))),
+        Axis(_("{metric}, lower is better", metric=metric)),
         tuple(Series(e["model"], styles[e["model"]], range(1, len(e["by_step"]) + 1), e["by_step"]) for e in entries),
     )
 

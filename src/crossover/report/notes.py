@@ -29,6 +29,14 @@ NOTES: tuple[Message, ...] = (
     ),
     _("{count} of {all} weeks have no value and are interpolated linearly."),
     _("The last {count} rows of {file} are the validation split."),
+    _("So it is in {count} more series of {file}."),
+    _("{count} shops by rule, {shortest} to {longest} days each."),
+    _("{count} of {all} series have no window in test: {names}."),
+    _(
+        "{count} of {all} series are too short for a window of {window} and a horizon of {horizon} and are left out: "
+        "{names}."
+    ),
+    _("Series {series}: {reason}; it counts as none of them."),
     _("Each row of {length} tokens says {pairs} pairs and then asks for one of them at every step."),
     _("Trained on rows of up to {longest} bits, tested on the last step of rows of {lengths}."),
     _("Targets number the values from 0, which token {token} stands for."),
@@ -112,6 +120,7 @@ DESCRIPTIONS: tuple[Message, ...] = (
     _("hourly load and oil temperature of an electricity transformer, 7 channels"),
     _("daily temperature of Melbourne, 1981-1990"),
     _("daily exchange rates of eight currencies, 1990-2016"),
+    _("daily sales of twelve shops by rule, with promotions and prices known ahead"),
     _("your own series (--data FILE --target COLUMN)"),
     _("keys and values, then keys whose values are asked for"),
     _("whether the ones so far are odd in number, tested at up to 8 times the trained length"),

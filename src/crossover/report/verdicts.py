@@ -19,6 +19,8 @@ METRICS: dict[str, Message] = {
     "f1": _("F1"),
     "mse": _("mean squared error"),
     "mae": _("mean absolute error"),
+    "pinball": _("pinball loss"),
+    "coverage": _("coverage"),
     "loss": _("loss"),
     "nats": _("nats per token"),
     "nats_per_character": _("nats per character"),

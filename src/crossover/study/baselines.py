@@ -25,16 +25,19 @@ def fit_baselines(
     request: CompareRequest,
     tell: Callable[[str], None],
 ) -> None:
-    """Fill `outcome.baselines` (one result per split) and `outcome.baselines_valid`."""
+    """Fill `outcome.baselines` (one result per split) and `outcome.baselines_valid`.
+
+    A baseline that some splits do not have (a season that is found in some folds only) is left out.
+    """
     name = outcome.contest.spec.name
-    splits = request.seeds if request.resplit else 1
+    splits = request.splits
     validations: dict[str, list[float]] = {}
-    for seed in range(splits):
-        folder = store.task_folder(name) / f"baselines{seed}"
+    for split in range(splits):
+        folder = store.task_folder(name) / f"baselines{split}"
         results = _load(folder)
         if results is None:
-            tell(f"fitting the baselines of {name}" + (f", split {seed}" if splits > 1 else ""))
-            task = task_of(name, seed)
+            tell(f"fitting the baselines of {name}" + (f", split {split}" if splits > 1 else ""))
+            task = task_of(name, split)
             valid = {baseline.name: baseline.score for baseline in task.baselines("valid")}
             _save(folder, task.baselines("test"), valid)
             results = _load(folder)
@@ -42,6 +45,10 @@ def fit_baselines(
             outcome.baselines.setdefault(baseline.name, []).append(baseline)
             if validation is not None:
                 validations.setdefault(baseline.name, []).append(validation)
+    for partial in [name for name, found in outcome.baselines.items() if len(found) < splits]:
+        tell(f"{name}: baseline {partial!r} is not there on every split and is left out")
+        del outcome.baselines[partial]
+        validations.pop(partial, None)
     outcome.baselines_valid = {name: sum(scores) / len(scores) for name, scores in validations.items()}
 
 

@@ -66,7 +66,10 @@ def _data_words(request: CompareRequest, seed: int) -> Iterator[str]:
             value += seed
         if field.name != "settings" and value != field.default:
             yield from _flag(field.name, value)
-    for key, value in request.data.settings.items():
+    settings = dict(request.data.settings)
+    if request.data.backtest is not None:
+        settings["fold"] = request.split_of(seed)
+    for key, value in settings.items():
         yield from ("--set", f"task.{key}={_text(value)}")
 
 

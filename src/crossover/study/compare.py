@@ -91,7 +91,9 @@ class Comparison:
         contests = [self._enter(task) for task in tasks]
         self.store = Store.open(folder, "compare", request.identity())
         self.numerics = self._numerics(device)
-        self.outcomes = [Outcome(contest=contest, shared_items=not request.resplit) for contest in contests]
+        self.outcomes = [
+            Outcome(contest=contest, split_of=request.split_of, folds=request.folds) for contest in contests
+        ]
         self.pair_difference: float | None = None
         self.unfinished = 0
         self._chosen: dict[tuple[str, str], Choice] = {}
@@ -113,9 +115,9 @@ class Comparison:
         trials = self.request.trials
         for index, (outcome, model) in enumerate(entries):
             self._search(outcome, model, partial(self._begin, "search", len(entries) * trials, index * trials))
-        for seed in range(self.request.seeds):
+        for seed in range(self.request.runs):
             for earlier, (outcome, model) in enumerate(entries, start=seed * len(entries)):
-                self._begin("train", len(entries) * self.request.seeds, earlier)
+                self._begin("train", len(entries) * self.request.runs, earlier)
                 self._attempt(outcome, model, seed)
         if measure:
             self._measure()
@@ -154,15 +156,16 @@ class Comparison:
         settings, limit = self.request.train, self.request.time_limit
         if limit is None or settings.budget is not None:
             return settings
-        runs = len(tasks) * len(self.request.models) * (self.request.seeds + self.request.extra_trials)
+        runs = len(tasks) * len(self.request.models) * (self.request.runs + self.request.extra_trials)
         seconds = (limit - self._measuring_seconds()) * TRAINING_SHARE / runs
         return replace(settings, budget=f"{max(seconds, 0.5):.3g}s")
 
     def _task(self, name: str, seed: int) -> Task:
-        """The task as `seed` sees it: its own split where the request draws one per seed."""
-        key = (name, seed if self.request.resplit else 0)
+        """The task as the run `seed` sees it: on its own split, or on its fold's."""
+        split = self.request.split_of(seed)
+        key = (name, split)
         if key not in self._split_tasks:
-            self._split_tasks[key] = build_task(self._registered(name), self.request, seed)
+            self._split_tasks[key] = build_task(self._registered(name), self.request, split)
         return self._split_tasks[key]
 
     def _registered(self, name: str) -> str:

@@ -34,9 +34,13 @@ class Contest:
         return self.task.spec
 
 
-def build_task(name: str, request: CompareRequest, seed: int = 0) -> Task:
-    """The task called `name`; with `resplit` the seed moves the split."""
-    data = replace(request.data, split_seed=request.data.split_seed + seed) if request.resplit else request.data
+def build_task(name: str, request: CompareRequest, split: int = 0) -> Task:
+    """The task called `name` on this split of the request: `resplit` moves the seed, a backtest the fold."""
+    data = request.data
+    if request.resplit:
+        data = replace(data, split_seed=data.split_seed + split)
+    if data.backtest is not None:
+        data = replace(data, settings={**data.settings, "fold": split})
     return TASKS.get(name)(data)
 
 

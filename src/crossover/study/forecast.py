@@ -29,7 +29,7 @@ def forecast(request: CompareRequest, settings: TrainSettings, outcomes: Sequenc
         spec = outcome.contest.spec
         for model in outcome.contest.models:
             open_runs = sum(
-                not is_finished(store.run_folder(spec.name, model.name, seed)) for seed in range(request.seeds)
+                not is_finished(store.run_folder(spec.name, model.name, seed)) for seed in range(request.runs)
             )
             searched = saved_choice(store.run_folder(spec.name, model.name), request.trials) is not None
             units = open_runs + (0 if searched else request.extra_trials)
@@ -43,8 +43,9 @@ def forecast(request: CompareRequest, settings: TrainSettings, outcomes: Sequenc
 
 def _counts(request: CompareRequest, left: int) -> str:
     tasks, models = len(request.tasks), len(request.models)
-    runs = tasks * models * request.seeds
-    factors = " x ".join([_counted(tasks, "task"), _counted(models, "model"), _counted(request.seeds, "seed")])
+    runs = tasks * models * request.runs
+    counts = [_counted(tasks, "task"), _counted(models, "model"), _counted(request.seeds, "seed")]
+    factors = " x ".join([*counts, *([_counted(request.folds, "fold")] if request.data.backtest else [])])
     said = f"{_counted(runs, 'run')} ({factors})"
     if request.extra_trials:
         said += f" and {_counted(tasks * models * request.extra_trials, 'search trial')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,15 @@ class Attempt:
 class Outcome:
     """Everything known of one task.
 
-    `baselines` maps a name to its result on each split (one, or one per seed when the split is drawn anew), and
+    `split_of` says on which split a run was trained and tested. `baselines` maps a name to its result on each split
+    (one, or one per seed when the split is drawn anew, or one for each of the `folds` of a backtest), and
     `baselines_valid` to the validation scores. `measured` holds each model's figures that are not the run's own:
     latency, memory, step time in turn.
     """
 
     contest: Contest
-    shared_items: bool = True
+    split_of: Callable[[int], int] = lambda run: 0
+    folds: int = 1
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     baselines: dict[str, list[Baseline]] = field(default_factory=dict)
     baselines_valid: dict[str, float] = field(default_factory=dict)
@@ -77,9 +79,21 @@ class Outcome:
             metric,
             block=spec.item_block,
             resamples=RESAMPLES,
-            shared_items=self.shared_items,
+            splits=self.splits(name),
         )
         return interval.cut(0.0, 1.0) if metric in SHARES else interval
+
+    def splits(self, name: str) -> list[int]:
+        """The split of each of `items`."""
+        if name in self.baselines:
+            return [split for split, b in enumerate(self.baselines[name]) if b.items is not None]
+        return [self.split_of(attempt.seed) for attempt in self.done(name) if attempt.items]
+
+    def latest(self, model: str) -> list[Attempt]:
+        """The finished runs that were trained last in time: those of the last fold that has any, else all."""
+        done = self.done(model)
+        last = max((attempt.seed % self.folds for attempt in done), default=0)
+        return [attempt for attempt in done if attempt.seed % self.folds == last]
 
     def validation(self, name: str) -> float | None:
         """The mean best validation score of a model, or a baseline's."""

@@ -47,7 +47,7 @@ def _candidates(outcome: Outcome, request: CompareRequest) -> list[_Candidate]:
     sign = 1 if spec.higher_is_better else -1
     found = []
     for settings in outcome.contest.models:
-        attempts = outcome.done(settings.name)
+        attempts = outcome.latest(settings.name)
         validation = outcome.validation(settings.name)
         if validation is None:
             continue

@@ -27,10 +27,10 @@ class CompareRequest:
 
     `trials` is the number of settings that the search tries for every model (1: none, the preset's rate). `match`
     names what is made equal to the first model's: parameters without ends, forward FLOPs per token, measured step
-    time, or nothing. `resplit` draws a new split for every seed. `max_latency` is in seconds at batch 1, the 99th
-    percentile; `max_memory` in bytes, the peak of inference; `time_limit` in seconds for the whole command.
-    `model_changes` are dotted model settings that every model gets (``{"dropout": 0.2}``). `command` and `plugins`
-    (files that were loaded for it) are told again with each row.
+    time, or nothing. `resplit` draws a new split for every seed; `data.backtest` trains every seed at so many folds.
+    `max_latency` is in seconds at batch 1, the 99th percentile; `max_memory` in bytes, the peak of inference;
+    `time_limit` in seconds for the whole command. `model_changes` are dotted model settings that every model gets
+    (``{"dropout": 0.2}``). `command` and `plugins` (files that were loaded for it) are told again with each row.
     """
 
     tasks: tuple[str, ...] = DEFAULT_TASKS
@@ -62,12 +62,35 @@ class CompareRequest:
                 raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a positive amount")
         if self.match not in MATCHES:
             raise ConfigError(f"--match is {self.match!r}: use {listing(MATCHES)}")
+        if self.data.backtest is not None and self.resplit:
+            raise ConfigError("--backtest and --resplit both say how the data are split: give one of them")
+        if self.data.backtest is not None and "fold" in self.data.settings:
+            raise ConfigError("a comparison trains at every fold of --backtest: leave task.fold out")
         for kind, names in (("task", self.tasks), ("model", self.models)):
             if not names:
                 raise ConfigError(f"no {kind} to compare: name one or more")
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ConfigError(f"{kind} {twice[0]!r} is given twice: name each once")
+
+    @property
+    def folds(self) -> int:
+        """Rolling origins that every model is trained at; 1 without a backtest."""
+        return self.data.backtest or 1
+
+    @property
+    def runs(self) -> int:
+        """Runs of each model of a task: run r has the seed r."""
+        return self.seeds * self.folds
+
+    @property
+    def splits(self) -> int:
+        """Different splits among the runs."""
+        return self.seeds if self.resplit else self.folds
+
+    def split_of(self, run: int) -> int:
+        """The split that a run is trained and tested on: one of its own, or that of a fold."""
+        return run if self.resplit else run % self.folds
 
     @property
     def extra_trials(self) -> int:

@@ -60,7 +60,8 @@ def rows(outcome: Outcome, request: CompareRequest) -> list[dict[str, Any]]:
 def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareRequest) -> dict[str, Any]:
     spec, name = outcome.contest.spec, settings.name
     records = outcome.records(name)
-    first, score = records[0], outcome.score(name)
+    latest = outcome.latest(name)[0]
+    first, score = latest.record or records[0], outcome.score(name)
     measured = outcome.measured.get(name, {})
     best = outcome.best_baseline()
     return {
@@ -70,7 +71,8 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         "mixer": "+".join(settings.mixers),
         "parameters": first.parameters,
         "parameters_without_embedding": first.parameters_without_embedding,
-        "seeds": len(records),
+        "seeds": -(-len(records) // outcome.folds),
+        "folds": outcome.folds,
         "metric": spec.metric,
         "score": score.to_json() if score else None,
         "validation": outcome.validation(name),
@@ -89,7 +91,7 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         **{key: measured.get(key) for key in _MEASURED},
         "precision": first.precision,
         "layout": first.layout,
-        "run": str(outcome.done(name)[0].folder),
+        "run": str(latest.folder),
         "command": train_command(spec, outcome.entered.get(name, settings), first, request),
     }
 
@@ -119,7 +121,8 @@ def _baseline_row(outcome: Outcome, name: str) -> dict[str, Any]:
         "mixer": None,
         "parameters": results[0].parameters,
         "parameters_without_embedding": None,
-        "seeds": len(results),
+        "seeds": -(-len(results) // outcome.folds),
+        "folds": outcome.folds,
         "metric": spec.metric,
         "score": score.to_json() if score else {"value": value, "low": None, "high": None},
         "validation": outcome.validation(name),
@@ -184,7 +187,7 @@ def _best_records(outcome: Outcome) -> Sequence[RunRecord]:
     sign = 1 if outcome.contest.spec.higher_is_better else -1
     found = []
     for settings in outcome.contest.models:
-        records = outcome.records(settings.name)
+        records = [attempt.record for attempt in outcome.latest(settings.name) if attempt.record is not None]
         if records:
             found.append(max(records, key=lambda record: sign * record.validation))
     return found

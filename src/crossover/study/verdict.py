@@ -59,9 +59,15 @@ def _told(pair: _Pair, decision: Decision) -> dict[str, Any]:
         "b": pair.b,
         "metric": pair.metric,
         **_possible(decision, pair.metric).to_json(),
+        "seeds_needed": _seeds(decision.seeds_needed, pair.outcome.folds),
         "margin": pair.margin,
         "low_power": pair.comparison.seeds <= LOW_POWER_SEEDS,
     }
+
+
+def _seeds(runs: int | None, folds: int) -> int | None:
+    """Seeds that make so many runs, each being trained at every fold."""
+    return None if runs is None else -(-runs // folds)
 
 
 def _possible(decision: Decision, metric: str) -> Decision:
@@ -88,7 +94,7 @@ def _pairs(outcome: Outcome, metric: str) -> list[_Pair]:
 
 def _compare(outcome: Outcome, a: str, b: str, metric: str) -> Bootstrap | None:
     """The bootstrap of a - b over the seeds that both finished; None where they cannot be paired."""
-    items_a, items_b = _paired_items(outcome, a, b)
+    items_a, items_b, splits = _paired_items(outcome, a, b)
     if not items_a or not items_b:
         return None
     spec = outcome.contest.spec
@@ -100,26 +106,29 @@ def _compare(outcome: Outcome, a: str, b: str, metric: str) -> Bootstrap | None:
             metric,
             block=spec.item_block,
             resamples=RESAMPLES,
-            shared_items=outcome.shared_items,
+            splits=splits,
         )
     except MeasurementError:
         return None
 
 
-def _paired_items(outcome: Outcome, a: str, b: str) -> tuple[list[Any], list[Any]]:
-    """Items of both on the splits that both were scored on.
+def _paired_items(outcome: Outcome, a: str, b: str) -> tuple[list[Any], list[Any], list[int] | None]:
+    """Items of both on the splits that both were scored on, and which splits these are.
 
-    With a split per seed only the same seeds can be paired, a baseline's split being that of the seed; with one
-    split for all a baseline is a single run.
+    With several splits only the same seeds can be paired, a baseline's split being that of the seed; with one split
+    for all (None) a baseline is a single run.
     """
-    if outcome.shared_items:
-        return outcome.items(a), outcome.items(b)
+    items_a, items_b = outcome.items(a), outcome.items(b)
+    if len({*outcome.splits(a), *outcome.splits(b)}) == 1:
+        return items_a, items_b, None
     of_a, of_b = _by_seed(outcome, a), _by_seed(outcome, b)
     seeds = sorted(of_a.keys() & of_b.keys())
-    return [of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds]
+    return [of_a[seed] for seed in seeds], [of_b[seed] for seed in seeds], [outcome.split_of(seed) for seed in seeds]
 
 
 def _by_seed(outcome: Outcome, name: str) -> dict[int, Any]:
-    if name in outcome.baselines:
-        return {seed: b.items for seed, b in enumerate(outcome.baselines[name]) if b.items is not None}
-    return {attempt.seed: attempt.items for attempt in outcome.done(name)}
+    if name not in outcome.baselines:
+        return {attempt.seed: attempt.items for attempt in outcome.done(name)}
+    items = {split: b.items for split, b in enumerate(outcome.baselines[name]) if b.items is not None}
+    seeds = {attempt.seed for model in outcome.attempts for attempt in outcome.done(model)}
+    return {seed: items[outcome.split_of(seed)] for seed in seeds if outcome.split_of(seed) in items}

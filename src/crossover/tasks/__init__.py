@@ -22,6 +22,7 @@ RESTORERS: Registry[Restorer] = Registry("task family")
 __all__ = ["RESTORERS", "TASKS", "Baseline", "Batch", "Reference", "Split", "Sums", "Task", "TaskFactory", "TaskSpec"]
 
 TASKS.add("forecasting", "crossover.tasks.forecasting:own", "the next values of your own series (CSV, Parquet)")
+TASKS.add("forecasting/panel", "crossover.tasks.forecasting:panel", "daily sales of shops, with covariates, by rule")
 TASKS.add("forecasting/co2", "crossover.tasks.forecasting:co2", "weekly CO2 at Mauna Loa")
 TASKS.add("forecasting/elnino", "crossover.tasks.forecasting:elnino", "monthly sea surface temperature")
 TASKS.add(

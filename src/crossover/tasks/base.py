@@ -17,7 +17,9 @@ Split = Literal["train", "valid", "test"]
 
 Sums = dict[str, np.ndarray]
 """Additive sufficient statistics. From `metrics` each array has the items on its first dim; summed over that dim
-they are what `summarise` takes. So a bootstrap over items re-weights rows and summarises again."""
+they are what `summarise` takes. So a bootstrap over items re-weights rows and summarises again. One array, "group",
+does not add up: it is the number of the group (the series of a panel) of each item, for a bootstrap's blocks to stay
+within."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +195,12 @@ class Task(Protocol):
         """The trivial and the strong simple predictor, fitted on train, scored on `split`."""
         ...
 
-    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
-        """Some rows for people: ``{"input", "target", "prediction"}`` as text."""
+    def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, Any]]:
+        """Some rows for people: ``{"input", "target", "prediction"}`` as text.
+
+        A forecast has a ``"forecast"`` too, for a picture: a ``"name"``, the ``"past"``, ``"target"`` and
+        ``"values"`` step by step, and its ``"quantiles"`` by their levels.
+        """
         ...
 
     def encode(self, texts: list[str]) -> Batch:

@@ -1,14 +1,16 @@
 """Simple forecasters to hold models against: last value, seasonal, ridge on the window, exponential smoothing.
 
-All work on a series in z-scores of train, [T, C], and predict from an origin, the index of the first value ahead;
-none reads a value at or after its origin. Shape suffixes: N origins, W window, H horizon, C channels.
+All work on series in z-scores of train, [T, C], and predict from an origin, the index of the first value ahead;
+none reads a value at or after its origin. Where quantiles are asked for, each forecast is spread by the quantiles of
+its own errors on valid, step by step of the horizon. Shape suffixes: N windows, W window, H horizon, C channels, Q
+quantiles.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from time import perf_counter
 from typing import Literal
@@ -16,36 +18,37 @@ from typing import Literal
 import numpy as np
 
 from crossover.tasks.base import Baseline, Split, Sums
-from crossover.tasks.objectives import SquaredError
-from crossover.tasks.windows import WindowRows, error_items
+from crossover.tasks.forecast_errors import error_items, forecast_error
+from crossover.tasks.ridge import CHUNK, choose_ridge, targets_of
+from crossover.tasks.windows import WindowRows
 
-Forecaster = Callable[[np.ndarray], np.ndarray]
-"""Origins [N] to forecasts [N, H, C]."""
+Forecaster = Callable[[WindowRows, np.ndarray], np.ndarray]
+"""Rows and the numbers [N] of some of their windows to forecasts [N, H, C]."""
 
-RIDGE_STRENGTHS = tuple(10.0**power for power in range(-3, 6))
 MOST_SMOOTHING_FITS = 56
 LONGEST_SMOOTHED_PERIOD = 60
 """Beyond this the seasonal state is too large to be estimated from a few cycles."""
 
-_CHUNK = 1024
+_SERIES_WITH_A_SAY = 20
+"""Of a panel, so many of the longest series decide on its period."""
 
 
 def forecasting_baselines(splits: Mapping[Split, WindowRows], split: Split, period: int | None) -> list[Baseline]:
     """Every baseline, fitted on train, its strength chosen on valid, scored on `split`.
 
-    `period` is the number of steps of a season; None leaves the seasonal forecast out.
+    `period` is the number of steps of a season; None leaves the seasonal forecast out. Exponential smoothing reads
+    no covariates and gives no quantiles, and is left out where quantiles are asked for.
     """
     rows = splits[split]
-    values_TC, horizon = rows.values_TC, rows.windowing.horizon
-    found = [_scored("last value", "trivial", rows, lambda origins_N: last_value(values_TC, origins_N, horizon), 0.0)]
-    if period is not None and period <= rows.first:
+    found = [_scored("last value", "trivial", splits, split, _last_value, 0.0)]
+    if period is not None and all(int((s.origins_N - s.begins_N).min()) >= period for s in (rows, splits["valid"])):
         name = f"seasonal naive (period {period})"
-        seasonal = _seasonal(values_TC, horizon, period)
-        found.append(_scored(name, "trivial", rows, seasonal, 0.0))
+        found.append(_scored(name, "trivial", splits, split, _seasonal(period), 0.0))
     began = perf_counter()
     ridge = choose_ridge(splits["train"], splits["valid"])
-    found.append(_scored(ridge.name, "strong", rows, ridge.forecaster(values_TC), perf_counter() - began, ridge.size))
-    found.append(smoothing_baseline(rows, period))
+    found.append(_scored(ridge.name, "strong", splits, split, ridge.forecast, perf_counter() - began, ridge.size))
+    if not rows.windowing.quantiles:
+        found.append(smoothing_baseline(rows, period))
     return found
 
 
@@ -83,89 +86,34 @@ def detect_period(values_TC: np.ndarray, *, longest: int = 400, threshold: float
     return int(peaks[correlation_L[peaks].argmax()]) if len(peaks) else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ridge:
-    """A linear map from a window to its horizon, one for all channels.
-
-    With ``centre="last"`` both are taken relative to the window's last value.
-    """
-
-    weights_WH: np.ndarray
-    intercept_H: np.ndarray
-    strength: float
-    centre: Literal["none", "last"]
-
-    @property
-    def name(self) -> str:
-        """What a table calls it."""
-        return "ridge on the window" + (", relative to its last value" if self.centre == "last" else "")
-
-    @property
-    def size(self) -> int:
-        """Number of parameters."""
-        return self.weights_WH.size + self.intercept_H.size
-
-    def forecaster(self, values_TC: np.ndarray) -> Forecaster:
-        """Forecasts of this series."""
-        window = len(self.weights_WH)
-        view_NCW = np.lib.stride_tricks.sliding_window_view(values_TC, window, axis=0)
-
-        def forecast(origins_N: np.ndarray) -> np.ndarray:
-            past_NCW = view_NCW[origins_N - window].astype(np.float64)
-            shift_NC1 = past_NCW[..., -1:] if self.centre == "last" else np.zeros_like(past_NCW[..., -1:])
-            ahead_NCH = (past_NCW - shift_NC1) @ self.weights_WH + self.intercept_H + shift_NC1
-            return ahead_NCH.swapaxes(1, 2)
-
-        return forecast
-
-
-def fit_ridges(rows: WindowRows, strengths: tuple[float, ...], centre: Literal["none", "last"]) -> list[Ridge]:
-    """One ridge per strength, in closed form: (X'X + strength I)^-1 X'Y of the centred windows of all channels."""
-    window, horizon = rows.windowing.window, rows.windowing.horizon
-    sum_L, product_LL, count = np.zeros(window + horizon), np.zeros((window, window + horizon)), 0
-    for values_NL in _channel_windows(rows):
-        values_NL = values_NL - values_NL[:, window - 1 : window] if centre == "last" else values_NL
-        sum_L += values_NL.sum(0)
-        product_LL += values_NL[:, :window].T @ values_NL
-        count += len(values_NL)
-    mean_L = sum_L / count
-    product_LL -= count * np.outer(mean_L[:window], mean_L)
-    ridges = []
-    for strength in strengths:
-        weights_WH = np.linalg.solve(product_LL[:, :window] + strength * np.eye(window), product_LL[:, window:])
-        intercept_H = mean_L[window:] - mean_L[:window] @ weights_WH
-        ridges.append(Ridge(weights_WH=weights_WH, intercept_H=intercept_H, strength=strength, centre=centre))
-    return ridges
-
-
-def choose_ridge(train: WindowRows, valid: WindowRows) -> Ridge:
-    """The strength, and whether to centre on the last value, that give the lowest squared error on valid."""
-    centres: tuple[Literal["none", "last"], ...] = ("none", "last")
-    ridges = [ridge for centre in centres for ridge in fit_ridges(train, RIDGE_STRENGTHS, centre)]
-    errors = [_mean_squared_error(valid, ridge.forecaster(valid.values_TC)) for ridge in ridges]
-    return ridges[int(np.argmin(errors))]
+def common_period(series: Sequence[np.ndarray]) -> int | None:
+    """The period that most of the longest series have; None where most have none."""
+    longest = sorted(series, key=len, reverse=True)[:_SERIES_WITH_A_SAY]
+    (period, _), *_ = Counter(detect_period(values_TC) for values_TC in longest).most_common(1)
+    return period
 
 
 def smoothing_baseline(rows: WindowRows, period: int | None) -> Baseline:
     """Holt-Winters (additive damped trend, additive season) fitted anew at some origins, for its cost.
 
-    The origins lie evenly over the split; their number stands in the name and the summary. It has no items, since
+    The origins lie evenly over the split; their number stands in the summary. It has no items, since
     it was not scored on the windows that the others were scored on.
     """
     began = perf_counter()
-    channels = rows.values_TC.shape[1]
+    channels = rows.data.values_TC.shape[1]
     count = min(rows.windows, max(4, MOST_SMOOTHING_FITS // channels))
-    origins = np.unique(np.linspace(rows.first, rows.first + rows.windows - 1, count).astype(int))
+    chosen = np.unique(np.linspace(0, rows.windows - 1, count).astype(int))
+    origins, begins = rows.origins_N[chosen], rows.begins_N[chosen]
     horizon = rows.windowing.horizon
     season = period if period is not None and period <= LONGEST_SMOOTHED_PERIOD else None
     history = max(10 * (season or 1), 2 * rows.windowing.window)
     errors_NHC = np.empty((len(origins), horizon, channels))
     for (n, origin), c in product(enumerate(origins), range(channels)):
-        past = rows.values_TC[max(0, origin - history) : origin, c].astype(np.float64)
-        errors_NHC[n, :, c] = _smoothed(past, horizon, season) - rows.values_TC[origin : origin + horizon, c]
+        past = rows.data.values_TC[max(begins[n], origin - history) : origin, c].astype(np.float64)
+        errors_NHC[n, :, c] = _smoothed(past, horizon, season) - rows.data.values_TC[origin : origin + horizon, c]
     mse, mae = float((errors_NHC**2).mean()), float(np.abs(errors_NHC).mean())
     return Baseline(
-        name=f"exponential smoothing ({len(origins)} of {rows.windows} origins)",
+        name="exponential smoothing at some origins",
         kind="strong",
         score=mse,
         seconds=perf_counter() - began,
@@ -193,52 +141,61 @@ def _smoothed(past: np.ndarray, horizon: int, season: int | None) -> np.ndarray:
         return np.asarray(model.fit(use_brute=False).forecast(horizon))
 
 
-def _seasonal(values_TC: np.ndarray, horizon: int, period: int) -> Forecaster:
-    return lambda origins_N: seasonal_naive(values_TC, origins_N, horizon, period)
+def _last_value(rows: WindowRows, windows_N: np.ndarray) -> np.ndarray:
+    return last_value(rows.data.values_TC, rows.origins_N[windows_N], rows.windowing.horizon)
 
 
-def _channel_windows(rows: WindowRows) -> Iterator[np.ndarray]:
-    """All windows with their horizons [N, W + H] of one channel after the other, float64."""
-    span, start = rows.windowing.window + rows.windowing.horizon, rows.first - rows.windowing.window
-    view_NCL = np.lib.stride_tricks.sliding_window_view(rows.values_TC, span, axis=0)[start : start + rows.windows]
-    for c in range(rows.values_TC.shape[1]):
-        yield view_NCL[:, c].astype(np.float64)
+def _seasonal(period: int) -> Forecaster:
+    return lambda rows, windows_N: seasonal_naive(
+        rows.data.values_TC, rows.origins_N[windows_N], rows.windowing.horizon, period
+    )
 
 
-def _chunks(rows: WindowRows, forecast: Forecaster) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Forecasts and what came, [n, H, C], some windows at a time."""
-    steps_H = np.arange(rows.windowing.horizon)
-    for begin in range(0, rows.windows, _CHUNK):
-        origins_N = rows.origins_N[begin : begin + _CHUNK]
-        yield forecast(origins_N), rows.values_TC[origins_N[:, None] + steps_H]
+def _chunks(rows: WindowRows, forecast: Forecaster) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The numbers of some windows, their forecasts and what came, [n, H, C]."""
+    for begin in range(0, rows.windows, CHUNK):
+        windows_N = np.arange(begin, min(begin + CHUNK, rows.windows))
+        yield windows_N, forecast(rows, windows_N), targets_of(rows, windows_N)
 
 
-def _mean_squared_error(rows: WindowRows, forecast: Forecaster) -> float:
-    errors, count = 0.0, 0
-    for ahead_NHC, came_NHC in _chunks(rows, forecast):
-        errors += float(((ahead_NHC - came_NHC) ** 2).sum())
-        count += came_NHC.size
-    return errors / count
+def error_quantiles(valid: WindowRows, forecast: Forecaster, quantiles: Sequence[float]) -> np.ndarray:
+    """[H, 1, Q]: quantiles of what came less what was forecast on valid, over all windows and channels."""
+    errors_NHC = np.concatenate([came - ahead for _, ahead, came in _chunks(valid, forecast)])
+    errors_HN = errors_NHC.swapaxes(0, 1).reshape(errors_NHC.shape[1], -1)
+    return np.quantile(errors_HN, quantiles, axis=1).T[:, None, :]
 
 
 def _scored(
     name: str,
     kind: Literal["trivial", "strong"],
-    rows: WindowRows,
+    splits: Mapping[Split, WindowRows],
+    split: Split,
     forecast: Forecaster,
     fit_seconds: float,
     parameters: int | None = None,
 ) -> Baseline:
-    began = perf_counter()
-    parts = [error_items(rows.as_rows(ahead), rows.as_rows(came)) for ahead, came in _chunks(rows, forecast)]
+    rows, quantiles, began = splits[split], splits[split].windowing.quantiles, perf_counter()
+    spread_H1Q = error_quantiles(splits["valid"], forecast, quantiles) if quantiles else None
+    parts = []
+    for windows_N, ahead_NHC, came_NHC in _chunks(rows, forecast):
+        forecasts = ahead_NHC if spread_H1Q is None else ahead_NHC[..., None] + spread_H1Q
+        scored = error_items(rows.as_rows(forecasts), rows.as_rows(came_NHC), quantiles)
+        parts.append({**scored, **_groups(rows, windows_N)})
     items: Sums = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    summary = SquaredError().summarise({key: values.sum(0) for key, values in items.items()})
+    summary = forecast_error(quantiles).summarise({key: values.sum(0) for key, values in items.items()})
     return Baseline(
         name=name,
         kind=kind,
-        score=summary["mse"],
+        score=summary["loss"],
         seconds=fit_seconds + perf_counter() - began,
         parameters=parameters,
         items=items,
         summary=summary,
     )
+
+
+def _groups(rows: WindowRows, windows_N: np.ndarray) -> Sums:
+    """The series of each row, as the task's own items have it."""
+    if rows.data.count == 1:
+        return {}
+    return {"group": np.repeat(rows.series_N[windows_N], rows.rows_per_window).astype(np.float64)}

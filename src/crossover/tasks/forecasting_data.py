@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,16 @@ import numpy as np
 
 from crossover.data.catalogue import locate
 from crossover.data.options import DataOptions
-from crossover.data.series import Series, read_series
-from crossover.data.splits import time_split
-from crossover.errors import ConfigError, DataError
-from crossover.tasks.base import Reference, Split
+from crossover.data.panel import Roles, read_panel, single_series
+from crossover.errors import ConfigError
+from crossover.tasks.base import Reference
+from crossover.tasks.forecasting_shops import shops
+from crossover.tasks.forecasting_splits import SplitPanel, split_by_files
 from crossover.tasks.options import Choice, Whole, refuse_unread
-from crossover.tasks.windows import Normalise, SplitRows
+from crossover.tasks.windows import Normalise
 
-SHARES = (0.7, 0.1, 0.2)
-"""Train, valid and test by time, where a series has no split of its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitSeries:
-    """A series in its own units [T, C], and the rows of each split."""
-
-    values_TC: np.ndarray
-    channels: tuple[str, ...]
-    rows: Mapping[Split, SplitRows]
-    notes: tuple[str, ...] = ()
+Splitter = Callable[..., SplitPanel]
+"""`split_by_time` with the fold and the horizon that are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +33,7 @@ class SeriesData:
 
     name: str
     description: str
-    load: Callable[[DataOptions, dict[str, Any]], SplitSeries]
+    load: Callable[[DataOptions, dict[str, Any], Splitter], SplitPanel]
     window: int
     horizon: int
     patch: int
@@ -57,30 +49,7 @@ class SeriesData:
     notes: tuple[str, ...] = ()
 
 
-def split_by_time(series: Series, ends: tuple[int, int, int] | None = None) -> SplitSeries:
-    """The series with the rows of each split: up to these ends, or by `SHARES`.
-
-    Windows of valid and test may read the rows before their split, as is usual for the benchmarks of this kind.
-    """
-    if ends is None:
-        parts = time_split(len(series.values_TC), SHARES)
-        ends = (len(parts["train"]), len(parts["train"]) + len(parts["valid"]), len(series.values_TC))
-    if len(series.values_TC) < ends[2]:
-        raise DataError(f"the series has {len(series.values_TC)} rows and its split needs {ends[2]}: get it anew")
-    train, valid, test = ends
-    return SplitSeries(
-        values_TC=series.values_TC,
-        channels=series.channels,
-        rows={
-            "train": SplitRows(readable=0, start=0, stop=train),
-            "valid": SplitRows(readable=0, start=train, stop=valid),
-            "test": SplitRows(readable=0, start=valid, stop=test),
-        },
-        notes=series.notes,
-    )
-
-
-def load_co2(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_co2(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """Weekly CO2 at Mauna Loa, 1958-2001 (statsmodels); the weeks without a value are interpolated."""
     import statsmodels.api as sm
 
@@ -91,95 +60,104 @@ def load_co2(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
     steps_T = np.arange(len(values_T))
     values_T = np.interp(steps_T, steps_T[known_T], values_T[known_T])
     note = f"{int((~known_T).sum())} of {len(values_T)} weeks have no value and are interpolated linearly."
-    return split_by_time(Series(values_T[:, None], ("co2",), None, (note,)))
+    weeks = [f"{week:%Y-%m-%d}" for week in frame.index]
+    return split(single_series(values_T[:, None], ("co2",), (note,), weeks))
 
 
-def load_elnino(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_elnino(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """Monthly sea surface temperature of the eastern Pacific, 1950-2010 (statsmodels): 732 months."""
     import statsmodels.api as sm
 
     _named("forecasting/elnino", options)
     frame = sm.datasets.elnino.load_pandas().data
     values_T = frame.drop(columns="YEAR").to_numpy(dtype=np.float64).reshape(-1)
-    return split_by_time(Series(values_T[:, None], ("temperature",), None))
+    months = [f"{year:.0f}-{month:02d}-01" for year in frame["YEAR"] for month in range(1, 13)]
+    return split(single_series(values_T[:, None], ("temperature",), timestamps=months))
 
 
-def load_etth1(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_etth1(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """ETTh1 with its usual split: 12, 4 and 4 months of 30 days by the hour."""
     _named("forecasting/etth1", options)
     hours = 30 * 24
-    return split_by_time(read_series(locate("forecasting/etth1"), time="date"), (12 * hours, 16 * hours, 20 * hours))
+    panel = read_panel(locate("forecasting/etth1"), Roles(time="date"))
+    return split(panel, (12 * hours, 16 * hours, 20 * hours))
 
 
-def load_weather(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_weather(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """Daily minimum or maximum temperature of Melbourne, 1981-1990."""
     _named("forecasting/weather", options)
     file = locate("forecasting/weather") / f"daily-{settings['series']}-temperatures.csv"
-    return split_by_time(read_series(file, time="Date"))
+    return split(read_panel(file, Roles(time="Date")))
 
 
-def load_prices(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_prices(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """Daily exchange rates of eight currencies, 1990-2016."""
     _named("forecasting/prices", options)
-    return split_by_time(read_series(locate("forecasting/prices")))
+    return split(read_panel(locate("forecasting/prices"), Roles()))
 
 
-def load_own(options: DataOptions, settings: dict[str, Any]) -> SplitSeries:
+def load_shops(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
+    """Daily sales of shops, by rule: see `crossover.tasks.forecasting_shops`."""
+    _named("forecasting/panel", options)
+    return split(shops())
+
+
+def load_own(options: DataOptions, settings: dict[str, Any], split: Splitter) -> SplitPanel:
     """A user's series: one file split by time, or files of a split (valid: the end of train where none is given)."""
     task = "forecasting"
-    refuse_unread(
-        task,
-        options,
-        reads=("data", "train", "valid", "test", "split", "target", "time", "horizon", "window", "fill_gaps"),
-    )
+    refuse_unread(task, options, reads=(*_OWN_FILES, *_COLUMNS, *_ANY, "split", "fill_gaps"))
     if options.split not in (None, "time"):
         raise ConfigError(f"task {task!r}: --split is {options.split!r}: a series is split by time, leave it out")
+    roles = _roles(task, options)
+    read = partial(read_panel, roles=roles, fill_gaps=options.fill_gaps)
     if options.data is not None:
         if options.train or options.valid or options.test:
             raise ConfigError(f"task {task!r}: give --data, or --train and --test, and not both")
         if options.data.startswith("hf://"):
             raise ConfigError(f"task {task!r}: a series is read from a file, not from {options.data!r}: download it")
-        return split_by_time(_read(Path(options.data), options))
+        return split(read(Path(options.data)))
     if options.train is None or options.test is None:
         raise ConfigError(f"task {task!r} needs a series: give --data FILE --target COLUMN, or --train and --test")
-    return _given_split(options.train, options.valid, options.test, options)
+    if options.backtest is not None:
+        raise ConfigError(f"task {task!r}: --backtest cuts one file into folds: give it with --data, not --train")
+    valid = read(options.valid) if options.valid else None
+    return split_by_files(read(options.train), valid, read(options.test), (options.train, options.test))
 
 
-def _given_split(train: Path, valid: Path | None, test: Path, options: DataOptions) -> SplitSeries:
-    """Files one after the other; no window reaches from one into another."""
-    paths = [train, *([valid] if valid else []), test]
-    series = [_read(path, options) for path in paths]
-    for path, part in zip(paths, series, strict=True):
-        if part.channels != series[0].channels:
-            raise DataError(
-                f"{path} has the channels {', '.join(part.channels)}, {train} has {', '.join(series[0].channels)}: "
-                f"name those to use with --target"
-            )
-    stops = np.cumsum([len(part.values_TC) for part in series]).tolist()
-    starts = [0, *stops[:-1]]
-    rows = [SplitRows(readable=start, start=start, stop=stop) for start, stop in zip(starts, stops, strict=True)]
-    notes = [note for part in series for note in part.notes]
-    if valid is None:
-        share = SHARES[1] / (SHARES[0] + SHARES[1])
-        cut = stops[0] - round(share * stops[0])
-        rows[:1] = [SplitRows(readable=0, start=0, stop=cut), SplitRows(readable=0, start=cut, stop=stops[0])]
-        notes.append(f"The last {stops[0] - cut} rows of {train.name} are the validation split.")
-    return SplitSeries(
-        values_TC=np.concatenate([part.values_TC for part in series]),
-        channels=series[0].channels,
-        rows={"train": rows[0], "valid": rows[1], "test": rows[2]},
-        notes=tuple(notes),
+def _roles(task: str, options: DataOptions) -> Roles:
+    """The columns that the options name; ConfigError for one with two roles."""
+    listed = {name: _names(getattr(options, name)) for name in ("target", "past", "future", "static")}
+    single = {name: (value,) for name in ("id", "time") if (value := getattr(options, name)) is not None}
+    owners: dict[str, str] = {}
+    for role, names in {**single, **listed}.items():
+        for name in names:
+            if name in owners and {role, owners[name]} != {"id", "static"}:
+                raise ConfigError(
+                    f"task {task!r}: column {name!r} is given with --{owners[name]} and with --{role}: choose one"
+                )
+            owners[name] = role
+    return Roles(
+        targets=listed["target"],
+        time=options.time,
+        id=options.id,
+        past=listed["past"],
+        future=listed["future"],
+        static=listed["static"],
     )
 
 
-def _read(path: Path, options: DataOptions) -> Series:
-    targets = tuple(name.strip() for name in (options.target or "").split(",") if name.strip())
-    return read_series(path, targets=targets, time=options.time, fill_gaps=options.fill_gaps)
+def _names(given: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (given or "").split(",") if name.strip())
+
+
+_ANY = ("horizon", "window", "quantiles", "backtest")
+_OWN_FILES = ("data", "train", "valid", "test")
+_COLUMNS = ("target", "time", "id", "past", "future", "static")
 
 
 def _named(task: str, options: DataOptions) -> None:
     """A data set with a name reads no files of the user's."""
-    refuse_unread(task, options, reads=("horizon", "window"))
+    refuse_unread(task, options, reads=_ANY)
 
 
 _INFORMER = "Zhou et al. 2021, Informer, arXiv 2012.07436, tables 1 and 2"
@@ -264,6 +242,19 @@ PRICES = SeriesData(
     normalise="last",
     defaults={"width": 32, "dropout": 0.2},
     recipes={"lstm": {"lr": 5e-4}, "gru": {"lr": 5e-4}, "transformer": {"lr": 5e-4}},
+)
+PANEL = SeriesData(
+    name="forecasting/panel",
+    description="daily sales of twelve shops by rule, with promotions and prices known ahead",
+    load=load_shops,
+    window=28,
+    horizon=14,
+    patch=7,
+    period=7,
+    embedded=True,
+    budget="20s",
+    defaults={"width": 64, "dropout": 0.1},
+    recipes={"*": {"lr": 5e-3}},
 )
 OWN = SeriesData(
     name="forecasting",

@@ -26,7 +26,7 @@ class Evaluation:
 
     scores: dict[str, float]
     items: Sums
-    samples: list[dict[str, str]]
+    samples: list[dict[str, Any]]
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def evaluate(
     model.eval()
     collected: dict[str, list[np.ndarray]] = defaultdict(list)
     rows: list[np.ndarray] = []
-    shown: list[dict[str, str]] = []
+    shown: list[dict[str, Any]] = []
     size = _BATCH_FACTOR * (batch_rows or task.spec.batch_rows)
     try:
         with torch.inference_mode():

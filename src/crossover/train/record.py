@@ -85,7 +85,7 @@ class RunRecord:
     validation_summary: dict[str, float] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
-    samples: list[dict[str, str]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
     losses: list[list[float]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)

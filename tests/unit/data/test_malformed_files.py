@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crossover.data.encoding import read_text
-from crossover.data.series import read_series, read_ts
+from crossover.data.panel import Roles, read_panel
+from crossover.data.series import read_ts
 from crossover.data.tables import read_table
 from crossover.errors import DataError
 
@@ -108,9 +109,10 @@ def test_parquet(tmp_path, content):
     time=st.sampled_from([None, "date", "a"]),
 )
 def test_series(tmp_path, content, fill_gaps, time):
-    series = outcome(read_series, tmp_path / "series.csv", content, fill_gaps=fill_gaps, time=time)
-    if series is not None:
-        assert series.values_TC.shape[1] == len(series.channels)
+    panel = outcome(read_panel, tmp_path / "series.csv", content, roles=Roles(time=time), fill_gaps=fill_gaps)
+    if panel is not None:
+        (series,) = panel.series
+        assert series.values_TC.shape[1] == len(panel.channels)
         assert abs(series.values_TC).max() < float("inf")
         assert series.timestamps is None or len(series.timestamps) == len(series.values_TC)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from crossover.errors import MeasurementError
+from crossover.measure import statistics
 from crossover.measure.statistics import (
     Bootstrap,
     Interval,
@@ -13,7 +14,6 @@ from crossover.measure.statistics import (
     fit_exponent,
     holm,
     median_interval,
-    paired_bootstrap,
     percentiles,
     score_interval,
     seeds_needed,
@@ -84,7 +84,7 @@ def test_difference_on_the_same_items_is_paired():
     hard = rng.random(400) < 0.5
     a = [run(~hard)]
     b = [run(~hard & (rng.random(400) > 0.1))]
-    paired = paired_bootstrap(a, b, accuracy, "accuracy")
+    paired = bootstrap(a, b, accuracy, "accuracy").interval()
     width_of_a = score_interval(a, accuracy, "accuracy")
     assert paired.low > 0
     assert paired.high - paired.low < 0.7 * (width_of_a.high - width_of_a.low)
@@ -113,11 +113,18 @@ def test_interval_covers_the_truth_with_five_seeds():
         items = rng.normal(0, 1, size=60)
         a = [{"sum": items + 0.3 + rng.normal(0, 0.3), "count": np.ones(60)} for _ in range(5)]
         b = [{"sum": items * 0.5 + rng.normal(0, 0.3), "count": np.ones(60)} for _ in range(5)]
-        interval = paired_bootstrap(
+        interval = bootstrap(
             a, b, lambda sums: {"mean": float(sums["sum"] / sums["count"])}, "mean", resamples=400, seed=trial
-        )
+        ).interval()
         covered += not interval.excludes(0.3)
     assert 0.91 <= covered / trials <= 0.99
+
+
+def test_blocks_of_items_do_not_reach_from_one_group_into_another():
+    groups = np.array([0.0] * 5 + [1.0] * 4)
+    items = {"loss": np.arange(9.0), "count": np.ones(9), "group": groups}
+    found = statistics._Runs([items], lambda sums: {"loss": float(sums["loss"])}, "loss", 3)
+    assert found.stats[0][:, 0].tolist() == [0 + 1 + 2, 3 + 4, 5 + 6 + 7, 8]
 
 
 def test_statistics_keep_their_shape_for_summarise():
@@ -145,7 +152,7 @@ def test_seeds_with_splits_of_their_own_draw_their_own_items():
     rng = np.random.default_rng(0)
     a = [run(rng.random(n) < 0.9) for n in (100, 110, 120)]
     b = [run(rng.random(n) < 0.7) for n in (100, 110, 120)]
-    assert bootstrap(a, b, accuracy, "accuracy", shared_items=False).interval().low > 0
+    assert bootstrap(a, b, accuracy, "accuracy", splits=[0, 1, 2]).interval().low > 0
     with pytest.raises(MeasurementError, match="not scored on the same items"):
         bootstrap(a, b, accuracy, "accuracy")
 

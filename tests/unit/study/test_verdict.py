@@ -90,7 +90,7 @@ def test_comparisons_of_all_tasks_are_corrected_together() -> None:
 
 def test_with_a_split_per_seed_only_the_same_seeds_are_paired() -> None:
     held = outcome({"lstm": (0.9, None, 0.8), "gru": (0.6, 0.7, None)})
-    held.shared_items = False
+    held.split_of = lambda run: run
     held.baselines["linear"] = [replace(baseline("linear", s), items=items(s, i)) for i, s in enumerate((0.5, 0.6))]
     found = told(held)
     assert found[LSTM, GRU]["difference"]["value"] == pytest.approx(0.9 - 0.6)

@@ -53,11 +53,11 @@ def test_the_split_is_by_time_and_every_window_counts(series):
 def test_the_scores_are_those_of_train_alone(tmp_path, series):
     values_TC = np.loadtxt(series, delimiter=",", skiprows=1, usecols=(1, 2))
     task = own(options(series))
-    assert np.allclose(task.mean_C, values_TC[:70].mean(0))
-    assert np.allclose(task.deviation_C, values_TC[:70].std(0))
+    assert np.allclose(task.scaling.mean_SC[0], values_TC[:70].mean(0))
+    assert np.allclose(task.scaling.deviation_SC[0], values_TC[:70].std(0))
     values_TC[70:] *= 100
     changed = own(options(write_series(tmp_path / "changed.csv", values_TC)))
-    assert np.array_equal(task.mean_C, changed.mean_C)
+    assert np.array_equal(task.scaling.mean_SC[0], changed.scaling.mean_SC[0])
     one, other = batch_of(task, "train"), batch_of(changed, "train")
     assert torch.equal(one.inputs, other.inputs)
     assert torch.equal(one.targets, other.targets)
@@ -119,13 +119,13 @@ def test_a_forecast_of_a_users_file_reads_its_last_window(tmp_path, series):
     reader = RESTORERS.get("forecasting")(json.loads(json.dumps(task.artifacts())))
     assert reader.spec.inputs == task.spec.inputs
     assert reader.spec.outputs == task.spec.outputs
-    batch = reader.encode_file(series)
+    batch = reader.encode_ahead(series).batch
     values_TC = np.loadtxt(series, delimiter=",", skiprows=1, usecols=(1, 2))
     shown = reader.decode(batch.inputs.reshape(2, 8), batch)
     assert np.allclose(shown[1]["values"]["b"], values_TC[-8:, 1], rtol=1e-4)
     short = write_series(tmp_path / "short.csv", values_TC[:5])
     with pytest.raises(DataError, match="has 5 rows: a forecast reads the last 8"):
-        reader.encode_file(short)
+        reader.encode_ahead(short)
     with pytest.raises(DataError, match="takes no text"):
         reader.encode(["a"])
 
@@ -142,7 +142,7 @@ def test_files_of_a_given_split_are_not_read_across(tmp_path):
     assert task.size("test") == (60 - 12 + 1) * 2
     assert task.size("train") + task.size("valid") == (52 - 11 + 8 - 3) * 2
     assert "The last 8 rows of 0.csv are the validation split." in task.spec.notes
-    assert np.allclose(task.mean_C, parts[0][:52].mean(0))
+    assert np.allclose(task.scaling.mean_SC[0], parts[0][:52].mean(0))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,12 @@ def test_files_of_a_given_split_are_not_read_across(tmp_path):
         ({"horizon": -1}, "--horizon is -1"),
         ({"split": "random"}, "--split is 'random'"),
         ({"text": "a"}, "does not read --text"),
+        ({"quantiles": "0.1,0.9"}, "without the median"),
+        ({"quantiles": "0,0.5"}, "numbers between 0 and 1"),
+        ({"backtest": 0}, "--backtest is 0"),
+        ({"backtest": 6}, "hold at most 5 spans of a horizon of 4: give a number up to 5"),
+        ({"backtest": 2, "settings": {"fold": 2}}, "fold=2 with --backtest 2"),
+        ({"target": "a", "past": "a"}, "column 'a' is given with --target and with --past"),
         ({"train": Path("a.csv")}, "give --data, or --train and --test"),
         ({"data": None}, "needs a series"),
         ({"data": "hf://a/b"}, "read from a file"),
@@ -212,6 +218,6 @@ def test_the_usual_split_of_etth1(tmp_path, monkeypatch):
     task = TASKS.get("forecasting/etth1")(DataOptions())
     assert [task.size(split) // 7 for split in ("train", "valid", "test")] == [8449, 2785, 2785]
     assert task.channels[-1] == "OT"
-    train_TC = task.splits["train"].values_TC[:8640]
+    train_TC = task.splits["train"].data.values_TC[:8640]
     assert np.allclose(train_TC.mean(0), 0, atol=1e-4)
     assert np.allclose(train_TC.std(0), 1, atol=1e-4)

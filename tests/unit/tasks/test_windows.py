@@ -5,24 +5,26 @@ import pytest
 import torch
 
 from crossover.errors import DataError
+from crossover.tasks.forecast_errors import ForecastError, error_items
 from crossover.tasks.windows import (
-    ForecastError,
     SplitRows,
     Windowing,
     WindowRows,
-    error_items,
     normalisation,
     restore_scores,
     windows_between,
 )
+from unit.tasks.panels import scaled
 
 
-def rows_of(values, *, first=None, windows=None, forced=False, **settings) -> WindowRows:
+def rows_of(values, *, forced=False, **settings) -> WindowRows:
     values_TC = np.asarray(values, dtype=np.float32)
     windowing = Windowing(**{"normalise": "train", **settings})
-    windows = len(values_TC) - windowing.window - windowing.horizon + 1 if windows is None else windows
-    first = windowing.window if first is None else first
-    return WindowRows(values_TC=values_TC, windowing=windowing, first=first, windows=windows, forced=forced)
+    origins_N = np.arange(windowing.window, len(values_TC) - windowing.horizon + 1)
+    series_N = np.zeros_like(origins_N)
+    return WindowRows(
+        data=scaled(values_TC), windowing=windowing, origins_N=origins_N, series_N=series_N, forced=forced
+    )
 
 
 def test_worked_example_of_the_family():
@@ -118,8 +120,8 @@ def test_the_metric_is_in_scores_of_train_whatever_the_normalisation():
 def test_windows_of_a_later_split_reach_back_but_their_horizons_do_not():
     values_TC = np.arange(30, dtype=np.float32)[:, None]
     windowing = Windowing(window=6, horizon=3, normalise="train")
-    train = windows_between("train", values_TC, SplitRows(readable=0, start=0, stop=18), windowing)
-    test = windows_between("test", values_TC, SplitRows(readable=0, start=18, stop=30), windowing)
+    train = windows_between("train", scaled(values_TC), [SplitRows(start=0, stop=18)], windowing)
+    test = windows_between("test", scaled(values_TC), [SplitRows(start=18, stop=30)], windowing)
     assert (train.windows, test.windows) == (18 - 6 - 3 + 1, 12 - 3 + 1)
     assert train.gather(np.arange(len(train))).targets.max() == 17
     targets = test.gather(np.arange(len(test))).targets
@@ -127,18 +129,22 @@ def test_windows_of_a_later_split_reach_back_but_their_horizons_do_not():
     assert test.gather(np.array([0])).inputs.flatten().tolist() == [12, 13, 14, 15, 16, 17]
 
 
-def test_windows_of_separate_files_do_not_reach_from_one_into_another():
-    values_TC = np.arange(40, dtype=np.float32)[:, None]
+def test_windows_do_not_reach_from_one_series_into_another():
     windowing = Windowing(window=6, horizon=3, normalise="train")
-    test = windows_between("test", values_TC, SplitRows(readable=20, start=20, stop=40), windowing)
-    assert test.gather(np.array([0])).inputs.min() == 20
+    data = scaled(np.arange(20.0)[:, None], 100 + np.arange(5.0)[:, None], 200 + np.arange(12.0)[:, None])
+    rows = windows_between("test", data, [SplitRows(start=0, stop=n) for n in (20, 5, 12)], windowing)
+    batch = rows.gather(np.arange(len(rows)))
+    assert batch.extra["series"].tolist() == [0] * 12 + [2] * 4
+    assert batch.extra["first"].nonzero().flatten().tolist() == [0, 12]
+    steps = torch.cat([batch.inputs[:, :, 0], batch.targets[:, :, 0]], dim=1)
+    assert torch.all(steps.diff() == 1)
 
 
 def test_a_split_too_short_for_one_window_is_refused_with_the_numbers():
     values_TC = np.zeros((30, 1), dtype=np.float32)
     windowing = Windowing(window=8, horizon=5)
-    assert windows_between("test", values_TC, SplitRows(readable=0, start=25, stop=30), windowing).windows == 1
+    assert windows_between("test", scaled(values_TC), [SplitRows(start=25, stop=30)], windowing).windows == 1
     with pytest.raises(DataError, match=r"test split is too short: its 4 values, with 26 .* window 8 \+ horizon 5"):
-        windows_between("test", values_TC, SplitRows(readable=0, start=26, stop=30), windowing)
+        windows_between("test", scaled(values_TC), [SplitRows(start=26, stop=30)], windowing)
     with pytest.raises(DataError, match="train split is too short: its 12 values, with 0"):
-        windows_between("train", values_TC, SplitRows(readable=0, start=0, stop=12), windowing)
+        windows_between("train", scaled(values_TC), [SplitRows(start=0, stop=12)], windowing)

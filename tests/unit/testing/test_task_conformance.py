@@ -22,6 +22,7 @@ EMBEDDED = {
     "classification/digits": {},
     "forecasting/co2": {},
     "forecasting/elnino": {},
+    "forecasting/panel": {},
     "sentiment/headlines": {},
     "language-modeling/python-docs": {},
     "qa/stories": {},
