@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from crossover.errors import DataError
-from crossover.inference.forward import scored_outputs
+from crossover.inference.forward import Stream, scored_outputs
 from crossover.measure.numerics import Numerics
 from crossover.tasks.base import Split, Sums, Task
 
@@ -35,10 +35,18 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module, task: Task, split: Split, *, numerics: Numerics, batch_rows: int | None = None, samples: int = 5
+    model: nn.Module,
+    task: Task,
+    split: Split,
+    *,
+    numerics: Numerics,
+    batch_rows: int | None = None,
+    samples: int = 5,
+    carry: bool = False,
 ) -> Evaluation:
     """Score `model` on every row of `split`, in batches of twice `batch_rows` (None: the task's own).
 
+    With `carry` the model's state goes on from batch to batch where these continue each other.
     Raises DataError when the split is empty. Leaves the model in the mode (training or not) it came in.
     """
     was_training, started = model.training, time.perf_counter()
@@ -47,12 +55,13 @@ def evaluate(
     rows: list[np.ndarray] = []
     shown: list[dict[str, str]] = []
     size = _BATCH_FACTOR * (batch_rows or task.spec.batch_rows)
+    stream = Stream(carry=carry)
     try:
         with torch.inference_mode():
             for given in task.batches(split, seed=0, epoch=0, batch=size):
                 if given.size == 0:
                     continue
-                outputs, batch = scored_outputs(model, given, numerics, task)
+                outputs, batch = scored_outputs(model, given, numerics, task, stream)
                 for name, values in task.metrics(outputs, batch).items():
                     collected[name].append(values)
                 rows.append(given.rows_B.numpy())
