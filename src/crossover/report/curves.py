@@ -210,7 +210,23 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
         Sentences((_("Test score of the rows whose length lies in each range."), best_runs(entries))),
         Axis(_("length")),
         quality_axis(result),
-        tuple(_bars(entry, styles) for entry in entries),
+        tuple(_bars(entry, "by_length", "score", styles) for entry in entries),
+    )
+
+
+def loss_by_position(result: TaskResult, styles: Styles) -> Chart | None:
+    """Loss of a language model against the position of the token in its block of text."""
+    entries = _details(result, "by_position")
+    if not entries:
+        return None
+    says = _("Loss on the test split of the tokens at each range of positions in a block of text.")
+    return Chart(
+        f"positions-{result.task}",
+        _("Loss by position"),
+        Sentences((says, best_runs(entries))),
+        Axis(_("position in the block")),
+        Axis(_("nats per token, lower is better")),
+        tuple(_bars(entry, "by_position", "loss", styles) for entry in entries),
     )
 
 
@@ -219,11 +235,16 @@ def _details(result: TaskResult, key: str) -> list[Mapping[str, Any]]:
     return [e for e in result.study["details"] if e["task"] == result.task and len(e.get(key) or []) > 1]
 
 
-def _bars(entry: Mapping[str, Any], styles: Styles) -> Series:
-    buckets = entry["by_length"]
+def _bars(entry: Mapping[str, Any], key: str, value: str, styles: Styles) -> Series:
+    buckets = entry[key]
     labels = [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
-    notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
-    scores = [b["score"] for b in buckets]
+    notes = [
+        ngettext("{count} row", "{count} rows", int(b["count"]))
+        if key == "by_length"
+        else ngettext("{count} token", "{count} tokens", int(b["count"]))
+        for b in buckets
+    ]
+    scores = [b[value] for b in buckets]
     return Series(entry["model"], styles[entry["model"]], labels, scores, kind="bars", notes=notes)
 
 

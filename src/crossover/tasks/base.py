@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -226,4 +226,16 @@ class RolloutTask(Task, Protocol):
         `step` runs the model over further inputs [B, t, C], carries its state from call to call, and returns the
         outputs [B, t, size]. Train batches are not rolled out: their inputs hold what the model should have said.
         """
+        ...
+
+
+Write = Callable[[Sequence[int], int], list[int]]
+"""The tokens that a model writes after those given, so many."""
+
+
+class WritingTask(Task, Protocol):
+    """A task whose models go on with a text, so that people can read what they write beside what stands there."""
+
+    def passages(self, split: Split, write: Write) -> list[dict[str, str]]:
+        """Openings of `split`, how the text goes on and how `write` does; like `samples`, with its ``"decoding"``."""
         ...

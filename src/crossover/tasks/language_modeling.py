@@ -19,7 +19,7 @@ from crossover.data.options import DataOptions
 from crossover.data.text import Vocabulary, train_vocabulary, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
 from crossover.models.ports import PerStep, Tokens
-from crossover.tasks.base import Baseline, Batch, Reference, Split, TaskSpec
+from crossover.tasks.base import Baseline, Batch, Reference, Split, TaskSpec, Write
 from crossover.tasks.ngrams import KneserNey
 from crossover.tasks.options import Choice, Setting, Whole, read_settings, refuse_unread
 from crossover.tasks.rows import RowTask
@@ -43,6 +43,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
 }
 """Chosen on the validation text of python-docs, 60 s each; so were batches of 8 rows: of 32, a run sees too few."""
 CARRIED = "The text is read in order, and the state of a model goes on from block to block where it has a fixed size."
+_PASSAGES = (0.1, 0.5, 0.9)
+"""Where in a split the passages stand that models go on with."""
 _SHARES = (0.9, 0.95)
 """Where valid and test begin in a text that comes without splits."""
 
@@ -173,6 +175,20 @@ class LanguageModeling(TextPredictor, RowTask):
                 }
             )
         return shown
+
+    def passages(self, split: Split, write: Write) -> list[dict[str, str]]:
+        """An opening a quarter of a block long at three places, and the rest of the block: real, and as written."""
+        blocks, decode = self.splits[split], self.vocabulary.decode
+        opening = max(blocks.block // 4, 1)
+        found = []
+        for share in _PASSAGES:
+            start = int(blocks.starts_N[int(share * (len(blocks) - 1))])
+            given, real = np.split(blocks.tokens[start : start + blocks.block], [opening])
+            written = write(given.tolist(), len(real))
+            found.append(
+                {"input": decode(given.tolist()), "target": decode(real.tolist()), "prediction": decode(written)}
+            )
+        return found
 
     def _ngram(self, name: str, kind: Literal["trivial", "strong"], split: Split, order: int) -> Baseline:
         started = perf_counter()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from crossover.errors import DataError
+from crossover.inference.decode import Drawer, Sampling, continuation
 from crossover.inference.forward import Stream, scored_outputs
 from crossover.measure.numerics import Numerics
-from crossover.tasks.base import Split, Sums, Task
+from crossover.models.model import SequenceModel
+from crossover.tasks.base import Split, Sums, Task, WritingTask
 
 _BATCH_FACTOR = 2
 """Evaluation keeps no activations, so its batches are this much larger than training's."""
@@ -67,6 +70,8 @@ def evaluate(
                 rows.append(given.rows_B.numpy())
                 if len(shown) < samples:
                     shown += task.samples(outputs, batch, samples - len(shown))
+            if samples and hasattr(task, "passages"):
+                shown = _passages(model, cast(WritingTask, task), split, numerics)
     finally:
         model.train(was_training)
     if not rows:
@@ -75,3 +80,15 @@ def evaluate(
     items = {name: np.concatenate(values)[order] for name, values in collected.items()}
     scores = task.summarise({name: values.sum(0) for name, values in items.items()})
     return Evaluation(scores=scores, items=items, samples=shown, seconds=time.perf_counter() - started)
+
+
+_PASSAGES = Sampling(temperature=0.8, seed=0)
+"""How passages are drawn, the same for every model."""
+
+
+def _passages(model: nn.Module, task: WritingTask, split: Split, numerics: Numerics) -> list[dict[str, str]]:
+    def write(ids: Sequence[int], tokens: int) -> list[int]:
+        return list(continuation(cast(SequenceModel, model), ids, tokens, numerics, Drawer(_PASSAGES, 1)))
+
+    drawn = f"temperature {_PASSAGES.temperature:g}"
+    return [{**passage, "decoding": drawn} for passage in task.passages(split, write)]
