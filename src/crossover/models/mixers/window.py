@@ -113,6 +113,8 @@ class Blocks:
 
     def around(self, x_BGSK: Tensor) -> Tensor:
         """Keys or values of each block [B N, G, R, K]."""
+        if self.count == 1:
+            return x_BGSK
         windows = F.pad(x_BGSK, (0, 0, 0, self.padding)).unfold(2, self.keys, self.size)
         return windows.permute(0, 2, 1, 4, 3).flatten(0, 1)
 

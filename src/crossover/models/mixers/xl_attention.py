@@ -187,9 +187,10 @@ def attend_blocks(q_BHTK: Tensor, around: Surroundings, mixer: XLAttention) -> T
     settings = mixer.settings
     blocks = Blocks(q_BHTK.shape[2], settings.memory, settings)
     k, v = blocks.around(around.k), blocks.around(around.v)
-    content = mixer.with_content_bias(blocks.queries(q_BHTK)) @ k.transpose(2, 3)
     position = blocks.queries(mixer.position_scores(q_BHTK))
-    scores = (content + shifted(position)).masked_fill(~blocks.visible(around.segment), -torch.inf)
+    # In place: no backward needs the scores before their softmax.
+    scores = mixer.with_content_bias(blocks.queries(q_BHTK)) @ k.transpose(2, 3)
+    scores = scores.add_(shifted(position)).masked_fill_(~blocks.visible(around.segment), -torch.inf)
     return blocks.joined(scores.softmax(-1).to(v.dtype) @ v)
 
 
