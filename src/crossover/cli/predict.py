@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_text, tell
@@ -17,7 +19,7 @@ _TEMPERATURE = 0.8
 
 def predict(
     run: Path,
-    text: str | None = None,
+    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
     file: Path | None = None,
@@ -73,6 +75,8 @@ def predict(
     predictor = load(run, task=task, device=device)
     if (text is None) == (file is None):
         raise ConfigError("give either a text or --file FILE to predict from")
+    if text is not None and text.startswith("--"):
+        raise ConfigError(f"{text} is no option of predict (--help shows them): give a text, or - to read one")
     if text == "-":
         text = sys.stdin.read() if predictor.generates else sys.stdin.read().strip()
     asked = temperature is not None or top_k != 0 or top_p != 1

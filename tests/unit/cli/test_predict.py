@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crossover.cli import main
 from crossover.cli.predict import predict
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
@@ -38,6 +39,16 @@ def test_a_prompt_from_standard_input_is_taken_as_it_stands(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("abcab"))
     assert said(capsys, language_run, "-", tokens=7, temperature=0.0) == "abcab" + "cabcabc" + "\n"
+
+
+def test_a_single_hyphen_is_a_text_and_an_unknown_option_is_none(
+    language_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("ab"))
+    assert main(["predict", str(language_run), "-", "--tokens", "4", "--top-k", "1"]) == 0
+    assert capsys.readouterr().out == "abcabc\n"
+    assert main(["predict", str(language_run), "--tokns"]) == 2
+    assert "--tokns is no option of predict" in capsys.readouterr().err
 
 
 def test_what_is_drawn_can_be_narrowed(language_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
