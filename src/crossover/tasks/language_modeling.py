@@ -250,7 +250,10 @@ def tinyshakespeare(options: DataOptions) -> LanguageModeling:
         batch_rows=12,
         budget="2000steps",
         # Chosen on validation: after 500 steps nanoGPT's rate of 1e-3 is 0.2 nats behind.
-        recipes={model: {"lr": 5e-3} for model in ("gpt", "transformer", "lstm", "gru", "mingru")},
+        recipes={
+            **{model: {"lr": 5e-3} for model in ("gpt", "transformer", "lstm", "gru", "mingru")},
+            **{model: {"lr": 4e-3} for model in ("transformer-xl", "lstm+xl-attention")},
+        },
         references=(
             Reference(
                 name="nanoGPT, 4 layers x 128",
