@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_text, tell
@@ -13,10 +16,13 @@ from crossover.cli.plugins import load_plugins
 if TYPE_CHECKING:
     from crossover.inference.predictor import Predictor
 
+_TEMPERATURE = 0.8
+"""Of a language model, where none is given."""
+
 
 def predict(
     run: Path,
-    text: str | None = None,
+    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
     file: Path | None = None,
@@ -25,7 +31,9 @@ def predict(
     task: str | None = None,
     device: str = "cpu",
     tokens: int = 200,
-    temperature: float = 0.8,
+    temperature: float | None = None,
+    top_k: int = 0,
+    top_p: float = 1.0,
     seed: int = 0,
     beam: int = 0,
     best: int = 1,
@@ -38,7 +46,7 @@ def predict(
     run
         Folder of a run or a study.
     text
-        What to predict from.
+        What to predict from; - reads it from standard input.
     file
         File to predict from: a text a line, or what the task reads. A forecast needs none: it goes on from the last
         rows that training saw.
@@ -53,9 +61,14 @@ def predict(
     tokens
         How many tokens a language model adds.
     temperature
-        How freely a language model chooses them.
+        How freely tokens are drawn; 0: the likeliest. A language model takes 0.8 if none is given, a translation
+        model then draws nothing.
+    top_k
+        Draw from so many of the likeliest tokens only (0: all).
+    top_p
+        Draw from the fewest tokens only that hold this share of the probability.
     seed
-        Seed of that choice.
+        Seed of what is drawn.
     beam
         Hypotheses that a translation model follows at once; 0: the likeliest token at every step.
     best
@@ -63,7 +76,7 @@ def predict(
     """
     load_plugins(common.plugin)
     from crossover.errors import ConfigError
-    from crossover.inference.decode import Beam
+    from crossover.inference.decode import Beam, Sampling
     from crossover.inference.predictor import load
 
     predictor = load(run, task=task, device=device)
@@ -77,16 +90,23 @@ def predict(
         raise ConfigError("--future-values belongs to forecasts: leave it out")
     if (text is None) == (file is None):
         raise ConfigError("give either a text or --file FILE to predict from")
-    if text is not None and predictor.generates:
-        predictions: list[dict[str, Any]] = [
-            {"text": predictor.generate(text, tokens=tokens, temperature=temperature, seed=seed)}
-        ]
+    if text is not None and text.startswith("--"):
+        raise ConfigError(f"{text} is no option of predict (--help shows them): give a text, or - to read one")
+    if text == "-":
+        text = sys.stdin.read() if predictor.generates else sys.stdin.read().strip()
+    asked = temperature is not None or top_k != 0 or top_p != 1
+    heat = _TEMPERATURE if temperature is None else temperature
+    sampling = Sampling(temperature=heat, top_k=top_k, top_p=top_p, seed=seed)
+    search, drawing = Beam(size=beam) if beam else None, sampling if asked else None
+    predictions: list[dict[str, Any]]
+    if text is None:
+        predictions = predictor.predict_file(Path(str(file)), beam=search, best=best, sampling=drawing)
+    elif not predictor.generates:
+        predictions = predictor.predict([text], beam=search, best=best, sampling=drawing)
+    elif search is None:
+        predictions = [{"text": predictor.generate(text, tokens=tokens, sampling=sampling)}]
     else:
-        search = Beam(size=beam) if beam else None
-        if text is not None:
-            predictions = predictor.predict([text], beam=search, best=best)
-        else:
-            predictions = predictor.predict_file(Path(str(file)), beam=search, best=best)
+        raise ConfigError(f"the language model in {run} draws its tokens: leave out --beam")
     if out is not None:
         from crossover.files import write_file
 

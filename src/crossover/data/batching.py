@@ -34,13 +34,9 @@ def batch_indices(
 
     Raises ConfigError for a batch below 1, a shard out of range, and a row that alone exceeds a token batch.
     """
-    index, shards = shard
     if batch < 1:
         raise ConfigError(f"batch is {batch}: use at least 1")
-    if not 0 <= index < shards:
-        raise ConfigError(f"shard is {shard}: use (i, n) with 0 <= i < n")
-    if start < 0:
-        raise ConfigError(f"start is {start}: use 0 or more")
+    index, shards = _checked_place(shard, start)
     if by == "tokens":
         batches = _token_batches(_checked_lengths(lengths, size, batch), batch, _generator(seed, epoch), shuffle)
     elif by == "rows":
@@ -49,6 +45,37 @@ def batch_indices(
     else:
         raise ConfigError(f"batches by {by!r}: use 'rows' or 'tokens'")
     return (_slice(rows, index, shards) for rows in islice(batches, start, None))
+
+
+def stream_indices(
+    size: int, *, streams: int, shard: tuple[int, int] = (0, 1), start: int = 0
+) -> Iterator[np.ndarray]:
+    """Row indices of one epoch read as parallel streams: row i of every batch follows row i of the one before it.
+
+    The `size` rows are cut into `streams` runs of consecutive rows, the longer ones first, so that a last batch holds
+    the first of them only. `shard=(i, n)` takes the i-th of n slices of the streams: every shard sees the same number
+    of batches, of which a slice may be empty. `start` leaves out the first batches.
+
+    Raises ConfigError for less than one stream, a shard out of range and a negative start.
+    """
+    if streams < 1:
+        raise ConfigError(f"a text cannot be read as {streams} streams: use a batch of at least one row")
+    index, shards = _checked_place(shard, start)
+    streams = min(streams, size)
+    bounds = np.arange(streams + 1) * (size // max(streams, 1))
+    bounds += np.minimum(np.arange(streams + 1), size % max(streams, 1))
+    own = slice(index * streams // shards, (index + 1) * streams // shards)
+    first, steps = bounds[:-1], np.diff(bounds)
+    return (first[own][steps[own] > step] + step for step in range(start, int(steps.max(initial=0))))
+
+
+def _checked_place(shard: tuple[int, int], start: int) -> tuple[int, int]:
+    index, shards = shard
+    if not 0 <= index < shards:
+        raise ConfigError(f"shard is {shard}: use (i, n) with 0 <= i < n")
+    if start < 0:
+        raise ConfigError(f"start is {start}: use 0 or more")
+    return index, shards
 
 
 def _generator(seed: int, epoch: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ Shape suffixes: B rows, K hypotheses of a row, V vocabulary, C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,10 +90,36 @@ def write(model: SequenceModel, source: Source, numerics: Numerics, *, limit: in
 
 
 def sample(
-    model: SequenceModel, source: Source, numerics: Numerics, sampling: Sampling, *, limit: int | None = None
+    model: SequenceModel,
+    source: Source,
+    numerics: Numerics,
+    sampling: Sampling,
+    *,
+    limit: int | None = None,
+    first: int = 0,
 ) -> list[list[int]]:
-    """What it writes when each token is drawn; a row's draws depend on `sampling.seed` and its place alone."""
-    return _write(model, source, numerics, Drawer(sampling, len(source.inputs)), limit)
+    """What it writes when each token is drawn.
+
+    A row's draws depend on `sampling.seed` and its place alone, which is counted from `first`.
+    """
+    return _write(model, source, numerics, Drawer(sampling, len(source.inputs), first=first), limit)
+
+
+@torch.inference_mode()
+def continuation(
+    model: SequenceModel, ids: Sequence[int], tokens: int, numerics: Numerics, choose: Choose
+) -> Iterator[int]:
+    """The `tokens` ids that a language model writes after `ids`, one at a time."""
+    device = torch.device(numerics.device)
+    row_B = torch.zeros(1, dtype=torch.int64, device=device)
+    state = model.initial_state(1, capacity=len(ids) + tokens, device=device, dtype=torch.float32)
+    chunk = torch.tensor([list(ids)], device=device)
+    for _ in range(tokens):
+        outputs_BTV, carried = model(chunk, state=state)
+        state = carried if carried is not None else state
+        drawn_B = choose(only_text(outputs_BTV[:, -1].float()), row_B)
+        yield int(drawn_B)
+        chunk = drawn_B[:, None]
 
 
 @torch.inference_mode()
@@ -126,11 +152,11 @@ def _write(
 
 
 class Drawer:
-    """Draws a token for every row, each row from a generator of its own."""
+    """Draws a token for every row, each row from a generator of its own, told by its place from `first` on."""
 
-    def __init__(self, sampling: Sampling, rows: int) -> None:
+    def __init__(self, sampling: Sampling, rows: int, *, first: int = 0) -> None:
         self.sampling = sampling
-        seeds = (sampling.seed * 1_000_003 + row for row in range(rows))
+        seeds = (sampling.seed * 1_000_003 + row for row in range(first, first + rows))
         self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
 
     def __call__(self, logits_BV: Tensor, rows_B: Tensor) -> Tensor:

@@ -33,24 +33,58 @@ def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[T
     The forward pass runs under the numerics policy's autocast. Rows of one length take the unmasked path; lengths
     are read before the batch moves, so a device is never waited for.
     """
+    outputs, batch, _ = _pass(model, batch, numerics, None, carry=False)
+    return outputs, batch
+
+
+class Stream:
+    """Batches of a text read in order: with `carry` the model's state goes on where a batch continues the last one.
+
+    The state is cut from what led to it, so that a gradient ends where its batch begins: truncated backpropagation
+    through time for a recurrent model, the memory of the previous segment for attention. Without `carry` every batch
+    stands by itself.
+    """
+
+    def __init__(self, *, carry: bool, state: ModelState | None = None) -> None:
+        self.carry = carry
+        self.state = state
+
+    def outputs(self, model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[Tensor, Batch]:
+        """As `batch_outputs`, from the state after the batch before; rows that have ended are left behind."""
+        if not self.carry:
+            return batch_outputs(model, batch, numerics)
+        state = self.state if batch.continues else None
+        if state is not None and len(state.position_B) > batch.size:
+            state = state.select(torch.arange(batch.size, device=state.position_B.device))
+        outputs, batch, after = _pass(model, batch, numerics, state, carry=True)
+        self.state = after.detach() if after is not None else None
+        return outputs, batch
+
+
+def _pass(
+    model: nn.Module, batch: Batch, numerics: Numerics, state: ModelState | None, *, carry: bool
+) -> tuple[Tensor, Batch, ModelState | None]:
     full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
     batch = _on_device(batch, numerics)
-    span = Span(lengths_B=None if full else batch.lengths_B, carry=False)
+    span = Span(lengths_B=None if full else batch.lengths_B, carry=carry)
     read = {"source": batch.source} if batch.source is not None else {}
     with numerics.autocast():
-        outputs, _ = model(batch.inputs, features=batch.features or None, span=span, **read)
-    return outputs.float(), batch
+        outputs, after = model(batch.inputs, features=batch.features or None, state=state, span=span, **read)
+    return outputs.float(), batch, after
 
 
-def scored_outputs(model: nn.Module, batch: Batch, numerics: Numerics, task: HasSpec) -> tuple[Tensor, Batch]:
+def scored_outputs(
+    model: nn.Module, batch: Batch, numerics: Numerics, task: HasSpec, stream: Stream | None = None
+) -> tuple[Tensor, Batch]:
     """The outputs that `task` scores and decodes: those of `batch_outputs`, or rolled out from the model's own.
 
-    Where the task's decoding is greedy, what the model writes from the batch's sources is added to its `extra`.
+    With a `stream` the batch is its next. Where the task's decoding is greedy, what the model writes from the batch's
+    sources is added to its `extra`.
     """
     if task.spec.decoding == "rollout":
         batch = _on_device(batch, numerics)
         return cast(RolloutTask, task).rollout(_stepper(model, numerics, batch.source), batch), batch
-    outputs, batch = batch_outputs(model, batch, numerics)
+    outputs, batch = (stream or Stream(carry=False)).outputs(model, batch, numerics)
     if task.spec.decoding == "greedy" and batch.source is not None:
         written = write(cast(SequenceModel, model), batch.source, numerics)
         batch = replace(batch, extra={**batch.extra, "written": written})

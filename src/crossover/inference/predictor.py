@@ -15,7 +15,7 @@ from torch import Tensor
 from crossover.data.batching import pad
 from crossover.data.text import BEGIN, vocabulary_from_json
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
-from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, only_text
+from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, continuation, sample
 from crossover.inference.forward import scored_outputs
 from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
 from crossover.measure.numerics import Numerics
@@ -89,24 +89,42 @@ class Predictor:
         return self.saved.objective == "forecasting"
 
     def predict(
-        self, texts: Sequence[str], *, batch_rows: int = 64, beam: Beam | None = None, best: int = 1
+        self,
+        texts: Sequence[str],
+        *,
+        batch_rows: int = 64,
+        beam: Beam | None = None,
+        best: int = 1,
+        sampling: Sampling | None = None,
     ) -> list[dict[str, Any]]:
         """One prediction per text, in order; DataError where the task has no textual input.
 
-        An encoder-decoder writes greedily, or by `beam`: then with the score of its text, and with those that come
-        next, `best` in all, as ``"alternatives"``. Any other model with a beam is a ConfigError.
+        An encoder-decoder writes greedily, by `sampling`, or by `beam`: then with the score of its text, and with
+        those that come next, `best` in all, as ``"alternatives"``. Any other model with either is a ConfigError.
         """
-        if beam is not None and not self.translates:
-            raise ConfigError(f"the model in {self.folder} writes no text, so a beam has no meaning: leave it out")
+        if (beam is not None or sampling is not None) and not self.translates:
+            what = "a beam" if beam is not None else "drawing tokens (temperature, top-k, top-p)"
+            raise ConfigError(f"the model in {self.folder} writes no text for a text, so leave out {what}")
+        if beam is not None and sampling is not None:
+            raise ConfigError(
+                "a beam follows the likeliest texts and draws none: give either a beam or a temperature"
+            )
         if best < 1 or (best > 1 and (beam is None or best > beam.size)):
             raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
         reader, found = self._reader(), []
         for start in range(0, len(texts), batch_rows):
             batch = reader.encode(list(texts[start : start + batch_rows]))
-            found += self._decoded(reader, batch) if beam is None else self._searched(reader, batch, beam, best)
+            if beam is not None:
+                found += self._searched(reader, batch, beam, best)
+            elif sampling is not None:
+                found += self._drawn(reader, batch, sampling, start)
+            else:
+                found += self._decoded(reader, batch)
         return found
 
-    def predict_file(self, path: Path, *, beam: Beam | None = None, best: int = 1) -> list[dict[str, Any]]:
+    def predict_file(
+        self, path: Path, *, beam: Beam | None = None, best: int = 1, sampling: Sampling | None = None
+    ) -> list[dict[str, Any]]:
         """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`."""
         if self.forecasts:
             return self.forecast(path)
@@ -114,7 +132,8 @@ class Predictor:
         if hasattr(reader, "encode_file"):
             return self._decoded(reader, cast(FileReader, reader).encode_file(path))
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
-        return self.predict(_lines(path) if texts is None else texts, beam=beam, best=best)
+        lines = _lines(path) if texts is None else texts
+        return self.predict(lines, beam=beam, best=best, sampling=sampling)
 
     def forecast(self, file: Path | None = None, *, future_values: Path | None = None) -> list[dict[str, Any]]:
         """Forecasts beyond the last row of each series: of those that training saw, or of those in `file`.
@@ -134,8 +153,8 @@ class Predictor:
         told = self._decoded(reader, ahead.batch)
         return [{**label, **forecast} for label, forecast in zip(ahead.labels, told, strict=True)]
 
-    def generate(self, prompt: str, *, tokens: int, temperature: float = 1.0, seed: int = 0) -> str:
-        """`prompt` continued by `tokens` tokens of a language model, drawn at `temperature` (0: the likeliest).
+    def generate(self, prompt: str, *, tokens: int, sampling: Sampling | None = None) -> str:
+        """`prompt` continued by `tokens` tokens of a language model, drawn by `sampling` (None: at temperature 1).
 
         The state is carried from token to token, so each costs one step. Raises ConfigError for a model that is no
         language model, for a length beyond its maximum, and for impossible numbers.
@@ -146,8 +165,7 @@ class Predictor:
             )
         vocabulary = vocabulary_from_json(self.saved.artifacts["vocabulary"])
         (given,) = vocabulary.encode([prompt])
-        sampling = Sampling(temperature=temperature, seed=seed)
-        drawn = self.continue_ids(given or [BEGIN], tokens=tokens, sampling=sampling)
+        drawn = self.continue_ids(given or [BEGIN], tokens=tokens, sampling=sampling or Sampling())
         return prompt + vocabulary.decode(list(drawn))
 
     def continue_ids(self, ids: Sequence[int], *, tokens: int, sampling: Sampling) -> Iterator[int]:
@@ -160,20 +178,7 @@ class Predictor:
                 f"{len(ids)} tokens and {tokens} more are longer than the model's maximum of {settings.max_length}: "
                 "shorten the prompt or ask for fewer"
             )
-        return self._continue(list(ids), tokens, Drawer(sampling, 1))
-
-    @torch.inference_mode()
-    def _continue(self, ids: list[int], tokens: int, draw: Drawer) -> Iterator[int]:
-        device = torch.device(self.numerics.device)
-        row_B = torch.zeros(1, dtype=torch.int64, device=device)
-        state = self.model.initial_state(1, capacity=len(ids) + tokens, device=device, dtype=torch.float32)
-        chunk = torch.tensor([ids], device=device)
-        for _ in range(tokens):
-            outputs_BTV, carried = self.model(chunk, state=state)
-            state = carried if carried is not None else state
-            drawn_B = draw(only_text(outputs_BTV[:, -1].float()), row_B)
-            yield int(drawn_B)
-            chunk = drawn_B[:, None]
+        return continuation(self.model, ids, tokens, self.numerics, Drawer(sampling, 1))
 
     def _reader(self) -> Reader:
         family = str(self.saved.artifacts.get("family", self.saved.task_family))
@@ -195,6 +200,12 @@ class Predictor:
             told = [{**text, "score": hypothesis.score} for text, hypothesis in zip(texts, hypotheses, strict=True)]
             found.append({**told[0], **({"alternatives": told[1:]} if best > 1 else {})})
         return found
+
+    def _drawn(self, reader: Reader, batch: Batch, sampling: Sampling, first: int) -> list[dict[str, Any]]:
+        """What is drawn for each row, the rows counted from `first`."""
+        rows = sample(self.model, cast(Source, batch.source), self.numerics, sampling, first=first)
+        ids = pad([np.array(row, dtype=np.int64) for row in rows])[0]
+        return reader.decode(ids, replace(batch, extra={"written": ids}))
 
     @torch.inference_mode()
     def _decoded(self, reader: Reader, batch: Batch) -> list[dict[str, Any]]:

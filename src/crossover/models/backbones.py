@@ -27,6 +27,14 @@ class ModelState:
     position_B: Tensor
     memory: tuple[State, ...] = ()
 
+    def detach(self) -> ModelState:
+        """The same state, cut from what led to it."""
+        return ModelState(
+            tuple(tuple(part.detach() for part in state) for state in self.mixers),
+            self.position_B,
+            tuple(tuple(part.detach() for part in state) for state in self.memory),
+        )
+
     def select(self, rows_B: Tensor, *, memory: bool = True) -> ModelState:
         """The state of these rows, copied; with `memory` False that part stays as it is."""
         chosen = self.memory

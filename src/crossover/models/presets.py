@@ -65,6 +65,12 @@ _preset(
     learning_rate=1e-3,
 )
 _preset(
+    "transformer-xl",
+    "Transformer-XL: relative positions, attention to a memory of the steps before",
+    "xl-attention",
+    learning_rate=1e-3,
+)
+_preset(
     "seq2seq",
     "LSTM that reads a source and writes from its last state alone",
     "lstm",
@@ -161,7 +167,8 @@ def _named(name: str) -> ModelSettings:
     for mixer in mixers:
         if mixer not in MIXERS:
             raise ConfigError(unknown("model", name if len(mixers) == 1 else mixer, _admissible()))
-    positions = "rotary" if any("attention" in mixer for mixer in mixers) else "none"
+    turned = any("rotary" in MIXERS.get(mixer).__dataclass_fields__ for mixer in mixers)
+    positions = "rotary" if turned else "none"
     return ModelSettings(name=name, mixers=mixers, layers=max(2, len(mixers)), positions=positions)  # type: ignore[arg-type]
 
 

@@ -208,7 +208,7 @@ def _comparisons(result: TaskResult) -> Table:
     return Table(caption, columns, tuple(rows))
 
 
-_CHARTS_OF_ERRORS = (curves.score_by_kind, curves.score_by_length, curves.error_by_step)
+_CHARTS_OF_ERRORS = (curves.score_by_kind, curves.score_by_length, curves.error_by_step, curves.loss_by_position)
 
 
 def _errors(result: TaskResult, styles: Styles) -> Section | None:
@@ -242,20 +242,38 @@ def _per_class(entry: Mapping[str, Any]) -> Table:
 
 
 def _samples(result: TaskResult) -> Section | None:
+    blocks = [
+        (_passages if all("decoding" in item for item in entry["items"]) else _predictions)(entry)
+        for entry in result.study["samples"]
+        if entry["task"] == result.task and entry.get("items")
+    ]
+    return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
+
+
+def _predictions(entry: Mapping[str, Any]) -> Table:
     columns = (
         Column(_("input"), figure=False),
         Column(_("target"), figure=False),
         Column(_("prediction"), figure=False),
     )
-    blocks = []
-    for entry in result.study["samples"]:
-        if entry["task"] == result.task and entry.get("items"):
-            rows = tuple(
-                Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"], tone=_agreement(item))))
-                for item in entry["items"]
-            )
-            blocks.append(Table(_("Sample predictions of {model}", model=entry["model"]), columns, rows))
-    return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
+    rows = tuple(
+        Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"], tone=_agreement(item))))
+        for item in entry["items"]
+    )
+    return Table(_("Sample predictions of {model}", model=entry["model"]), columns, rows)
+
+
+def _passages(entry: Mapping[str, Any]) -> Table:
+    """What a language model writes: there is no right continuation, so none is marked."""
+    columns = (
+        Column(_("opening"), figure=False),
+        Column(_("how the text goes on"), figure=False),
+        Column(_("how the model goes on"), figure=False),
+    )
+    rows = tuple(
+        Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"]))) for item in entry["items"]
+    )
+    return Table(_("Passages written by {model}, drawn at temperature 0.8", model=entry["model"]), columns, rows)
 
 
 def _agreement(item: Mapping[str, str]) -> Tone:

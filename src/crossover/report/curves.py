@@ -214,6 +214,22 @@ def score_by_length(result: TaskResult, styles: Styles) -> Chart | None:
     )
 
 
+def loss_by_position(result: TaskResult, styles: Styles) -> Chart | None:
+    """Loss of a language model against the position of the token in its block of text."""
+    entries = _details(result, "by_position")
+    if not entries:
+        return None
+    says = _("Loss on the test split of the tokens at each range of positions in a block of text.")
+    return Chart(
+        f"positions-{result.task}",
+        _("Loss by position"),
+        Sentences((says, best_runs(entries))),
+        Axis(_("position in the block")),
+        Axis(_("nats per token, lower is better")),
+        tuple(_loss_bars(entry, styles) for entry in entries),
+    )
+
+
 def _ranges(buckets: Sequence[Mapping[str, Any]]) -> list[str]:
     return [quantities.between(quantities.plain(b["from"]), quantities.plain(b["to"])) for b in buckets]
 
@@ -228,6 +244,14 @@ def _bars(entry: Mapping[str, Any], styles: Styles, buckets: Sequence[Mapping[st
     notes = [ngettext("{count} row", "{count} rows", int(b["count"])) for b in buckets]
     scores = [b["score"] for b in buckets]
     return Series(entry["model"], styles[entry["model"]], names, scores, kind="bars", notes=notes)
+
+
+def _loss_bars(entry: Mapping[str, Any], styles: Styles) -> Series:
+    """The losses of a model at ranges of positions, with how many tokens each holds."""
+    buckets = entry["by_position"]
+    notes = [ngettext("{count} token", "{count} tokens", int(b["count"])) for b in buckets]
+    losses = [b["loss"] for b in buckets]
+    return Series(entry["model"], styles[entry["model"]], _ranges(buckets), losses, kind="bars", notes=notes)
 
 
 def score_by_kind(result: TaskResult, styles: Styles) -> Chart | None:

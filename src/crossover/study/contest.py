@@ -15,6 +15,7 @@ from crossover.models.settings import ModelSettings
 from crossover.study.request import CompareRequest, Match
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task, TaskSpec
+from crossover.tasks.carry import carries
 from crossover.train.settings import preset_name
 
 StepSeconds = Callable[[ModelSettings], float]
@@ -78,6 +79,7 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
             f"rows of {spec.name} have up to {spec.max_length} steps, more than the {settings.max_length} positions "
             f"that {name} learns: put max_length={spec.max_length} in its brackets"
         )
+    carries(spec, settings)
     check_model(settings, spec.inputs, spec.outputs, causal=spec.causal)
     return settings
 

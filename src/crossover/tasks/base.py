@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -29,7 +29,8 @@ class Batch:
     `inputs` is [B, T] int64 or [B, T, C] float32; `lengths_B` the valid prefix of each row; `targets` whatever the
     task's loss reads; `features` further token streams [B, T]; `extra` anything else that `metrics` needs;
     `rows_B` each row's index in its split, so that two models can be compared item by item. `source` is what an
-    encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes.
+    encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes. `continues` says that each
+    row goes on where the same row of the batch before it stopped; rows may have become fewer, the last ones ending.
     """
 
     inputs: Tensor
@@ -39,6 +40,7 @@ class Batch:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     source: Source | None = None
+    continues: bool = False
 
     @property
     def size(self) -> int:
@@ -110,6 +112,8 @@ class TaskSpec:
     of their own. `defaults` are the preset sizes for this task: dotted model settings
     (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
     (``{"lstm": {"lr": 3e-3}}``; under ``"*"`` those of every model), found by search on the validation split.
+    `carry` says whose state goes on where a batch `continues` the one before: of ``all`` models, of those that are
+    ``able``, or of ``none``, where every batch stands by itself.
     """
 
     name: str
@@ -125,6 +129,7 @@ class TaskSpec:
     margin_kind: Literal["absolute", "relative"] = "absolute"
     further_metrics: tuple[str, ...] = ()
     decoding: Literal["none", "greedy", "rollout"] = "none"
+    carry: Literal["none", "able", "all"] = "none"
     budget: str = "60s"
     batch_rows: int = 32
     batch_tokens: int | None = None
@@ -168,6 +173,8 @@ class Task(Protocol):
 
         Train is shuffled by (seed, epoch); valid and test come in order and complete. `shard=(i, n)` takes the i-th
         of n row slices of every global batch (a slice may be empty); `start` leaves out the first batches.
+        A task with `spec.carry` gives parallel streams instead: every batch but an epoch's first continues the one
+        before it, and valid and test are complete without being in order.
         """
         ...
 
@@ -225,4 +232,16 @@ class RolloutTask(Task, Protocol):
         `step` runs the model over further inputs [B, t, C], carries its state from call to call, and returns the
         outputs [B, t, size]. Train batches are not rolled out: their inputs hold what the model should have said.
         """
+        ...
+
+
+Write = Callable[[Sequence[int], int], list[int]]
+"""The tokens that a model writes after those given, so many."""
+
+
+class WritingTask(Task, Protocol):
+    """A task whose models go on with a text, so that people can read what they write beside what stands there."""
+
+    def passages(self, split: Split, write: Write) -> list[dict[str, str]]:
+        """Openings of `split`, how the text goes on and how `write` does; like `samples`, with its ``"decoding"``."""
         ...

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -21,18 +19,22 @@ from crossover.data.options import DataOptions
 from crossover.data.text import Vocabulary, train_vocabulary, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
 from crossover.models.ports import PerStep, Tokens
-from crossover.tasks.base import Baseline, Batch, Reference, Split, Sums, TaskSpec
+from crossover.tasks.base import Baseline, Batch, Reference, Split, TaskSpec, Write
 from crossover.tasks.ngrams import KneserNey
-from crossover.tasks.objectives import TokenPrediction
 from crossover.tasks.options import Choice, Setting, Whole, read_settings, refuse_unread
 from crossover.tasks.rows import RowTask
+from crossover.tasks.text_blocks import LanguageObjective, TextBlocks, cut_text
 
 FAMILY = "language-modeling"
 SETTINGS: dict[str, Setting] = {
     "units": Choice(("characters", "subwords"), "characters"),
     "vocabulary": Whole(4096, 300),
     "block": Whole(128, 2),
+    "carry": Choice(("false", "true", "able"), "false"),
 }
+_CARRY: dict[str, Literal["none", "able", "all"]] = {"false": "none", "true": "all", "able": "able"}
+_SCORED_STREAMS = 8
+"""Valid and test are read as so many streams, whatever the batch, so that a score does not depend on it."""
 _RECIPES: dict[str, dict[str, Any]] = {
     "transformer": {"lr": 3e-3},
     "lstm": {"lr": 6e-3},
@@ -40,77 +42,11 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "mingru": {"lr": 6e-3},
 }
 """Chosen on the validation text of python-docs, 60 s each; so were batches of 8 rows: of 32, a run sees too few."""
+CARRIED = "The text is read in order, and the state of a model goes on from block to block where it has a fixed size."
+_PASSAGES = (0.1, 0.5, 0.9)
+"""Where in a split the passages stand that models go on with."""
 _SHARES = (0.9, 0.95)
 """Where valid and test begin in a text that comes without splits."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextBlocks:
-    """Blocks of `block` steps cut from one long sequence of tokens, each predicting its next token.
-
-    `characters_N` and `words_N` count the characters and words that each token stands for, so that a loss per token
-    can be told per character and per word whatever the vocabulary. The last block may be shorter.
-    """
-
-    tokens: np.ndarray
-    characters: np.ndarray
-    words: np.ndarray
-    block: int
-    offset: int = 0
-
-    @cached_property
-    def starts_N(self) -> np.ndarray:
-        """First step of each block."""
-        return np.arange(self.offset, len(self.tokens) - 1, self.block)
-
-    def __len__(self) -> int:
-        return len(self.starts_N)
-
-    @cached_property
-    def lengths_N(self) -> np.ndarray:
-        """Steps of each block."""
-        return np.minimum(self.block, len(self.tokens) - 1 - self.starts_N)
-
-    def gather(self, rows_B: np.ndarray) -> Batch:
-        """The batch of these blocks, padded to the longest."""
-        lengths_B = self.lengths_N[rows_B]
-        steps = self.starts_N[rows_B][:, None] + np.arange(int(lengths_B.max(initial=1)))
-        real = np.arange(steps.shape[1]) < lengths_B[:, None]
-        steps = np.minimum(steps, len(self.tokens) - 2)
-        targets = np.where(real, self.tokens[steps + 1], -100)
-        return Batch(
-            inputs=torch.from_numpy(np.where(real, self.tokens[steps], 0)),
-            lengths_B=torch.from_numpy(lengths_B),
-            targets=torch.from_numpy(targets),
-            rows_B=torch.from_numpy(np.asarray(rows_B, dtype=np.int64)),
-            extra={
-                "characters": torch.from_numpy((self.characters[steps + 1] * real).sum(1)),
-                "words": torch.from_numpy((self.words[steps + 1] * real).sum(1)),
-            },
-        )
-
-
-class LanguageObjective(TokenPrediction):
-    """`TokenPrediction` told per character and per word as well."""
-
-    def metrics(self, outputs: Tensor, batch: Batch) -> Sums:
-        """The usual statistics, and the characters and words that the targets stand for."""
-        return {
-            **super().metrics(outputs, batch),
-            "characters": batch.extra["characters"].numpy(force=True).astype(np.float64),
-            "words": batch.extra["words"].numpy(force=True).astype(np.float64),
-        }
-
-    def summarise(self, sums: Sums) -> dict[str, float]:
-        """Nats and bits per character, perplexity per word, loss per token, accuracy."""
-        nats = float(sums["loss"]) / max(float(sums["characters"]), 1e-12)
-        per_word = float(sums["loss"]) / max(float(sums["words"]), 1e-12)
-        return {
-            **super().summarise(sums),
-            "nats_per_character": nats,
-            "bits_per_character": nats / math.log(2),
-            "perplexity_per_word": math.exp(min(per_word, 700.0)),
-        }
 
 
 class TextPredictor:
@@ -160,6 +96,7 @@ class LanguageModeling(TextPredictor, RowTask):
     """The next token at every step of a block; test and valid blocks cover their split once, without overlap."""
 
     splits: Mapping[Split, TextBlocks]
+    objective: LanguageObjective
 
     def __init__(self, name: str, texts: Mapping[Split, str], settings: Mapping[str, Any], **fields: Any) -> None:
         units: Literal["characters", "subwords"] = settings["units"]
@@ -169,7 +106,7 @@ class LanguageModeling(TextPredictor, RowTask):
         notes = list(fields.pop("notes", ()))
         splits: dict[Split, TextBlocks] = {}
         for split, text in texts.items():
-            blocks = _cut(text, vocabulary, block)
+            blocks = cut_text(text, vocabulary, block)
             if len(blocks.tokens) < block + 1:
                 raise DataError(
                     f"task {name!r}: its {split} text has {len(blocks.tokens)} tokens, fewer than block + 1 = "
@@ -180,8 +117,11 @@ class LanguageModeling(TextPredictor, RowTask):
             if unknown and split != "train":
                 notes.append(f"{unknown} {units} of {split} do not occur in train and count as unknown.")
         self.splits = splits
-        self.objective = LanguageObjective()
-        super().__init__(_spec(name, vocabulary, block=block, unit=units, notes=tuple(notes), **fields), vocabulary)
+        self.objective = LanguageObjective(block)
+        if settings["carry"] != "false":
+            notes.append(CARRIED)
+        fields = {"carry": _CARRY[settings["carry"]], "notes": tuple(notes), **fields}
+        super().__init__(_spec(name, vocabulary, block=block, unit=units, **fields), vocabulary)
 
     def batches(
         self,
@@ -194,22 +134,27 @@ class LanguageModeling(TextPredictor, RowTask):
         start: int = 0,
         by: Literal["rows", "tokens"] = "rows",
     ) -> Iterator[Batch]:
-        """As `RowTask.batches`; train is cut at an offset of its own in every epoch, so that blocks differ."""
-        if split != "train":
-            yield from super().batches(split, seed=seed, epoch=epoch, batch=batch, shard=shard, start=start, by=by)
+        """As `RowTask.batches`; train is cut at an offset of its own in every epoch, so that blocks differ.
+
+        With `carry` each row of a batch goes on where the row before it stopped: the text is read as that many
+        streams (or as many as hold `batch` tokens).
+        """
+        blocks = self._shifted(seed, epoch) if split == "train" else self.splits[split]
+        if self.spec.carry == "none":
+            shuffle = split == "train"
+            yield from self.batches_of(
+                blocks, seed=seed, epoch=epoch, batch=batch, shuffle=shuffle, shard=shard, start=start, by=by
+            )
             return
+        streams = batch if by == "rows" else batch // blocks.block
+        if split != "train":
+            streams = min(streams, _SCORED_STREAMS)
+        yield from self.streams_of(blocks, streams=streams, shard=shard, start=start)
+
+    def _shifted(self, seed: int, epoch: int) -> TextBlocks:
         blocks = self.splits["train"]
         offset = int(np.random.default_rng([seed, epoch]).integers(blocks.block))
-        shifted = TextBlocks(
-            tokens=blocks.tokens,
-            characters=blocks.characters,
-            words=blocks.words,
-            block=blocks.block,
-            offset=min(offset, max(len(blocks.tokens) - blocks.block - 1, 0)),
-        )
-        yield from self.batches_of(
-            shifted, seed=seed, epoch=epoch, batch=batch, shuffle=True, shard=shard, start=start, by=by
-        )
+        return replace(blocks, offset=min(offset, max(len(blocks.tokens) - blocks.block - 1, 0)))
 
     def baselines(self, split: Split) -> list[Baseline]:
         """Unigram frequencies, and a 5-gram with Kneser-Ney smoothing; both see the text before each token."""
@@ -231,6 +176,20 @@ class LanguageModeling(TextPredictor, RowTask):
             )
         return shown
 
+    def passages(self, split: Split, write: Write) -> list[dict[str, str]]:
+        """An opening a quarter of a block long at three places, and the rest of the block: real, and as written."""
+        blocks, decode = self.splits[split], self.vocabulary.decode
+        opening = max(blocks.block // 4, 1)
+        found = []
+        for share in _PASSAGES:
+            start = int(blocks.starts_N[int(share * (len(blocks) - 1))])
+            given, real = np.split(blocks.tokens[start : start + blocks.block], [opening])
+            written = write(given.tolist(), len(real))
+            found.append(
+                {"input": decode(given.tolist()), "target": decode(real.tolist()), "prediction": decode(written)}
+            )
+        return found
+
     def _ngram(self, name: str, kind: Literal["trivial", "strong"], split: Split, order: int) -> Baseline:
         started = perf_counter()
         blocks, train = self.splits[split], self.splits["train"].tokens
@@ -247,6 +206,7 @@ class LanguageModeling(TextPredictor, RowTask):
             "length": blocks.lengths_N.astype(np.float64),
             "characters": np.add.reduceat(blocks.characters[1:].astype(np.float64), ends),
             "words": np.add.reduceat(blocks.words[1:].astype(np.float64), ends),
+            **self.objective.by_position(_padded(losses, blocks), blocks.lengths_N),
         }
         return self.baseline(name, kind, items, seconds=perf_counter() - started, parameters=model.parameters)
 
@@ -290,7 +250,10 @@ def tinyshakespeare(options: DataOptions) -> LanguageModeling:
         batch_rows=12,
         budget="2000steps",
         # Chosen on validation: after 500 steps nanoGPT's rate of 1e-3 is 0.2 nats behind.
-        recipes={model: {"lr": 5e-3} for model in ("gpt", "transformer", "lstm", "gru", "mingru")},
+        recipes={
+            **{model: {"lr": 5e-3} for model in ("gpt", "transformer", "lstm", "gru", "mingru")},
+            **{model: {"lr": 4e-3} for model in ("transformer-xl", "lstm+xl-attention")},
+        },
         references=(
             Reference(
                 name="nanoGPT, 4 layers x 128",
@@ -368,21 +331,9 @@ def _spec(name: str, vocabulary: Vocabulary, *, block: int, unit: str, **fields:
     )
 
 
-def _cut(text: str, vocabulary: Vocabulary, block: int) -> TextBlocks:
-    tokens = np.array(vocabulary.encode([text])[0], dtype=np.int64)
-    characters, words = _pieces(text, tokens, vocabulary)
-    return TextBlocks(tokens=tokens, characters=characters, words=words, block=block)
-
-
-def _pieces(text: str, tokens: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """Characters of each token, and 1 where a word ends in it (its share of the text's words otherwise)."""
-    if vocabulary.kind == "characters":
-        space = np.array([character.isspace() for character in text])
-        ends = np.append(~space[:-1] & space[1:], not space[-1]) if len(space) else space
-        return np.ones(len(tokens), dtype=np.int64), ends.astype(np.float64)
-    # A byte-level token may be part of a character: characters and words are spread evenly over the tokens.
-    share = len(text) / max(len(tokens), 1)
-    return np.full(len(tokens), share), np.full(len(tokens), len(text.split()) / max(len(tokens), 1))
+def _padded(values: np.ndarray, blocks: TextBlocks) -> np.ndarray:
+    """A value of every step as [N, T], zero after the end of the last block."""
+    return np.pad(values, (0, len(blocks) * blocks.block - len(values))).reshape(len(blocks), blocks.block)
 
 
 def _split_text(text: str, shares: Sequence[float]) -> dict[Split, str]:

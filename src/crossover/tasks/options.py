@@ -18,8 +18,8 @@ class Choice:
     default: str
 
     def read(self, task: str, key: str, value: Any) -> str:
-        """The word; anything else is a ConfigError."""
-        word = str(value)
+        """The word (a truth value is one of the words true and false); anything else is a ConfigError."""
+        word = str(value).lower() if isinstance(value, bool) else str(value)
         if word not in self.admissible:
             raise ConfigError(f"task {task!r}: " + unknown(f"value of setting {key!r}", word, self.admissible))
         return word

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossover.data.batching import batch_indices, pad
+from crossover.data.batching import batch_indices, pad, stream_indices
 from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.objectives import IGNORE, Objective
@@ -133,6 +133,13 @@ class RowTask:
         )
         for rows_B in chosen:
             yield rows.gather(rows_B)
+
+    @staticmethod
+    def streams_of(rows: RowSource, *, streams: int, shard: tuple[int, int], start: int) -> Iterator[Batch]:
+        """One epoch of parallel streams through rows that follow one another."""
+        chosen = stream_indices(len(rows), streams=streams, shard=shard, start=start)
+        for step, rows_B in enumerate(chosen, start=start):
+            yield replace(rows.gather(rows_B), continues=step > 0)
 
     def count(self, batch: Batch) -> int:
         """What the loss sum is divided by."""

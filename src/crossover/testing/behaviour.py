@@ -59,6 +59,16 @@ def check_initial_state(settings: MixerSettings) -> str:
     return "its state has the batch first, and None stands for the initial state"
 
 
+def check_state_size(settings: MixerSettings) -> str:
+    """`state_grows` says whether the state is larger after more steps."""
+    mixer = draw_mixer(settings)
+    few, many = (need_state(mixer(draw_rows(settings, time))[1]) for time in (3, 7))
+    grows = any(a.shape != b.shape for a, b in zip(few, many, strict=True))
+    found = "grows with the steps" if grows else "keeps its size"
+    require(grows == settings.state_grows, f"state_grows is {settings.state_grows}, but the state {found}")
+    return f"its state {found}, as stated"
+
+
 def check_refuses_state(settings: MixerSettings) -> str:
     """A mixer that is not causal answers a state with a ConfigError and returns none."""
     mixer = draw_mixer(settings)

@@ -35,6 +35,7 @@ COMMON: tuple[Check[MixerSettings], ...] = (
 CAUSAL: tuple[Check[MixerSettings], ...] = (
     Check("chunks", behaviour.check_chunks),
     Check("initial state", behaviour.check_initial_state),
+    Check("state size", behaviour.check_state_size),
     Check("ragged chunks", behaviour.check_ragged_chunks),
     Check("capacity", behaviour.check_capacity),
 )

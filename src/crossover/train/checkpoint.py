@@ -19,7 +19,7 @@ from crossover.config import leaves, load_toml, to_toml
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_file
 
-VERSION = 1
+VERSION = 2
 _FOLDER = "checkpoint"
 _FILE = "state.pt"
 

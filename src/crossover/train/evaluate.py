@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from crossover.errors import DataError
-from crossover.inference.forward import scored_outputs
+from crossover.inference.decode import Drawer, Sampling, continuation
+from crossover.inference.forward import Stream, scored_outputs
 from crossover.measure.numerics import Numerics
-from crossover.tasks.base import Split, Sums, Task
+from crossover.models.model import SequenceModel
+from crossover.tasks.base import Split, Sums, Task, WritingTask
 
 _BATCH_FACTOR = 2
 """Evaluation keeps no activations, so its batches are this much larger than training's."""
@@ -35,10 +38,18 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module, task: Task, split: Split, *, numerics: Numerics, batch_rows: int | None = None, samples: int = 5
+    model: nn.Module,
+    task: Task,
+    split: Split,
+    *,
+    numerics: Numerics,
+    batch_rows: int | None = None,
+    samples: int = 5,
+    carry: bool = False,
 ) -> Evaluation:
     """Score `model` on every row of `split`, in batches of twice `batch_rows` (None: the task's own).
 
+    With `carry` the model's state goes on from batch to batch where these continue each other.
     Raises DataError when the split is empty. Leaves the model in the mode (training or not) it came in.
     """
     was_training, started = model.training, time.perf_counter()
@@ -47,17 +58,20 @@ def evaluate(
     rows: list[np.ndarray] = []
     shown: list[dict[str, Any]] = []
     size = _BATCH_FACTOR * (batch_rows or task.spec.batch_rows)
+    stream = Stream(carry=carry)
     try:
         with torch.inference_mode():
             for given in task.batches(split, seed=0, epoch=0, batch=size):
                 if given.size == 0:
                     continue
-                outputs, batch = scored_outputs(model, given, numerics, task)
+                outputs, batch = scored_outputs(model, given, numerics, task, stream)
                 for name, values in task.metrics(outputs, batch).items():
                     collected[name].append(values)
                 rows.append(given.rows_B.numpy())
                 if len(shown) < samples:
                     shown += task.samples(outputs, batch, samples - len(shown))
+            if samples and hasattr(task, "passages"):
+                shown = _passages(model, cast(WritingTask, task), split, numerics)
     finally:
         model.train(was_training)
     if not rows:
@@ -66,3 +80,15 @@ def evaluate(
     items = {name: np.concatenate(values)[order] for name, values in collected.items()}
     scores = task.summarise({name: values.sum(0) for name, values in items.items()})
     return Evaluation(scores=scores, items=items, samples=shown, seconds=time.perf_counter() - started)
+
+
+_PASSAGES = Sampling(temperature=0.8, seed=0)
+"""How passages are drawn, the same for every model."""
+
+
+def _passages(model: nn.Module, task: WritingTask, split: Split, numerics: Numerics) -> list[dict[str, str]]:
+    def write(ids: Sequence[int], tokens: int) -> list[int]:
+        return list(continuation(cast(SequenceModel, model), ids, tokens, numerics, Drawer(_PASSAGES, 1)))
+
+    drawn = f"temperature {_PASSAGES.temperature:g}"
+    return [{**passage, "decoding": drawn} for passage in task.passages(split, write)]

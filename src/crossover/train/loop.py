@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
-from crossover.inference.forward import batch_outputs
+from crossover.inference.forward import Stream
 from crossover.measure.numerics import Numerics
+from crossover.models.backbones import ModelState
 from crossover.models.counting import model_cost
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import Batch, Task
+from crossover.tasks.carry import carries
 from crossover.train import checkpoint
 from crossover.train.budget import Budget
 from crossover.train.evaluate import evaluate
@@ -96,6 +99,8 @@ class _Run:
         self.numerics, self.folder = numerics, folder
         self.device = torch.device(numerics.device)
         self.budget = Budget.parse(settings.budget or spec.budget)
+        self.carry = carries(spec, model)
+        self.streams = [Stream(carry=self.carry) for _ in range(settings.accumulate)]
         built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=settings.seed)
         self.model = built.to(self.device)
         self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
@@ -143,10 +148,11 @@ class _Run:
         """Load one global batch, take one step with it and account for both."""
         self.between_steps = False
         started = time.perf_counter()
-        slices = [part for part in next(batches) if part.size]
+        read = [(stream, part) for stream, part in zip(self.streams, next(batches), strict=True) if part.size]
+        slices = [part for _, part in read]
         loaded = time.perf_counter()
         rate = rate_at(self.fraction, self.settings)
-        loss = self._update(slices, rate)
+        loss = self._update(read, rate)
         tokens = sum(part.tokens for part in slices)
         cost = Cost.sum(self._cost(part) for part in slices)
         self.state.count_step(rows=sum(part.size for part in slices), tokens=tokens, cost=cost)
@@ -160,12 +166,15 @@ class _Run:
         if looked:
             self._report_step(rate)
 
-    def _update(self, slices: list[Batch], rate: float) -> Tensor:
-        """Forward, backward, clip, step; returns the mean loss per counted unit before the update, not yet read."""
-        count = max(sum(self.task.count(part) for part in slices), 1)
+    def _update(self, read: list[tuple[Stream, Batch]], rate: float) -> Tensor:
+        """Forward, backward, clip, step; returns the mean loss per counted unit before the update, not yet read.
+
+        `read` are the slices of the global batch, each with the stream that it is the next of.
+        """
+        count = max(sum(self.task.count(part) for _, part in read), 1)
         losses = []
-        for part in slices:
-            outputs, batch = batch_outputs(self.compute, part, self.numerics)
+        for stream, part in read:
+            outputs, batch = stream.outputs(self.compute, part, self.numerics)
             loss = self.task.loss(outputs, batch, label_smoothing=self.settings.label_smoothing) / count
             loss.backward()
             losses.append(loss.detach())
@@ -188,7 +197,9 @@ class _Run:
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
         rows = self._evaluation_rows()
-        result = evaluate(self.scored, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0)
+        result = evaluate(
+            self.scored, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0, carry=self.carry
+        )
         scores = result.scores
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", scores["loss"], state.step, rate)
@@ -322,6 +333,7 @@ class _Run:
             "random": checkpoint.random_state(self.device),
             "run": self.state.to_json(),
             "best": self.best.to_json() if self.best else None,
+            "streams": [vars(stream.state) if stream.state else None for stream in self.streams],
         }
         checkpoint.save_checkpoint(self.folder, self._identity(), state)
 
@@ -337,6 +349,8 @@ class _Run:
         checkpoint.restore_random_state(state["random"], self.device)
         self.state = RunState(**state["run"])
         self.best = Best(**state["best"]) if state["best"] else None
+        for stream, carried in zip(self.streams, state["streams"], strict=True):
+            stream.state = ModelState(**carried) if carried else None
 
     def finish(self, *, test: bool) -> RunResult:
         """Score the best weights on the test split and write the run's files."""
@@ -345,7 +359,8 @@ class _Run:
         self.model.load_state_dict(self.best.weights)
         self.model.eval()
         rows = self._evaluation_rows()
-        tested = evaluate(self.model, self.task, "test", numerics=self.numerics, batch_rows=rows) if test else None
+        scoring = partial(evaluate, numerics=self.numerics, batch_rows=rows, carry=self.carry)
+        tested = scoring(self.model, self.task, "test") if test else None
         record = build_record(
             self.task,
             self.model_settings,

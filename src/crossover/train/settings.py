@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from crossover.errors import ConfigError, unknown
+from crossover.models.presets import bracket_keys
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import TaskSpec
 
@@ -82,16 +83,17 @@ def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> Tr
 
     A recipe (`TaskSpec.recipe`, by the preset's name) fills the fields that still hold their default value; its
     keys are those of TrainSettings, with ``lr`` for `learning_rate`; keys of ModelSettings are left to whoever builds
-    the model. Raises ConfigError for any other key.
+    the model. Raises ConfigError for any other key. A rate in the brackets of the model's name is a given value.
     """
     defaults = TrainSettings()
+    own = bracket_keys(model.name)
     known = {field.name for field in fields(TrainSettings)}
     of_model = {field.name for field in fields(ModelSettings)} - known
     recipe: dict[str, Any] = {}
     for key, value in spec.recipe(preset_name(model)).items():
         name = field_name(key)
         if name in known:
-            if getattr(settings, name) == getattr(defaults, name):
+            if getattr(settings, name) == getattr(defaults, name) and name not in own:
                 recipe[name] = value
         elif name not in of_model:
             raise ConfigError(f"recipe of {spec.name} for {model.name}: {unknown('setting', key, known)}")

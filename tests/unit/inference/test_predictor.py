@@ -13,7 +13,7 @@ from tiny_language import TinyLanguage
 
 from crossover.data.options import DataOptions
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError
-from crossover.inference.decode import Sampling
+from crossover.inference.decode import Beam, Sampling
 from crossover.inference.predictor import Predictor, load
 from crossover.measure.numerics import Numerics
 from crossover.models.presets import parse_model
@@ -22,6 +22,7 @@ from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
 
 NUMERICS = Numerics.default()
+LIKELIEST = Sampling(temperature=0)
 TEXTS = ["good day", "a bad week", "bad", "what a good and long day it was"]
 
 
@@ -41,7 +42,7 @@ def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _MOODS = (("good", "positive"), ("bad", "negative"))
 
 
-@pytest.fixture(scope="module", params=["lstm", "gpt", "lstm+attention"])
+@pytest.fixture(scope="module", params=["lstm", "gpt", "lstm+attention", "transformer-xl"])
 def language_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("language")
     model = parse_model(f"{request.param}[width=16,dropout=0.0,max_length=40]")
@@ -204,7 +205,7 @@ def _uncached(predictor: Predictor, ids: list[int], tokens: int) -> list[int]:
 
 def test_text_goes_on_as_it_was_learnt_with_the_state_carried(language_run: Path) -> None:
     predictor = load(language_run)
-    assert predictor.generate("ab", tokens=9, temperature=0) == "ab" + "cab" * 3
+    assert predictor.generate("ab", tokens=9, sampling=LIKELIEST) == "ab" + "cab" * 3
     ids = [4, 5, 6, 4]
     assert list(predictor.continue_ids(ids, tokens=8, sampling=Sampling(temperature=0))) == _uncached(
         predictor, ids, 8
@@ -213,21 +214,49 @@ def test_text_goes_on_as_it_was_learnt_with_the_state_carried(language_run: Path
 
 def test_a_seed_draws_the_same_text_again(language_run: Path) -> None:
     predictor = load(language_run)
-    first, again, other = (predictor.generate("a", tokens=20, temperature=8.0, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (
+        predictor.generate("a", tokens=20, sampling=Sampling(temperature=8.0, seed=seed)) for seed in (1, 1, 2)
+    )
     assert first == again != other
     assert predictor.generate("", tokens=3)
+
+
+def test_of_the_likeliest_token_alone_nothing_else_is_drawn(language_run: Path) -> None:
+    predictor = load(language_run)
+    hot = [Sampling(temperature=9.0, top_k=1), Sampling(temperature=9.0, top_p=1e-6)]
+    assert {predictor.generate("a", tokens=12, sampling=sampling) for sampling in hot} == {"a" + "bca" * 4}
+
+
+def test_a_translation_is_drawn_the_same_again_and_not_from_a_model_that_writes_none(
+    text_run: Path, tmp_path: Path
+) -> None:
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    pairs = [f"{a} {b}\t{a[::-1]} {b[::-1]}" for a in words for b in words]
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + "\n".join(pairs), encoding="utf-8")
+    task = TASKS.get("translation")(DataOptions(data=str(tmp_path / "pairs.tsv"), source="source", target="target"))
+    settings = TrainSettings(budget="1steps", batch=4, evaluations=1)
+    train(task, parse_model("gru[width=16,layers=1]"), settings, numerics=NUMERICS, folder=tmp_path / "run")
+    predictor, texts = load(tmp_path / "run"), ["three two", "six", "three two"]
+    sampling = Sampling(temperature=1.0, top_k=9, seed=4)
+    drawn = predictor.predict(texts, sampling=sampling)
+    assert drawn == predictor.predict(texts, sampling=sampling, batch_rows=2) and drawn[0] != drawn[2]
+    assert predictor.predict(texts, sampling=Sampling(top_k=1)) == predictor.predict(texts)
+    with pytest.raises(ConfigError, match="either a beam or a temperature"):
+        predictor.predict(texts, sampling=sampling, beam=Beam(size=2))
+    with pytest.raises(ConfigError, match=r"writes no text for a text, so leave out drawing tokens"):
+        load(text_run).predict(TEXTS, sampling=sampling)
 
 
 def test_impossible_requests_for_text_are_refused(language_run: Path, text_run: Path) -> None:
     predictor = load(language_run)
     for tokens, temperature in ((0, 1.0), (3, -1.0), (3, float("nan"))):
         with pytest.raises(ConfigError, match=r"cannot draw|temperature is"):
-            predictor.generate("a", tokens=tokens, temperature=temperature)
+            predictor.generate("a", tokens=tokens, sampling=Sampling(temperature=temperature))
     if predictor.saved.settings.positions == "learned":
         with pytest.raises(ConfigError, match="longer than the model's maximum of 40"):
             predictor.generate("a", tokens=40)
     else:
-        assert len(predictor.generate("a", tokens=60, temperature=0)) == 61
+        assert len(predictor.generate("a", tokens=60, sampling=LIKELIEST)) == 61
     with pytest.raises(ConfigError, match="only language models write"):
         load(text_run).generate("a", tokens=3)
     with pytest.raises(DataError, match="'tiny/language' cannot read new input"):

@@ -60,6 +60,7 @@ def test_a_setting_that_several_mixers_have_goes_to_all_of_them() -> None:
 
 def test_mixers_and_hybrids_need_no_preset() -> None:
     assert parse_model("window-attention").positions == "rotary"
+    assert parse_model("lstm+xl-attention").positions == "none"
     assert parse_model("lstm+gru").positions == "none"
     assert parse_model("lstm+attention+mingru").layers == 3
 

@@ -122,6 +122,16 @@ def test_the_error_of_a_forecast_is_drawn_by_step() -> None:
     assert list(chart.series[0].x) == [1, 2, 3]
 
 
+def test_the_loss_of_a_language_model_is_drawn_by_position() -> None:
+    study = compare_study()
+    parts = [{"from": 1, "to": 1, "count": 9, "loss": 3.0}, {"from": 2, "to": 4, "count": 27, "loss": 2.0}]
+    study["details"] = [{"task": PARITY, "model": "lstm", "by_position": parts}]
+    chart = curves.loss_by_position(*result(PARITY, study))
+    assert chart is not None
+    assert list(chart.series[0].y) == [3.0, 2.0]
+    assert [translate("en")(note) for note in chart.series[0].notes] == ["9 tokens", "27 tokens"]
+
+
 def test_models_of_one_family_share_the_hue_and_differ_in_the_rest() -> None:
     looks = styles([("lstm", "recurrent"), ("gru", "recurrent"), ("gpt", "attention"), ("x", "no such family")])
     assert [style.color for style in looks.values()] == ["recurrent-1", "recurrent-2", "attention-1", "other-1"]

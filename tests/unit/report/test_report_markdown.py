@@ -49,3 +49,13 @@ def test_charts_are_told_by_their_figures() -> None:
     assert "**Quality against parameters.**" in section
     assert re.search(r"\| lstm \| 788\W?k \| 0\.912 \(0\.900–0\.924\) \|", section)
     assert HEADLINES in text
+
+
+def test_passages_that_a_model_writes_stand_beside_the_real_text() -> None:
+    study = compare_study()
+    task = study["samples"][0]["task"]
+    passage = {"input": "To be", "target": " or not", "prediction": " a knot", "decoding": "temperature 0.8"}
+    study["samples"] = [{"task": task, "model": "lstm", "items": [passage]}]
+    text = markdown(study)
+    assert "Passages written by lstm, drawn at temperature 0.8" in text and "how the text goes on" in text
+    assert " a knot" in text and "Sample predictions of" not in text

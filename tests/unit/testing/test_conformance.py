@@ -12,6 +12,7 @@ from torch import nn
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import ConfigError
 from crossover.models.mixers import MIXERS, Span
+from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.gru import GRUMixer, GRUSettings
 from crossover.models.mixers.mingru import MinGRUMixer, MinGRUSettings
 from crossover.sharding import Sharding
@@ -23,6 +24,7 @@ SMALLER = {
     "minlstm": [{"expansion": 2}],
     "attention": [{"kv_heads": 2}],
     "window-attention": [{"window": 3}],
+    "xl-attention": [{"memory": 3}],
     "linear-attention": [{"chunk": 3}],
 }
 """Settings under which short rows reach what the defaults reach on long ones."""
@@ -146,6 +148,15 @@ class RoundedSettings(MinGRUSettings):
 def test_a_state_that_is_not_the_state_is_found():
     failed = [result.name for result in check_mixer(RoundedSettings) if not result.passed]
     assert "chunks (causal)" in failed
+
+
+def test_a_state_that_grows_unsaid_is_found():
+    class Unsaid(AttentionSettings):
+        state_grows = False
+
+    (found,) = [result for result in check_mixer(Unsaid) if result.name == "state size (causal)"]
+    assert not found.passed
+    assert "grows with the steps" in found.detail
 
 
 def test_a_direction_may_be_refused_but_not_both():

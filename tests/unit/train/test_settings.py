@@ -6,6 +6,7 @@ import pytest
 from tiny_task import TinyTask, tiny_model
 
 from crossover.errors import ConfigError
+from crossover.models.presets import parse_model
 from crossover.train.settings import TrainSettings, resolve
 
 
@@ -54,6 +55,11 @@ def test_a_recipe_fills_what_was_not_given() -> None:
     given = resolve(TrainSettings(learning_rate=0.1), spec, tiny_model())
     assert (given.learning_rate, given.weight_decay) == (0.1, 0.5)
     assert resolve(TrainSettings(), spec, tiny_model("transformer")).weight_decay == TrainSettings().weight_decay
+
+
+def test_a_rate_in_the_models_brackets_goes_before_the_recipe() -> None:
+    spec = TinyTask(recipes={"lstm": {"lr": 0.02}}).spec
+    assert resolve(TrainSettings(), spec, parse_model("lstm[learning_rate=0.3]")).learning_rate == 0.3
 
 
 def test_a_recipe_with_an_unknown_key_is_refused() -> None:

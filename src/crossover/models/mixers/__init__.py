@@ -25,6 +25,11 @@ MIXERS.add(
     "softmax attention over the last `window` keys",
 )
 MIXERS.add(
+    "xl-attention",
+    f"{_HERE}.xl_attention:XLAttentionSettings",
+    "softmax attention over the last `memory` steps by relative positions",
+)
+MIXERS.add(
     "convolution", f"{_HERE}.convolution:ConvolutionSettings", "causal depthwise convolution with a pointwise gate"
 )
 

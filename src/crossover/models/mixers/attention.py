@@ -48,6 +48,7 @@ class AttentionSettings(MixerSettings):
     formula: ClassVar[str] = "y_t = W_o softmax(q_t K^T / sqrt(k)) V"
     cost_law: ClassVar[str] = "O(T d^2 + T^2 d) work, 1 serial step, a state of 2 T d"
     source: ClassVar[str] = "Vaswani et al. 2017, arXiv 1706.03762"
+    state_grows: ClassVar[bool] = True
 
     heads: int = 4
     kv_heads: int | None = None

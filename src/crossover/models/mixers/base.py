@@ -51,7 +51,8 @@ class MixerSettings:
     """What a mixer is, without its weights: counted by the planner, built by `build`.
 
     `width` is D. `causal=False` lets a step see the whole row (a bidirectional recurrence splits its hidden units
-    over the two directions). Subclasses set the class variables: `family` is recurrent, attention or other.
+    over the two directions). Subclasses set the class variables: `family` is recurrent, attention or other;
+    `state_grows` says that the state holds every step, so that it cannot be carried through a text without end.
     """
 
     name: ClassVar[str]
@@ -59,6 +60,7 @@ class MixerSettings:
     formula: ClassVar[str]
     cost_law: ClassVar[str]
     source: ClassVar[str]
+    state_grows: ClassVar[bool] = False
 
     width: int
     causal: bool = True

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from crossover.costs import Cost, Execution, Shape, Term
@@ -22,13 +21,12 @@ from crossover.models.mixers.attention import Attention, AttentionSettings
 from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.rotary import rotate, turns
-from crossover.models.mixers.spans import last_steps, no_state, real_resets, segments
+from crossover.models.mixers.spans import no_state
 from crossover.models.mixers.terms import cost_of
+from crossover.models.mixers.window import Blocks, no_steps, surround
 from crossover.sharding import Sharding
 
 _COUNTER_BYTES = 8
-_NOTHING = -1
-"""The segment of a slot in which no step stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +37,7 @@ class WindowAttentionSettings(AttentionSettings):
     formula: ClassVar[str] = "y_t = W_o softmax(q_t K_{t-w+1..t}^T / sqrt(k)) V_{t-w+1..t}"
     cost_law: ClassVar[str] = "O(T d^2 + T w d) work, 1 serial step, a state of 2 w d"
     source: ClassVar[str] = "Beltagy et al. 2020, arXiv 2004.05150"
+    state_grows: ClassVar[bool] = False
 
     window: int = 64
 
@@ -124,18 +123,6 @@ class WindowAttentionSettings(AttentionSettings):
         return WindowAttention(self)
 
 
-class Window(NamedTuple):
-    """The steps before the next one, the latest in the last slot: `k`, `v` [B, G, W - 1, K], `filled` [B].
-
-    Keys are kept as projected and turned (rotary) when used, by their distance: the state has no position in it, so
-    that a stream may go on for ever.
-    """
-
-    k: Tensor
-    v: Tensor
-    filled: Tensor
-
-
 class WindowKernel(Protocol):
     """Attention of q [B, H, T, K] over k, v [B, G, S, K]: query t sees its own segment of the keys t to t + W - 1."""
 
@@ -148,28 +135,9 @@ def attend_blocks(
     q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, segment_BS: Tensor, settings: WindowAttentionSettings
 ) -> Tensor:
     """Blocks of `window` queries, each over the keys that any of them sees: O(T window) in fused kernels."""
-    batch, _, time, _ = q_BHTK.shape
-    size = min(settings.window, time)
-    blocks = -(-time // size)
-    padding = blocks * size - time
-    reach = settings.before + size + settings.after
-
-    def cut(x_BGSK: Tensor) -> Tensor:
-        windows = F.pad(x_BGSK, (0, 0, 0, padding)).unfold(2, reach, size)
-        return windows.permute(0, 2, 1, 4, 3).flatten(0, 1)
-
-    segment_BS = F.pad(segment_BS, (0, padding), value=_NOTHING)
-    own_BNL = segment_BS.narrow(1, settings.before, blocks * size).unflatten(1, (blocks, size))
-    distance_LR = _distance(size, reach, q_BHTK.device)
-    near_LR = (distance_LR >= 0) & (distance_LR <= settings.before + settings.after)
-    mask_BNLR = near_LR & (segment_BS.unfold(1, reach, size)[:, :, None] == own_BNL[..., None])
-    q = F.pad(q_BHTK, (0, 0, 0, padding)).unflatten(2, (blocks, size)).transpose(1, 2).flatten(0, 1)
-    y = fused_attention(q, cut(k_BGSK), cut(v_BGSK), mask_BNLR.flatten(0, 1)[:, None], causal=False)
-    return y.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :time]
-
-
-def _distance(size: int, reach: int, device: torch.device) -> Tensor:
-    return torch.arange(reach, device=device) - torch.arange(size, device=device)[:, None]
+    blocks = Blocks(q_BHTK.shape[2], settings.window, settings)
+    q, k, v = blocks.queries(q_BHTK), blocks.around(k_BGSK), blocks.around(v_BGSK)
+    return blocks.joined(fused_attention(q, k, v, blocks.visible(segment_BS), causal=False))
 
 
 def attend_windows(
@@ -197,43 +165,14 @@ def attend(
     kernel: WindowKernel,
 ) -> tuple[Tensor, State | None]:
     """Every step over its window of real steps, those in the state included, within the last reset."""
-    time = q_BHTK.shape[2]
-    earlier = _no_steps(k_BGTK, settings.before) if state is None else Window(*state)
-    k_BGSK = F.pad(torch.cat([earlier.k.to(k_BGTK.dtype), k_BGTK], dim=2), (0, 0, 0, settings.after))
-    v_BGSK = F.pad(torch.cat([earlier.v.to(v_BGTK.dtype), v_BGTK], dim=2), (0, 0, 0, settings.after))
-    segment_BT = segments(real_resets(span, time), k_BGTK[:, 0])
-    segment_BS = _segments_around(segment_BT, earlier.filled, span, settings)
-    after = None
-    if settings.causal and span.carry:
-        latest_BW = last_steps(segment_BS, span.lengths_B, settings.before, 1)
-        after = Window(
-            last_steps(k_BGSK, span.lengths_B, settings.before, 2),
-            last_steps(v_BGSK, span.lengths_B, settings.before, 2),
-            (latest_BW == segment_BT[:, -1:]).sum(1),
-        )
+    (k_BGSK, v_BGSK, segment_BS), after = surround(k_BGTK, v_BGTK, state, span, settings)
     if settings.rotary:
         position_S = torch.arange(k_BGSK.shape[2], device=q_BHTK.device)
         cos, sin = turns(position_S, settings.head_size, settings.rope_base, q_BHTK.dtype)
-        own = slice(settings.before, settings.before + time)
+        own = slice(settings.before, settings.before + q_BHTK.shape[2])
         q_BHTK = rotate(q_BHTK.transpose(1, 2), (cos[own], sin[own])).transpose(1, 2)
         k_BGSK = rotate(k_BGSK.transpose(1, 2), (cos, sin)).transpose(1, 2)
     return kernel(q_BHTK, k_BGSK, v_BGSK, segment_BS, settings), after
-
-
-def _no_steps(k_BGTK: Tensor, slots: int) -> Window:
-    batch, heads, _, size = k_BGTK.shape
-    empty = k_BGTK.new_zeros(batch, heads, slots, size)
-    return Window(empty, empty, torch.zeros(batch, dtype=torch.int64, device=k_BGTK.device))
-
-
-def _segments_around(segment_BT: Tensor, filled_B: Tensor, span: Span, settings: WindowAttentionSettings) -> Tensor:
-    """Segments [B, S] of all keys: those in the state belong to the first, no step stands in the others."""
-    mask_BT = span.mask_BT(segment_BT.shape[1])
-    if mask_BT is not None:
-        segment_BT = segment_BT.masked_fill(~mask_BT, _NOTHING)
-    slot_W = torch.arange(settings.before, device=segment_BT.device)
-    earlier_BW = torch.where(slot_W >= settings.before - filled_B[:, None], 0, _NOTHING)
-    return F.pad(torch.cat([earlier_BW, segment_BT], dim=1), (0, settings.after), value=_NOTHING)
 
 
 class WindowAttention(Attention):
@@ -262,7 +201,7 @@ class WindowAttention(Attention):
             device=device,
             dtype=dtype or computed_dtype(weight, device),
         )
-        return _no_steps(like, settings.before)
+        return no_steps(like, settings.before)
 
     def prepare(self, x_BTD: Tensor, state: State | None, span: Span) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, H, T, K], keys and values [B, G, T, K], not turned yet."""

@@ -12,7 +12,8 @@ from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
 from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.base import Span, State
-from crossover.models.mixers.window_attention import Window, WindowAttention, WindowAttentionSettings
+from crossover.models.mixers.window import Window
+from crossover.models.mixers.window_attention import WindowAttention, WindowAttentionSettings
 from crossover.testing.conformance import check_mixer
 
 BATCH, TIME, WIDTH = 3, 11, 8
