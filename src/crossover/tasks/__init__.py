@@ -100,3 +100,9 @@ TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Pyth
 TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
+
+_SPEECH = "crossover.tasks.speech_sources"
+TASKS.add("speech/tones", f"{_SPEECH}:tones", "digits dialled on a telephone, in noise")
+TASKS.add("speech/fsdd", f"{_SPEECH}:digit_strings", "strings of spoken digits, six speakers")
+TASKS.add("speech/fsdd-digits", f"{_SPEECH}:digits", "single spoken digits, six speakers")
+RESTORERS.add("speech", "crossover.tasks.speech_reader:restore")

@@ -115,7 +115,7 @@ class TaskSpec:
     description: str
     inputs: Inputs
     outputs: Outputs
-    objective: Literal["classification", "regression", "forecasting", "language-modeling", "translation"]
+    objective: Literal["classification", "regression", "forecasting", "language-modeling", "translation", "ctc"]
     metric: str
     higher_is_better: bool
     causal: bool

@@ -26,6 +26,7 @@ EMBEDDED = {
     "language-modeling/python-docs": {},
     "translation/phrases": {},
     "translation/names": {},
+    "speech/tones": {},
 }
 """Every task that needs no file, with settings that make its baselines quick where that takes some."""
 
