@@ -102,6 +102,7 @@ TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of 
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
 
 _SPEECH = "crossover.tasks.speech_sources"
+TASKS.add("speech", "crossover.tasks.speech_files:own", "your own recordings (WAV, FLAC) with a table of transcripts")
 TASKS.add("speech/tones", f"{_SPEECH}:tones", "digits dialled on a telephone, in noise")
 TASKS.add("speech/fsdd", f"{_SPEECH}:digit_strings", "strings of spoken digits, six speakers")
 TASKS.add("speech/fsdd-digits", f"{_SPEECH}:digits", "single spoken digits, six speakers")

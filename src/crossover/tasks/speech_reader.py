@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossover.data.audio import read_recording
+from crossover.data.audio import audio_files, read_recording
 from crossover.data.batching import pad
 from crossover.data.filterbank import Front, front_from_json
 from crossover.errors import DataError
@@ -32,6 +32,10 @@ class SpeechReader:
     def encode(self, texts: list[str]) -> Batch:
         """Refuses: sound is read from files."""
         raise DataError(f"task {self.spec.name!r} takes no text: give WAV or FLAC files, or a folder, with --file")
+
+    def files(self, path: Path) -> list[Path]:
+        """The WAV and FLAC files of a folder, or the file itself."""
+        return audio_files(path) if path.is_dir() else [path]
 
     def encode_file(self, path: Path) -> Batch:
         """The one row of a WAV or FLAC file; DataError where it is no sound or shorter than a step."""

@@ -29,6 +29,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 _STRINGS: dict[Split, int] = {"train": 1000, "valid": 200, "test": 500}
 """Strings of an epoch, and of the splits that stay."""
+_BATCH_STEPS = 2000
 _SIMPLE_STRINGS = 100
 _NUMBERS: dict[Split, range] = {"test": range(5), "valid": range(5, 10), "train": range(10, 50)}
 _HELD_OUT_NUMBERS: dict[Split, range] = {"valid": range(5), "train": range(5, 50)}
@@ -224,4 +225,5 @@ def _strings(
         simple=("loud parts + ridge", simple),
         notes=fields.pop("notes"),
     )
+    fields = {"batch_tokens": _BATCH_STEPS, **fields}
     return Transcription(name, data, settings, units="words", said=train.recordings.words, **fields)
