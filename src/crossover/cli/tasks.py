@@ -77,7 +77,7 @@ _OWN: dict[str, dict[str, Any]] = {
     },
     "speech": {
         "class": "crossover.tasks.speech:Transcription",
-        "data": "a folder of WAV or FLAC files with a table transcripts.csv (.tsv, .jsonl, .parquet) of file and text",
+        "data": "a folder of WAV or FLAC files and a table transcripts.csv (.tsv, .jsonl, .parquet) of file and text",
         "flags": [
             "--data FOLDER: one folder, to be split",
             "--train FOLDER --valid FOLDER --test FOLDER: the folders of a given split, each with its table",

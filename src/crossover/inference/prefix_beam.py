@@ -43,5 +43,6 @@ def _extended(beam: _Beam, shares_S: np.ndarray, size: int) -> _Beam:
             else:
                 symbol[longer] = np.logaddexp(symbol[longer], either + shares_S[number])
     totals = {prefix: np.logaddexp(blank[prefix], symbol[prefix]) for prefix in {**blank, **symbol}}
-    kept = sorted(totals, key=lambda prefix: (-totals[prefix], prefix))[:size]
+    possible = (prefix for prefix in totals if totals[prefix] > -np.inf)
+    kept = sorted(possible, key=lambda prefix: (-totals[prefix], prefix))[:size]
     return {prefix: (float(blank[prefix]), float(symbol[prefix])) for prefix in kept}

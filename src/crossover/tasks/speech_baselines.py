@@ -111,18 +111,18 @@ def _hull(frames_FM: np.ndarray, level: float) -> np.ndarray:
 class NearestText:
     """The text of the train row whose `pooled` frames, as z-scores, are nearest."""
 
+    parameters = None
+
     def __init__(self, frames: Iterable[np.ndarray], texts: Sequence[str]) -> None:
-        from sklearn.neighbors import KNeighborsClassifier
-        from sklearn.pipeline import make_pipeline
+        from sklearn.neighbors import NearestNeighbors
         from sklearn.preprocessing import StandardScaler
 
         self._texts = list(texts)
-        self._model: Any = make_pipeline(StandardScaler(), KNeighborsClassifier(1))
-        self._model.fit(np.stack([pooled(frames_FM) for frames_FM in frames]), np.arange(len(self._texts)))
-
-    parameters = None
+        self._scale: Any = StandardScaler()
+        scaled = self._scale.fit_transform(np.stack([pooled(frames_FM) for frames_FM in frames]))
+        self._known: Any = NearestNeighbors(n_neighbors=1).fit(scaled)
 
     def write(self, rows: Sequence[np.ndarray]) -> list[str]:
         """The text of each row."""
-        nearest = self._model.predict(np.stack([pooled(frames_FM) for frames_FM in rows]))
-        return [self._texts[int(place)] for place in nearest]
+        asked = self._scale.transform(np.stack([pooled(frames_FM) for frames_FM in rows]))
+        return [self._texts[int(place)] for place in self._known.kneighbors(asked, return_distance=False)[:, 0]]
