@@ -17,7 +17,7 @@ from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split
 from crossover.tasks.ctc import CTC, Symbols, needed_steps
 from crossover.tasks.objectives import Classification, classification_items
-from crossover.tasks.options import Flag, Setting, Whole
+from crossover.tasks.options import Choice, Flag, Setting, Whole
 from crossover.tasks.rows import RowTask
 from crossover.tasks.speech_baselines import PooledRidge
 from crossover.tasks.speech_reader import Labeller, Transcriber, labels_spec, text_spec
@@ -33,6 +33,15 @@ SETTINGS: dict[str, Setting] = {
 }
 """What every task on sound may be told with ``--set``."""
 
+OWN_SETTINGS: dict[str, Setting] = {
+    **SETTINGS,
+    "rate": Whole(16_000, 4_000),
+    "units": Choice(("characters", "words"), "characters"),
+    "missing": Choice(("refuse", "drop"), "refuse"),
+}
+"""`rate` is what recordings are resampled to; `missing` what becomes of those without a transcript."""
+
+_MARKS = "Samples mark errors: [a→b] is another word than was said, [-a-] is left out, [+a+] is added."
 _FITTED_ROWS = 200
 """Rows of train from which mean and deviation are taken."""
 
@@ -164,7 +173,7 @@ class Transcription(Transcriber, SpeechTask):
         self.objective = self.scored
         self.symbols = symbols
         self.fill()
-        notes = (*data.notes, *self._unknown(), *self._too_short(settings["stack"]))
+        notes = (*data.notes, *self._unknown(), *self._too_short(settings["stack"]), _MARKS)
         longest = max(1, data.longest // settings["stack"])
         spec = text_spec(name, self.front, symbols, longest, streaming=settings["streaming"], notes=notes, **fields)
         super().__init__(spec, self.front, symbols)

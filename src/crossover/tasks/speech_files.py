@@ -17,8 +17,8 @@ from crossover.data.splits import random_split
 from crossover.data.tables import read_table
 from crossover.errors import ConfigError, DataError, listing
 from crossover.tasks.base import Split
-from crossover.tasks.options import Choice, Setting, Whole, read_settings, refuse_unread
-from crossover.tasks.speech import HELD, SETTINGS, SpeechData, SpokenLabels, Transcription, Utterances
+from crossover.tasks.options import read_settings, refuse_unread
+from crossover.tasks.speech import HELD, OWN_SETTINGS, SpeechData, SpokenLabels, Transcription, Utterances
 from crossover.tasks.speech_baselines import NearestText
 from crossover.tasks.text_files import group_column
 
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 TABLES = ("transcripts.csv", "transcripts.tsv", "transcripts.jsonl", "transcripts.parquet")
 FILE_COLUMNS = ("file", "filename", "path", "audio")
 TEXT_COLUMNS = ("text", "transcript", "sentence")
-OWN_SETTINGS: dict[str, Setting] = {
-    **SETTINGS,
-    "rate": Whole(16_000, 4_000),
-    "units": Choice(("characters", "words"), "characters"),
-    "missing": Choice(("refuse", "drop"), "refuse"),
-}
-"""`rate` is what recordings are resampled to; `missing` what becomes of those without a transcript."""
-
 _FRACTIONS = (0.8, 0.1, 0.1)
 _SHOWN = 3
 
@@ -127,7 +119,8 @@ def _missing(path: Path, silent: Sequence[str], absent: Sequence[str], fate: str
     if not silent and not absent:
         return ()
     if fate == "drop":
-        return (f"Left out: {len(silent)} recordings without a transcript, {len(absent)} transcripts without one.",)
+        left = f"{len(silent)} recordings without a transcript, {len(absent)} transcripts without a recording"
+        return (f"Left out: {left}.",)
     told = [
         f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
         for names, what in ((silent, "recordings have no transcript"), (absent, "transcripts have no recording"))

@@ -121,8 +121,8 @@ def _spoken(name: str, options: DataOptions) -> tuple[dict[str, Any], dict[Split
         theirs = recordings.take([i for i, voice in enumerate(recordings.voices) if voice == held_out])
         parts = {split: _numbered(others, numbers) for split, numbers in _HELD_OUT_NUMBERS.items()}
         parts["test"] = theirs
-    counts = ", ".join(f"{len(parts[split])} {split}" for split in ("train", "valid", "test"))
-    notes = [f"Recordings of single digits: {counts}."]
+    train, valid, test = (len(parts[split]) for split in ("train", "valid", "test"))
+    notes = [f"Recordings of single digits: {train} train, {valid} valid, {test} test."]
     if held_out != "none":
         notes.append(f"Test is the speaker {held_out}, whom neither train nor valid has.")
     return settings, parts, tuple(notes)

@@ -132,7 +132,7 @@ def test_recordings_and_transcripts_without_each_other_are_refused_or_left_out(t
     with pytest.raises(DataError, match=wanted):
         own(tmp_path)
     task = own(tmp_path, settings={"missing": "drop"})
-    assert "Left out: 1 recordings without a transcript, 1 transcripts without one." in task.spec.notes
+    assert "Left out: 1 recordings without a transcript, 1 transcripts without a recording." in task.spec.notes
     assert sum(task.size(split) for split in ("train", "valid", "test")) == 29
 
 
