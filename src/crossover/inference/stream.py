@@ -24,7 +24,7 @@ class Listener:
 
     ::
 
-        listener = Listener(crossover.load("run"))
+        listener = crossover.Listener(crossover.load("run"))
         for chunk in microphone:                 # float32 in -1 to 1, `listener.rate` samples a second
             print(listener.accept(chunk), end="")
 
