@@ -5,7 +5,8 @@
 Causal models of `speech/tones` at the task's own size, with their initial weights, hear a string of dialled digits in
 chunks, the state carried: filterbank, model and decoding of one stream on one core. What they give must equal what
 they give of the whole before a time counts. The models run in turn, and each figure is the median of three rounds.
-Keeps its table in benchmarks/results.
+The bar is on the core's own seconds, to which other work on the machine does not count; the seconds of the clock stand
+beside them. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import torch
@@ -33,8 +34,8 @@ from crossover.tasks.speech_sources import dialled
 from crossover.tasks.speech_strings import Voices
 
 MODELS = ("lstm", "gru", "mingru", "transformer", "window-transformer")
-SECONDS = (10, 60)
-CHUNKS_MS = (40, 200)
+STREAMS = ((10, 40), (10, 200), (60, 200))
+"""Seconds of sound, and milliseconds of a chunk."""
 ROUNDS = 3
 BAR = 0.1
 TOLERANCE = 1e-3
@@ -75,14 +76,25 @@ def verify(given: Predictor, samples_N: np.ndarray) -> float:
     return difference
 
 
-def stream(given: Predictor, samples_N: np.ndarray, chunk_ms: int) -> list[float]:
-    """Seconds of work for each chunk."""
-    listener, seconds = Listener(given), []
+def stream(given: Predictor, samples_N: np.ndarray, chunk_ms: int) -> tuple[list[float], float]:
+    """Seconds of the clock for each chunk, and the core's own seconds for all of them."""
+    listener, seconds, began = Listener(given), [], process_time()
     for chunk_N in chunks(samples_N, 8 * chunk_ms):
         started = perf_counter()
         listener.accept(chunk_N)
         seconds.append(perf_counter() - started)
-    return seconds
+    return seconds, process_time() - began
+
+
+def row(name: str, given: Predictor, seconds: int, chunk_ms: int, rounds: list[tuple[list[float], float]]) -> str:
+    """One line of the table."""
+    tails = [percentiles(clock, [50, 99]) for clock, _ in rounds]
+    p50, p99 = (1000 * median(tail[place] for tail in tails) for place in (0, 1))
+    by_clock = median(sum(clock) for clock, _ in rounds) / seconds
+    by_core = median(core for _, core in rounds) / seconds
+    count = sum(weights.numel() for weights in given.model.parameters())
+    cells = (name, f"{count:,}", seconds, chunk_ms, f"{p50:.2f}", f"{p99:.2f}", f"{by_clock:.3f}", f"{by_core:.3f}")
+    return "| " + " | ".join(map(str, (*cells, "met" if by_core <= BAR else "missed"))) + " |"
 
 
 def main() -> None:
@@ -92,27 +104,23 @@ def main() -> None:
     torch.set_num_threads(1)
     models = {name: predictor(name) for name in MODELS}
     lines = [
-        "| model | parameters | sound s | chunk ms | work for a chunk, median ms | 99 % ms | real-time factor | "
-        f"bar of {BAR} | largest difference from the whole |",
+        "| model | parameters | sound s | chunk ms | a chunk, median ms | 99 % ms | real-time factor by the clock | "
+        f"by the core | bar of {BAR} |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for seconds in SECONDS:
+    largest = 0.0
+    for seconds, chunk_ms in STREAMS:
         samples_N = sound(seconds)
-        differences = {name: verify(given, samples_N) for name, given in models.items()}
-        for chunk_ms in CHUNKS_MS:
-            rounds = [
-                {name: stream(given, samples_N, chunk_ms) for name, given in models.items()} for _ in range(ROUNDS)
-            ]
-            for name, given in models.items():
-                tails = [percentiles(times[name], [50, 99]) for times in rounds]
-                factor = median(sum(times[name]) for times in rounds) / seconds
-                p50, p99 = (1000 * median(tail[place] for tail in tails) for place in (0, 1))
-                count = sum(weights.numel() for weights in given.model.parameters())
-                lines.append(
-                    f"| {name} | {count:,} | {seconds} | {chunk_ms} | {p50:.2f} | {p99:.2f} | {factor:.3f} | "
-                    f"{'met' if factor <= BAR else 'missed'} | {differences[name]:.1e} |"
-                )
-    lines += ["", "A step is 30 ms of sound: shorter chunks than that are worked on when one is full."]
+        largest = max(largest, *(verify(given, samples_N) for given in models.values()))
+        rounds = [{name: stream(given, samples_N, chunk_ms) for name, given in models.items()} for _ in range(ROUNDS)]
+        lines += [
+            row(name, given, seconds, chunk_ms, [times[name] for times in rounds]) for name, given in models.items()
+        ]
+    lines += [
+        "",
+        f"Outputs of chunks differ from those of the whole by at most {largest:.1e}. A step is 30 ms of sound: shorter",
+        "chunks than that are worked on when one is full.",
+    ]
     keep("streaming_speech", "Transcription while sound comes in", lines)
 
 
