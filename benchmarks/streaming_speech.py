@@ -5,8 +5,8 @@
 Causal models of `speech/tones` at the task's own size, with their initial weights, hear a string of dialled digits in
 chunks, the state carried: filterbank, model and decoding of one stream on one core. What they give must equal what
 they give of the whole before a time counts. The models run in turn, and each figure is the median of three rounds.
-The bar is on the core's own seconds, to which other work on the machine does not count; the seconds of the clock stand
-beside them. Keeps its table in benchmarks/results.
+The bar is on the core's own seconds, to which other work on the machine does not count; those of the clock stand beside
+them. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def main() -> None:
         ]
     lines += [
         "",
-        f"Outputs of chunks differ from those of the whole by at most {largest:.1e}. A step is 30 ms of sound: shorter",
-        "chunks than that are worked on when one is full.",
+        f"Outputs of chunks differ from those of the whole by at most {largest:.1e}. A step is 30 ms of sound: of",
+        "shorter chunks, some only wait.",
     ]
     keep("streaming_speech", "Transcription while sound comes in", lines)
 
