@@ -5,8 +5,8 @@
 Causal models of `speech/tones` at the task's own size, with their initial weights, hear a string of dialled digits in
 chunks, the state carried: filterbank, model and decoding of one stream on one core. What they give must equal what
 they give of the whole before a time counts. The models run in turn, and each figure is the median of three rounds.
-The bar is on the core's own seconds, to which other work on the machine does not count; those of the clock stand beside
-them. Keeps its table in benchmarks/results.
+The bar is on the core's own seconds, to which other work on the machine does not count; those of the clock stand
+beside them. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations

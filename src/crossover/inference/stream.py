@@ -66,14 +66,16 @@ class Listener:
         steps_TC = self._steps.accept(samples_N)
         if not len(steps_TC):
             return ""
-        before = self.text
         inputs = torch.from_numpy(steps_TC)[None].to(self._numerics.device)
         with self._numerics.autocast():
             outputs, state = self._model(inputs, state=self._state)
         self._state = state if state is not None else self._state
         found, self._last = best_path(outputs[0].float(), self._last)
+        if not found:
+            return ""
+        before = len(self.text)
         self._ids += found
-        return self.text[len(before) :]
+        return self.text[before:]
 
 
 @dataclass

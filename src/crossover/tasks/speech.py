@@ -75,7 +75,7 @@ class Utterances:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechData:
-    """The rows of a task, and what a simple reader of them is.
+    """The rows of a task.
 
     `train` gives those of an epoch of a seed, the same where nothing is drawn. `longest` is the most frames of a row.
     """
@@ -84,7 +84,6 @@ class SpeechData:
     train: Callable[[int, int], Utterances]
     held: Mapping[Split, Utterances]
     longest: int
-    simple: tuple[str, Callable[[], Writer]] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -164,10 +163,12 @@ class Transcription(Transcriber, SpeechTask):
         *,
         units: str,
         said: Sequence[str],
+        simple: tuple[str, Callable[[], Writer]],
         **fields: Any,
     ) -> None:
-        """`said` holds every text of train, whose symbols the model may write."""
+        """`said` holds every text of train, whose symbols the model may write; `simple` names and fits a reader."""
         self.prepare(data, settings)
+        self.simple = simple
         symbols = Symbols.of(units, said)
         self.scored = CTC(symbols, [text for split in HELD for text in data.held[split].texts])
         self.objective = self.scored
@@ -208,25 +209,23 @@ class Transcription(Transcriber, SpeechTask):
         train, asked = self.data.train(0, 0), self.data.held[split]
         counts = Counter(train.texts)
         common = min(counts, key=lambda text: (-counts[text], text))
-        found = [
-            self._baseline("empty", "trivial", [""] * len(asked.texts), split, perf_counter()),
-            self._baseline("most frequent", "trivial", [common] * len(asked.texts), split, perf_counter()),
-        ]
-        if self.data.simple is not None:
-            writer, fitting = self._simple
-            started = perf_counter()
-            written = writer.write(asked.frames)
-            name = self.data.simple[0]
-            found.append(
-                self._baseline(name, "strong", written, split, started - fitting, parameters=writer.parameters)
-            )
-        return found
+        said_nothing, said_often = (
+            self._baseline(name, "trivial", [text] * len(asked.texts), split, perf_counter())
+            for name, text in (("empty", ""), ("most frequent", common))
+        )
+        writer, fitting = self._simple
+        started = perf_counter()
+        written = writer.write(asked.frames)
+        simple = self._baseline(
+            self.simple[0], "strong", written, split, started - fitting, parameters=writer.parameters
+        )
+        return [said_nothing, said_often, simple]
 
     @cached_property
     def _simple(self) -> tuple[Writer, float]:
         """The simple reader, and the seconds that fitting it took."""
         started = perf_counter()
-        writer = self.data.simple[1]()  # type: ignore[index]
+        writer = self.simple[1]()
         return writer, perf_counter() - started
 
     def _baseline(

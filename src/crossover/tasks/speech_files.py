@@ -66,7 +66,6 @@ def own(options: DataOptions) -> Transcription | SpokenLabels:
         train=lambda seed, epoch: said["train"],
         held={split: said[split] for split in HELD},
         longest=max(int(part.counts_N.max()) for part in said.values()),
-        simple=("nearest recording", lambda: NearestText(said["train"].frames, said["train"].texts)),
         notes=tuple(notes),
     )
     if options.label is not None:
@@ -77,6 +76,7 @@ def own(options: DataOptions) -> Transcription | SpokenLabels:
         settings,
         units=settings["units"],
         said=said["train"].texts,
+        simple=("nearest recording", lambda: NearestText(said["train"].frames, said["train"].texts)),
         description="your own recordings with transcripts",
     )
 

@@ -21,7 +21,7 @@ AUGMENT: dict[str, Setting] = {
     "time_width": Whole(20),
     "frequency_masks": Whole(2, 0),
     "frequency_width": Whole(8),
-    "gain": Whole(6, 0),
+    "gain": Whole(10, 0),
 }
 """Masks of at most so many frames or bands, and the loudness drawn within so many decibel up or down."""
 

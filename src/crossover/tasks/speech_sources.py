@@ -227,8 +227,16 @@ def _strings(
         train=drawn,
         held=held,
         longest=LONGEST,
-        simple=("loud parts + ridge", simple),
         notes=fields.pop("notes"),
     )
-    said = train.recordings.words
-    return Transcription(name, data, settings, units="words", said=said, batch_rows=16, recipes=_RECIPES, **fields)
+    return Transcription(
+        name,
+        data,
+        settings,
+        units="words",
+        said=train.recordings.words,
+        simple=("loud parts + ridge", simple),
+        batch_rows=16,
+        recipes=_RECIPES,
+        **fields,
+    )
