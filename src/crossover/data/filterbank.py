@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crossover.data.audio import require_packages
-from crossover.errors import DataError
+from crossover.errors import ConfigError, DataError
 
 SHIFT_MS = 10
 WINDOW_MS = 25
@@ -66,7 +66,13 @@ class FrameStream:
         options.frame_opts.snip_edges = True
         options.mel_opts.num_bins = bank.mels
         self._bank = bank
-        self._computer = kaldi_native_fbank.OnlineFbank(options)
+        try:
+            self._computer = kaldi_native_fbank.OnlineFbank(options)
+        except ValueError:
+            raise ConfigError(
+                f"{bank.mels} mel bands are too many for windows of {WINDOW_MS} ms at {bank.rate} Hz: give fewer with "
+                "--set task.mels=N"
+            ) from None
         self._given = 0
 
     def accept(self, samples_N: np.ndarray) -> np.ndarray:

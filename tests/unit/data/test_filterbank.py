@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crossover.data.filterbank import FilterBank, fitted_front, front_from_json
-from crossover.errors import DataError
+from crossover.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 SOUND = (0.1 * RNG.standard_normal(9_999)).astype(np.float32)
@@ -56,6 +56,11 @@ def test_a_sound_shorter_than_a_step_is_refused() -> None:
     with pytest.raises(DataError, match="click is too short: give sounds of at least 45 ms"):
         front.steps(SOUND[:359], "click")
     assert len(front.steps(SOUND[:360], "click")) == 1
+
+
+def test_more_bands_than_a_window_can_tell_apart_are_refused() -> None:
+    with pytest.raises(ConfigError, match="300 mel bands are too many for windows of 25 ms at 8000 Hz"):
+        FilterBank(8000, 300).frames(SOUND)
 
 
 def test_a_front_comes_back_from_json() -> None:
