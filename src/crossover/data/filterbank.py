@@ -70,8 +70,8 @@ class FrameStream:
             self._computer = kaldi_native_fbank.OnlineFbank(options)
         except ValueError:
             raise ConfigError(
-                f"{bank.mels} mel bands are too many for windows of {WINDOW_MS} ms at {bank.rate} Hz: give fewer with "
-                "--set task.mels=N"
+                f"{bank.mels} mel bands are too many for windows of {WINDOW_MS} ms at {bank.rate} Hz: give fewer "
+                "with --set task.mels=N"
             ) from None
         self._given = 0
 
