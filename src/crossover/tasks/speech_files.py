@@ -119,8 +119,8 @@ def _missing(path: Path, silent: Sequence[str], absent: Sequence[str], fate: str
     if not silent and not absent:
         return ()
     if fate == "drop":
-        left = f"{len(silent)} recordings without a transcript, {len(absent)} transcripts without a recording"
-        return (f"Left out: {left}.",)
+        mute, lost = len(silent), len(absent)
+        return (f"Left out: {mute} recordings without a transcript, {lost} transcripts without a recording.",)
     told = [
         f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})"
         for names, what in ((silent, "recordings have no transcript"), (absent, "transcripts have no recording"))
