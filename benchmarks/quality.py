@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RUNS = Path("crossover-runs")
-FURTHER = ("macro_f1", "mae", "nats_per_character", "accuracy@160")
+FURTHER = ("macro_f1", "cer", "mae", "nats_per_character", "accuracy@160")
 HEADINGS = (
     "task",
     "model",

@@ -17,6 +17,7 @@ _PUBLIC = {
     "audit": "crossover.api",
     "Study": "crossover.api",
     "load": "crossover.inference.predictor",
+    "Listener": "crossover.inference.stream",
     "CrossoverError": "crossover.errors",
     "ConfigError": "crossover.errors",
     "DataError": "crossover.errors",

@@ -238,7 +238,7 @@ def test_export_to_onnx_gives_the_probabilities_that_predict_gives(study: Path, 
     (folder,) = (path.parent for path in study.rglob("seed0/record.json") if "transformer" in str(path))
     path = run("export", folder, "--to", "onnx", "--out", tmp_path / "model.onnx")["path"]
     text = "firm 7 reports a gain"
-    (ids,) = load(folder)._reader().encode([text]).inputs.tolist()
+    (ids,) = load(folder).reader().encode([text]).inputs.tolist()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (outputs,) = session.run(["outputs"], {"inputs": np.array([ids])})
     shares = np.exp(outputs[0]) / np.exp(outputs[0]).sum()

@@ -30,6 +30,12 @@ def print_text(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def print_piece(text: str) -> None:
+    """A piece of text on stdout, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def print_columns(rows: Iterable[Sequence[str]]) -> None:
     """Rows of text in aligned columns; the last column takes what is left."""
     rows = [tuple(row) for row in rows]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, Common
-from crossover.cli.output import print_document, print_text, tell
+from crossover.cli.output import print_document, print_piece, print_text, tell
 from crossover.cli.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def predict(
     text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
-    file: Path | None = None,
+    file: list[Path] | None = None,
     future_values: Path | None = None,
     out: Path | None = None,
     task: str | None = None,
@@ -37,6 +37,8 @@ def predict(
     seed: int = 0,
     beam: int = 0,
     best: int = 1,
+    stream: bool = False,
+    chunk: int = 100,
     common: Common = COMMON,
 ) -> int:
     """Predict with a trained run, or with the run that a study recommends.
@@ -48,8 +50,8 @@ def predict(
     text
         What to predict from; - reads it from standard input.
     file
-        File to predict from: a text a line, or what the task reads. A forecast needs none: it goes on from the last
-        rows that training saw.
+        File to predict from: a text a line, or what the task reads. Recordings may be several, or a folder. A
+        forecast needs none: it goes on from the last rows that training saw.
     future_values
         File of what a forecast knows of the steps ahead: the columns of --future, with those of --id and --time.
     out
@@ -70,9 +72,13 @@ def predict(
     seed
         Seed of what is drawn.
     beam
-        Hypotheses that a translation model follows at once; 0: the likeliest token at every step.
+        Hypotheses that a model which writes follows at once; 0: the likeliest token at every step.
     best
         How many of them to tell.
+    stream
+        Hear recordings chunk by chunk and write meanwhile; needs a causal model of speech.
+    chunk
+        Milliseconds of a chunk.
     """
     load_plugins(common.plugin)
     from crossover.errors import ConfigError
@@ -81,14 +87,14 @@ def predict(
 
     predictor = load(run, task=task, device=device)
     if predictor.forecasts:
-        if text is not None:
+        if text is not None or len(file or []) > 1:
             raise ConfigError(
-                "a forecast takes no text: give the series with --file, or nothing to go on from training"
+                "a forecast takes no text: give one file of series with --file, or nothing to go on from training"
             )
-        return _forecast(predictor, file, future_values, out, common)
+        return _forecast(predictor, file[0] if file else None, future_values, out, common)
     if future_values is not None:
         raise ConfigError("--future-values belongs to forecasts: leave it out")
-    if (text is None) == (file is None):
+    if (text is None) == (not file):
         raise ConfigError("give either a text or --file FILE to predict from")
     if text is not None and text.startswith("--"):
         raise ConfigError(f"{text} is no option of predict (--help shows them): give a text, or - to read one")
@@ -98,9 +104,15 @@ def predict(
     heat = _TEMPERATURE if temperature is None else temperature
     sampling = Sampling(temperature=heat, top_k=top_k, top_p=top_p, seed=seed)
     search, drawing = Beam(size=beam) if beam else None, sampling if asked else None
+    if stream and (search or drawing or not file):
+        raise ConfigError(
+            "--stream hears --file FILE and writes the likeliest symbols: give nothing else to write by"
+        )
     predictions: list[dict[str, Any]]
-    if text is None:
-        predictions = predictor.predict_file(Path(str(file)), beam=search, best=best, sampling=drawing)
+    if stream:
+        predictions = _stream(predictor, file or [], chunk, aloud=out is None and not common.json)
+    elif text is None:
+        predictions = predictor.predict_files(file or [], beam=search, best=best, sampling=drawing)
     elif not predictor.generates:
         predictions = predictor.predict([text], beam=search, best=best, sampling=drawing)
     elif search is None:
@@ -114,10 +126,11 @@ def predict(
         tell(f"{len(predictions)} predictions written to {out}")
     if common.json:
         print_document({"predictions": predictions})
-    elif out is None:
+    elif out is None and not stream:
+        plain = predictor.generates or (best == 1 and (predictor.translates or predictor.transcribes))
         for prediction in predictions:
-            plain = predictor.generates or (predictor.translates and best == 1)
-            print_text(prediction["text"] if plain else json.dumps(prediction, ensure_ascii=False))
+            named = f"{prediction['file']}: " if "file" in prediction else ""
+            print_text(named + prediction["text"] if plain else json.dumps(prediction, ensure_ascii=False))
     return 0
 
 
@@ -138,6 +151,25 @@ def _forecast(
     elif out is None:
         print_text(table.rstrip())
     return 0
+
+
+def _stream(predictor: Predictor, files: list[Path], chunk: int, *, aloud: bool) -> list[dict[str, Any]]:
+    """Transcribe files in chunks; the text goes to stdout as it comes, what it took to stderr."""
+    from crossover.inference.stream import stream_file
+
+    found = []
+    for file in predictor.files(files):
+        streamed = stream_file(predictor, file, chunk_ms=chunk, told=print_piece if aloud else None)
+        if aloud:
+            print_piece("\n")
+        told = streamed.to_json()
+        p50, p99 = (1000 * told["latency"][name] for name in ("p50", "p99"))
+        tell(
+            f"{file}: {streamed.audio_seconds:.2f} s in chunks of {chunk} ms, each worked on for {p50:.1f} ms "
+            f"(median; 99 %: {p99:.1f} ms); real-time factor {streamed.real_time_factor:.3f}"
+        )
+        found.append(told)
+    return found
 
 
 def export(

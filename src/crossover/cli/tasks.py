@@ -92,6 +92,23 @@ _OWN: dict[str, dict[str, Any]] = {
         "metric": "f1",
         "example": "qa --train train.json --test dev.json",
     },
+    "speech": {
+        "class": "crossover.tasks.speech:Transcription",
+        "data": "a folder of WAV or FLAC files and a table transcripts.csv (.tsv, .jsonl, .parquet) of file and text",
+        "flags": [
+            "--data FOLDER: one folder, to be split",
+            "--train FOLDER --valid FOLDER --test FOLDER: the folders of a given split, each with its table",
+            "--text COLUMN: what is said (text, transcript or sentence if not given)",
+            "--label COLUMN: classify the recordings instead, scored by accuracy",
+            "--split random or group=COLUMN (the speaker, say); --split-seed N: how one folder is split",
+            "--units characters or words: what the model writes one by one",
+            "--set task.missing=drop: leave out recordings without a transcript, and transcripts without one",
+            "--set task.rate=N: samples a second that recordings are resampled to",
+            "--set task.streaming=true: the model sees only the past, and can write while it hears",
+        ],
+        "metric": "wer",
+        "example": "speech --data recordings --text text",
+    },
     "language-modeling": {
         "class": "crossover.tasks.language_modeling:LanguageModeling",
         "data": "any text file, cut into train, valid and test in its order",
@@ -152,10 +169,16 @@ def _source(entry: dict[str, Any], catalogue: Any) -> str:
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, Any]:
-    """Metric of an embedded task; the others are known when their data are read."""
+    """Metric of an embedded task; the others are known when their data, or the packages they need, are there."""
+    from crossover.errors import DataError
+
+    unknown = {"metric": None, "higher_is_better": None}
     if not entry["embedded"]:
-        return {"metric": None, "higher_is_better": None}
-    spec = _spec(entry["name"])
+        return unknown
+    try:
+        spec = _spec(entry["name"])
+    except DataError:
+        return unknown
     return {"metric": spec["metric"], "higher_is_better": spec["higher_is_better"]}
 
 

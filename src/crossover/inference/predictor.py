@@ -15,8 +15,9 @@ from torch import Tensor
 from crossover.data.batching import pad
 from crossover.data.text import BEGIN, vocabulary_from_json
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
-from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, continuation, sample
+from crossover.inference.decode import Beam, Drawer, Hypothesis, Sampling, beam_search, continuation, sample
 from crossover.inference.forward import scored_outputs
+from crossover.inference.prefix_beam import prefix_beam_search
 from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
@@ -24,6 +25,7 @@ from crossover.models.model import SequenceModel
 from crossover.models.ports import SourceTarget
 from crossover.tasks import RESTORERS, Batch, TaskSpec
 from crossover.tasks.forecasting_ahead import Ahead
+from crossover.tasks.speech_reader import Transcriber
 
 
 class Reader(Protocol):
@@ -41,7 +43,7 @@ class Reader(Protocol):
 
 
 class FileReader(Reader, Protocol):
-    """A reader whose input is a data file (series)."""
+    """A reader whose input is a data file (series, sound)."""
 
     def encode_file(self, path: Path) -> Batch:
         """The rows of a file to a batch without targets."""
@@ -53,6 +55,14 @@ class ForecastReader(Reader, Protocol):
 
     def encode_ahead(self, file: Path | None, future_values: Path | None) -> Ahead:
         """The last window of each series, and what its rows are forecasts of."""
+        ...
+
+
+class FolderReader(FileReader, Protocol):
+    """A reader whose input may be a folder of such files."""
+
+    def files(self, path: Path) -> list[Path]:
+        """The files that a path stands for."""
         ...
 
 
@@ -88,6 +98,11 @@ class Predictor:
         """Whether `forecast` can be used: a model that goes on with series."""
         return self.saved.objective == "forecasting"
 
+    @property
+    def transcribes(self) -> bool:
+        """Whether the model writes what is said in a recording."""
+        return self.saved.objective == "ctc"
+
     def predict(
         self,
         texts: Sequence[str],
@@ -102,35 +117,49 @@ class Predictor:
         An encoder-decoder writes greedily, by `sampling`, or by `beam`: then with the score of its text, and with
         those that come next, `best` in all, as ``"alternatives"``. Any other model with either is a ConfigError.
         """
-        if (beam is not None or sampling is not None) and not self.translates:
-            what = "a beam" if beam is not None else "drawing tokens (temperature, top-k, top-p)"
-            raise ConfigError(f"the model in {self.folder} writes no text for a text, so leave out {what}")
-        if beam is not None and sampling is not None:
-            raise ConfigError(
-                "a beam follows the likeliest texts and draws none: give either a beam or a temperature"
-            )
-        if best < 1 or (best > 1 and (beam is None or best > beam.size)):
-            raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
-        reader, found = self._reader(), []
+        self._check(beam, best, sampling)
+        reader, found = self.reader(), []
         for start in range(0, len(texts), batch_rows):
             batch = reader.encode(list(texts[start : start + batch_rows]))
-            if beam is not None:
-                found += self._searched(reader, batch, beam, best)
-            elif sampling is not None:
+            if sampling is not None:
                 found += self._drawn(reader, batch, sampling, start)
             else:
-                found += self._decoded(reader, batch)
+                found += self._written(reader, batch, beam, best)
         return found
+
+    def predict_files(
+        self, paths: Sequence[Path], *, beam: Beam | None = None, best: int = 1, sampling: Sampling | None = None
+    ) -> list[dict[str, Any]]:
+        """Predictions for several files or those of a folder, each with its ``"file"``; errors as in `predict`."""
+        named = self.files(paths)
+        if len(named) == 1:
+            return self.predict_file(named[0], beam=beam, best=best, sampling=sampling)
+        return [
+            {"file": str(file), **prediction}
+            for file in named
+            for prediction in self.predict_file(file, beam=beam, best=best, sampling=sampling)
+        ]
+
+    def files(self, paths: Sequence[Path]) -> list[Path]:
+        """The files that these stand for: a folder for those in it that the task reads."""
+        reader = self.reader()
+        if not hasattr(reader, "files"):
+            return list(paths)
+        return [file for path in paths for file in cast(FolderReader, reader).files(path)]
 
     def predict_file(
         self, path: Path, *, beam: Beam | None = None, best: int = 1, sampling: Sampling | None = None
     ) -> list[dict[str, Any]]:
-        """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`."""
+        """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`.
+
+        What is transcribed is written by its likeliest path, or by `beam`, as texts are in `predict`.
+        """
         if self.forecasts:
             return self.forecast(path)
-        reader = self._reader()
+        self._check(beam, best, sampling)
+        reader = self.reader()
         if hasattr(reader, "encode_file"):
-            return self._decoded(reader, cast(FileReader, reader).encode_file(path))
+            return self._written(reader, cast(FileReader, reader).encode_file(path), beam, best)
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
         lines = _lines(path) if texts is None else texts
         return self.predict(lines, beam=beam, best=best, sampling=sampling)
@@ -148,7 +177,7 @@ class Predictor:
                 f"the model in {self.folder} was trained on {self.saved.task}: it needs a text or --file FILE to "
                 "predict from"
             )
-        reader = cast(ForecastReader, self._reader())
+        reader = cast(ForecastReader, self.reader())
         ahead = reader.encode_ahead(file, future_values)
         told = self._decoded(reader, ahead.batch)
         return [{**label, **forecast} for label, forecast in zip(ahead.labels, told, strict=True)]
@@ -180,7 +209,23 @@ class Predictor:
             )
         return continuation(self.model, ids, tokens, self.numerics, Drawer(sampling, 1))
 
-    def _reader(self) -> Reader:
+    def _check(self, beam: Beam | None, best: int, sampling: Sampling | None) -> None:
+        if sampling is not None and not self.translates:
+            raise ConfigError(
+                f"the model in {self.folder} writes no text for a text, so leave out drawing tokens (temperature, "
+                "top-k, top-p)"
+            )
+        if beam is not None and not (self.translates or self.transcribes):
+            raise ConfigError(f"the model in {self.folder} writes no text, so a beam has no meaning: leave it out")
+        if beam is not None and sampling is not None:
+            raise ConfigError(
+                "a beam follows the likeliest texts and draws none: give either a beam or a temperature"
+            )
+        if best < 1 or (best > 1 and (beam is None or best > beam.size)):
+            raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
+
+    def reader(self) -> Reader:
+        """What reads the task's inputs and outputs; DataError where its family has no such half."""
         family = str(self.saved.artifacts.get("family", self.saved.task_family))
         if family not in RESTORERS:
             raise DataError(
@@ -190,6 +235,11 @@ class Predictor:
         reader: Reader = RESTORERS.get(family)(self.saved.artifacts)
         return reader
 
+    def _written(self, reader: Reader, batch: Batch, beam: Beam | None, best: int) -> list[dict[str, Any]]:
+        if beam is None:
+            return self._decoded(reader, batch)
+        return (self._searched if self.translates else self._prefixes)(reader, batch, beam, best)
+
     def _searched(self, reader: Reader, batch: Batch, beam: Beam, best: int) -> list[dict[str, Any]]:
         """What a beam finds, the best of each row first."""
         source = cast(Source, batch.source)
@@ -197,8 +247,18 @@ class Predictor:
         for hypotheses in beam_search(self.model, source, self.numerics, beam, best=best):
             ids = pad([np.array(hypothesis.ids, dtype=np.int64) for hypothesis in hypotheses])[0]
             texts = reader.decode(ids, replace(batch, extra={"written": ids}))
-            told = [{**text, "score": hypothesis.score} for text, hypothesis in zip(texts, hypotheses, strict=True)]
-            found.append({**told[0], **({"alternatives": told[1:]} if best > 1 else {})})
+            found.append(_ranked([text["text"] for text in texts], hypotheses))
+        return found
+
+    @torch.inference_mode()
+    def _prefixes(self, reader: Reader, batch: Batch, beam: Beam, best: int) -> list[dict[str, Any]]:
+        """What a beam over the prefixes of each row's text finds, the best first."""
+        symbols = cast(Transcriber, reader).symbols
+        outputs, _ = scored_outputs(self.model, batch, self.numerics, reader)
+        found = []
+        for row_TS, length in zip(outputs, batch.lengths_B.tolist(), strict=True):
+            hypotheses = prefix_beam_search(row_TS[:length], beam.size)[:best]
+            found.append(_ranked([symbols.decode(hypothesis.ids) for hypothesis in hypotheses], hypotheses))
         return found
 
     def _drawn(self, reader: Reader, batch: Batch, sampling: Sampling, first: int) -> list[dict[str, Any]]:
@@ -211,6 +271,12 @@ class Predictor:
     def _decoded(self, reader: Reader, batch: Batch) -> list[dict[str, Any]]:
         outputs, batch = scored_outputs(self.model, batch, self.numerics, reader)
         return reader.decode(outputs, batch)
+
+
+def _ranked(texts: Sequence[str], hypotheses: Sequence[Hypothesis]) -> dict[str, Any]:
+    """The first text and its score, the others as its alternatives."""
+    told = [{"text": text, "score": hypothesis.score} for text, hypothesis in zip(texts, hypotheses, strict=True)]
+    return {**told[0], **({"alternatives": told[1:]} if len(told) > 1 else {})}
 
 
 def load(folder: str | Path, *, task: str | None = None, device: str = "cpu") -> Predictor:

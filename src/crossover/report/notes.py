@@ -84,6 +84,19 @@ NOTES: tuple[Message, ...] = (
     _("{count} of {all} {split} questions have no answer."),
     _("{count} of {all} {split} contexts were cut at {length} units; {lost} lost their answer and are {fate}."),
     _("In {split}: {note}"),
+    _("{count} of {all} files have several channels, which are mixed down to one."),
+    _("{count} of {all} files have another rate and are resampled to {rate} Hz."),
+    _("{count} {units} of {split} do not occur in train: the model cannot write them."),
+    _("{count} of {all} rows of {split} have fewer steps than their transcripts need: their loss counts as zero."),
+    _("Generated: strings of 1 to {most} digits on one of {lines} lines, drawn anew in every epoch."),
+    _(
+        "Strings of 1 to {most} digits of one speaker are joined from recordings; train's are drawn anew in every "
+        "epoch."
+    ),
+    _("Recordings of single digits: {train} train, {valid} valid, {test} test."),
+    _("Test is the speaker {speaker}, whom neither train nor valid has."),
+    _("Left out: {silent} recordings without a transcript, {absent} transcripts without a recording."),
+    _("Samples mark errors: [a→b] is another word than was said, [-a-] is left out, [+a+] is added."),
     _("{finding}; kept as --rare keep says, and counted as errors."),
     _("{finding}; kept as --rare keep says."),
     _("{finding}; dropped as --rare drop says."),
@@ -151,6 +164,13 @@ DESCRIPTIONS: tuple[Message, ...] = (
     _("Python's documentation, English to Chinese"),
     _("your own pairs of texts"),
     _("text of one language to text of another"),
+    _("digits dialled in noise, tone by tone"),
+    _("strings of spoken digits"),
+    _("single spoken digits"),
+    _("your own recordings with transcripts"),
+    _("your own labelled recordings"),
+    _("what is said in a recording"),
+    _("a label for each recording"),
 )
 
 

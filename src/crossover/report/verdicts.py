@@ -30,6 +30,8 @@ METRICS: dict[str, Message] = {
     "bleu": _("BLEU"),
     "chrf": _("chrF"),
     "exact_match": _("exact match"),
+    "wer": _("word error rate"),
+    "cer": _("character error rate"),
 }
 
 

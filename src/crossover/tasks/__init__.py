@@ -108,3 +108,9 @@ _STORIES = "crossover.tasks.story_sources"
 TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
 TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")
 RESTORERS.add("qa-stories", "crossover.tasks.story_answers:restore")
+_SPEECH = "crossover.tasks.speech_sources"
+TASKS.add("speech", "crossover.tasks.speech_files:own", "your own recordings (WAV, FLAC) with a table of transcripts")
+TASKS.add("speech/tones", f"{_SPEECH}:tones", "digits dialled on a telephone, in noise")
+TASKS.add("speech/fsdd", f"{_SPEECH}:digit_strings", "strings of spoken digits, six speakers")
+TASKS.add("speech/fsdd-digits", f"{_SPEECH}:digits", "single spoken digits, six speakers")
+RESTORERS.add("speech", "crossover.tasks.speech_reader:restore")

@@ -121,7 +121,9 @@ class TaskSpec:
     description: str
     inputs: Inputs
     outputs: Outputs
-    objective: Literal["classification", "regression", "forecasting", "language-modeling", "translation", "spans"]
+    objective: Literal[
+        "classification", "regression", "forecasting", "language-modeling", "translation", "spans", "ctc"
+    ]
     metric: str
     higher_is_better: bool
     causal: bool

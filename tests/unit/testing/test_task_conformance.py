@@ -28,6 +28,7 @@ EMBEDDED = {
     "qa/stories": {},
     "translation/phrases": {},
     "translation/names": {},
+    "speech/tones": {},
 }
 """Every task that needs no file, with settings that make its baselines quick where that takes some."""
 
