@@ -108,3 +108,17 @@ _STORIES = "crossover.tasks.story_sources"
 TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
 TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")
 RESTORERS.add("qa-stories", "crossover.tasks.story_answers:restore")
+TASKS.add("video/moving-digits", "crossover.tasks.moving_tasks:moving_digits", "which of two moving digits is faster")
+TASKS.add(
+    "video/moving-digits-next",
+    "crossover.tasks.next_frame_tasks:moving_digits_next",
+    "the next frame of two moving digits",
+)
+TASKS.add(
+    "video/moving-digits-qa",
+    "crossover.tasks.clip_questions:moving_digits_qa",
+    "questions in words about two moving digits",
+)
+RESTORERS.add("video-questions", "crossover.tasks.clip_questions:restore")
+RESTORERS.add("video-next", "crossover.tasks.next_frame:restore")
+RESTORERS.add("video", "crossover.tasks.clip_reader:restore")

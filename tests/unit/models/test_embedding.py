@@ -8,7 +8,7 @@ import torch
 
 from crossover.errors import ConfigError
 from crossover.models.embedding import Embedding, sinusoids
-from crossover.models.frames import FrameEncoder, stages
+from crossover.models.frames import FrameEncoder, merged, stages
 from crossover.models.ports import Continuous, Frames, Tokens
 from crossover.models.settings import ModelSettings
 
@@ -35,8 +35,11 @@ def test_every_frame_is_read_by_itself_with_its_colours_last() -> None:
     frames = Frames(height=6, width=5, colours=3, features={"words": 4})
     embedding, pixels_BTHWC = built(frames), torch.rand(2, 7, 6, 5, 3)
     inputs, words = pixels_BTHWC.flatten(2), torch.zeros(2, 7, dtype=torch.int64)
-    (convolution,) = embedding.tokens.convolutions
-    one = torch.nn.functional.gelu(convolution(pixels_BTHWC[1, 4].permute(2, 0, 1)[None]))
+    (patch,) = embedding.tokens.patches
+    kernel = patch.weight.unflatten(1, (3, 4, 4))
+    padded = torch.nn.functional.pad(pixels_BTHWC[1, 4].permute(2, 0, 1), (1, 2, 1, 1))
+    one = torch.nn.functional.gelu(torch.nn.functional.conv2d(padded[None], kernel, patch.bias, stride=2))
+    one = one.permute(0, 2, 3, 1)
     expected = embedding.tokens.project(one.flatten()) + embedding.features["words"].weight[0]
     torch.testing.assert_close(embedding(inputs, {"words": words}, 0)[1, 4], expected)
 
@@ -106,3 +109,8 @@ def test_sinusoids_by_hand() -> None:
 def test_other_positions_are_not_the_embeddings_business(positions: str) -> None:
     embedding = built(positions=positions)
     torch.testing.assert_close(embedding(WORDS, None, 0), embedding(WORDS, None, 500))
+
+
+def test_merged_patches_hold_two_by_two_places() -> None:
+    places = torch.arange(6.0).reshape(1, 2, 3, 1)
+    assert merged(places).tolist() == [[[0, 1, 3, 4], [2, 0, 5, 0]]]
