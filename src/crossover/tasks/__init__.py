@@ -119,6 +119,8 @@ TASKS.add(
     "crossover.tasks.clip_questions:moving_digits_qa",
     "questions in words about two moving digits",
 )
+TASKS.add("video/action3d", "crossover.tasks.skeletons:action3d", "which of 20 actions a skeleton performs")
+RESTORERS.add("video-skeletons", "crossover.tasks.skeletons:restore")
 RESTORERS.add("video-questions", "crossover.tasks.clip_questions:restore")
 RESTORERS.add("video-next", "crossover.tasks.next_frame:restore")
 RESTORERS.add("video", "crossover.tasks.clip_reader:restore")

@@ -48,13 +48,13 @@ class ClipReader:
 
     def encode_clips(self, clips: Clips, where: str) -> Batch:
         """Clips to a batch, cut as train's were."""
-        self.form.scores(clips.rows[0], where)
-        rows = [self.cut(row) for row in clips.rows]
+        rows = [self.cut(row, where) for row in clips.rows]
+        self.form.scores(rows[0], where)
         unread_N = np.zeros(len(rows), dtype=np.int64)
         return ClipRows(clips=rows, form=self.form, targets_N=unread_N).gather(np.arange(len(rows)))
 
-    def cut(self, clip: np.ndarray) -> np.ndarray:
-        """A clip as train's were: every k-th frame, and the first so many."""
+    def cut(self, clip: np.ndarray, where: str) -> np.ndarray:
+        """A clip of the file `where` as train's were: every k-th frame, and the first so many."""
         kept = clip[:: self.stride]
         return kept[: self.frames] if self.frames else kept
 
@@ -71,7 +71,7 @@ class ClipReader:
         return [
             {
                 "input": self.told(batch, i),
-                "input_picture": self.form.strip(self.clip_of(batch, i)),
+                "input_picture": self.picture(batch, i),
                 "target": self.spec.labels[int(batch.targets[i])],
                 "prediction": self.spec.labels[int(outputs[i].argmax())],
             }
@@ -81,6 +81,10 @@ class ClipReader:
     def told(self, batch: Batch, row: int) -> str:
         """A row's input in words."""
         return f"a clip of {int(batch.lengths_B[row])} frames"
+
+    def picture(self, batch: Batch, row: int) -> str:
+        """A row's frames side by side, as a PNG data URI."""
+        return self.form.strip(self.clip_of(batch, row))
 
     def clip_of(self, batch: Batch, row: int) -> np.ndarray:
         """The frames of a row [T, *frame], as values."""

@@ -118,7 +118,7 @@ class ClipRows:
     """The clips of one split, with the same use as `Rows`; they become z-scores when a batch is asked for.
 
     `features` [T] may be longer than their clip: the row then begins with steps that show no frame, zeros. `change`
-    is what train does to a clip [T, P] of z-scores, by its row: augmentation.
+    makes a clip and its row's index into the clip of `form` that is shown (augmentation); None shows it as it is.
     """
 
     clips: Sequence[np.ndarray]
@@ -138,9 +138,8 @@ class ClipRows:
 
     def gather(self, rows_B: np.ndarray) -> Batch:
         """The batch of these rows, padded to its longest."""
-        scores = [self.form.scores(self.clips[i]) for i in rows_B]
-        if self.change is not None:
-            scores = [self.change(score_TP, int(row)) for score_TP, row in zip(scores, rows_B, strict=True)]
+        change = self.change or (lambda clip, row: clip)
+        scores = [self.form.scores(change(self.clips[i], int(i))) for i in rows_B]
         leads = [self.lengths_N[i] - len(score_TP) for i, score_TP in zip(rows_B, scores, strict=True)]
         steps = [np.pad(score_TP, ((lead, 0), (0, 0))) for score_TP, lead in zip(scores, leads, strict=True)]
         inputs, lengths_B = pad(steps, channels=int(np.prod(self.form.shape)))
