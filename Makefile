@@ -39,7 +39,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.torch
-	$(PIP) -e '.[dev,hub,onnx]'
+	$(PIP) -e '.[dev,hub,onnx,video]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -10,7 +10,7 @@ from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_columns, print_document, print_text
 
 _CORE = ("torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "statsmodels", "polars", "plotly", "rich")
-_EXTRAS = ("datasets", "onnx", "onnxscript", "onnxruntime")
+_EXTRAS = ("datasets", "onnx", "onnxscript", "onnxruntime", "av")
 
 
 def doctor(*, device: str = "auto", common: Common = COMMON) -> int:

@@ -51,10 +51,12 @@ def read_npz(path: Path) -> Clips:
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that are read, those that are there; DataError for another file."""
     try:
-        with np.load(path, allow_pickle=False) as opened:
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is one array, no .npz file: write it with numpy.savez(clips=…, labels=…)")
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise DataError(f"{path} is one array, no .npz file: write it with numpy.savez(clips=…, labels=…)")
+        with opened:
             if "clips" not in opened.files:
                 raise DataError(f"{path} holds {listing(opened.files)}, no array 'clips': give clips [N, T, H, W]")
             return {name: opened[name] for name in _ARRAYS if name in opened.files}

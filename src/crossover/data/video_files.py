@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from crossover.data.clips import Clips, check_frames
+from crossover.data.clips import Clips
 from crossover.data.tables import read_table
-from crossover.errors import DataError
+from crossover.errors import DataError, listing
 
 SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv", ".gif"})
+
+_FILE_COLUMNS = ("file", "path", "video")
 
 
 def is_video(path: Path) -> bool:
@@ -47,15 +49,14 @@ def read_video(path: Path, frame: tuple[int, ...]) -> Clips:
     return Clips([np.stack(frames)])
 
 
-def read_videos(path: Path, frame: tuple[int, ...], *, file: str = "file", label: str = "label") -> Clips:
+def read_videos(path: Path, frame: tuple[int, ...], *, label: str | None = None) -> Clips:
     """Labelled videos: a folder with a subfolder for each label, or a table of files and labels beside them.
 
-    `file` and `label` are columns of the table. DataError as in `read_video`, and where there is no video.
+    The table has a column named file, path or video, and the one named `label` (None: ``label``). DataError as in
+    `read_video`, and where there is no video.
     """
-    listed = _in_subfolders(path) if path.is_dir() else _in_table(path, file, label)
-    rows = [read_video(place, frame).rows[0] for place, _ in listed]
-    check_frames(rows, str(path))
-    return Clips(rows, labels=[name for _, name in listed])
+    listed = _in_subfolders(path) if path.is_dir() else _in_table(path, label or "label")
+    return Clips([read_video(place, frame).rows[0] for place, _ in listed], labels=[name for _, name in listed])
 
 
 def _in_subfolders(folder: Path) -> list[tuple[Path, str]]:
@@ -71,8 +72,11 @@ def _in_subfolders(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def _in_table(path: Path, file: str, label: str) -> list[tuple[Path, str]]:
-    frame = read_table(path, columns=[file, label]).frame
+def _in_table(path: Path, label: str) -> list[tuple[Path, str]]:
+    frame = read_table(path, columns=[label]).frame
+    file = next((name for name in _FILE_COLUMNS if name in frame.columns), None)
+    if file is None:
+        raise DataError(f"{path} has no column of files: name it {listing(_FILE_COLUMNS)}, or give an .npz file")
     listed = [(path.parent / str(name), str(word)) for name, word in zip(frame[file], frame[label], strict=True)]
     missing = next((place for place, _ in listed if not place.is_file()), None)
     if missing is not None:

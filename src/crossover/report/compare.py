@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,8 +22,11 @@ OUTCOMES: dict[str, tuple[Message, Tone]] = {
     "equal": (_("equal"), "neutral"),
     "undecided": (_("undecided"), "warning"),
 }
-UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows")}
+UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows"), "frames": _("frames")}
 PUBLISHED = "published"
+SAMPLE_PARTS = ("input", "target", "prediction")
+_PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
+"""What a study file may give as a picture; anything else is left out."""
 
 
 def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section:
@@ -250,12 +254,18 @@ def _samples(result: TaskResult) -> Section | None:
     blocks = []
     for entry in result.study["samples"]:
         if entry["task"] == result.task and entry.get("items"):
-            rows = tuple(
-                Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"], tone=_agreement(item))))
-                for item in entry["items"]
-            )
+            rows = tuple(Row(tuple(_sample_cell(item, part) for part in SAMPLE_PARTS)) for item in entry["items"])
             blocks.append(Table(_("Sample predictions of {model}", model=entry["model"]), columns, rows))
     return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
+
+
+def _sample_cell(item: Mapping[str, str], part: str) -> Cell:
+    """A part of a sample: its text, and its picture where it has one."""
+    picture = item.get(f"{part}_picture", "")
+    if _PICTURE.fullmatch(picture):
+        # What is drawn is compared by looking: its text only says what it is, and how far off.
+        return Cell(recognised(item[part]), picture=picture)
+    return Cell(item[part], tone=_agreement(item) if part == "prediction" else "neutral")
 
 
 def _agreement(item: Mapping[str, str]) -> Tone:

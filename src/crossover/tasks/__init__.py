@@ -108,6 +108,7 @@ _STORIES = "crossover.tasks.story_sources"
 TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
 TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")
 RESTORERS.add("qa-stories", "crossover.tasks.story_answers:restore")
+TASKS.add("video", "crossover.tasks.video:own", "your own labelled clips (.npz arrays, video files)")
 TASKS.add("video/moving-digits", "crossover.tasks.moving_tasks:moving_digits", "which of two moving digits is faster")
 TASKS.add(
     "video/moving-digits-next",

@@ -198,7 +198,7 @@ def moving_digits_qa(options: DataOptions) -> ClipQuestions:
 
 def _asked(digits: DigitImages, split: Split, settings: dict[str, Any]) -> Asked:
     """The clips, questions and answers of one split."""
-    count = CLIPS.get(split, settings["clips"])
+    count = min(settings["clips"], CLIPS.get(split, settings["clips"]))
     span, frames = settings["size"] - digits.side, settings["frames"]
     chosen_ND = np.empty((count, DIGITS_PER_CLIP), dtype=np.int64)
     corners_NDT2 = np.empty((count, DIGITS_PER_CLIP, frames, 2))

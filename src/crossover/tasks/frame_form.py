@@ -70,7 +70,7 @@ class FrameForm:
                 f"{where} has frames of {shown_frame(clip.shape[1:])}, train has {shown_frame(self.shape)}: give "
                 "clips of that frame size"
             )
-        flat_TP = values_of(clip).reshape(len(clip), -1)
+        flat_TP = values_of(clip).reshape(len(clip), int(np.prod(self.shape)))
         return ((flat_TP - self.mean_P) / self.deviation_P).astype(np.float32)
 
     def values(self, scores_TP: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from crossover.tasks.options import Choice, Setting, Whole
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 DIGITS_PER_CLIP = 2
 CLIPS = {"valid": 500, "test": 1000}
+"""At most, per split."""
 SHARES = (0.6, 0.15, 0.25)
 """Of the digits, per split: those of test clips stand in no train clip."""
 SETTINGS: dict[str, Setting] = {
@@ -30,7 +31,8 @@ SETTINGS: dict[str, Setting] = {
     "size": Whole(0, minimum=0),
     "clips": Whole(12_000, minimum=10),
 }
-"""`size` is the side of a frame (0: twice that of a digit), `clips` the number of train clips."""
+"""`size` is the side of a frame (0: twice that of a digit), `clips` the number of train clips; of valid
+and test there are no more than that."""
 _IDX_MARKS = {1: 2049, 3: 2051}
 DIRECTIONS = ("up", "down", "left", "right")
 STEPS_D2 = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])

@@ -59,7 +59,7 @@ def known(name: str, options: DataOptions, **more: Setting) -> dict[str, Any]:
 
 def bouncing(digits: DigitImages, split: Split, settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Clips [N, T, H, W] of one split and the label of each: the faster digit."""
-    count = CLIPS.get(split, settings["clips"])
+    count = min(settings["clips"], CLIPS.get(split, settings["clips"]))
     size, span = settings["size"], settings["size"] - digits.side
     chosen_ND = np.empty((count, DIGITS_PER_CLIP), dtype=np.int64)
     start_ND2, step_ND2 = np.empty((2, count, DIGITS_PER_CLIP, 2))

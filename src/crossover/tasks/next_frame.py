@@ -164,7 +164,7 @@ class NextFrameReader:
             }
             error = float(np.square(said["prediction"] - said["target"]).mean())
             texts = {
-                "input": f"{given} frames",
+                "input": f"{given} given frames",
                 "target": f"the {self.ahead} frames that follow",
                 "prediction": f"{self.ahead} predicted frames, MSE {error:.4f}",
             }
