@@ -184,7 +184,7 @@ def action3d(options: DataOptions) -> SkeletonActions:
             for work, (score, source) in _SOURCES.items()
         ),
         notes=(
-            f"Recordings without a single tracked joint are left out: {', '.join(blank)}; so are single frames.",
+            f"Recordings without a tracked joint: {', '.join(blank) or 0}; they are left out, as are such frames.",
             *notes,
         ),
     )

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import sys
 
-import av
 import numpy as np
 import pytest
 
+from clip_files import film
 from crossover.data.video_files import read_video, read_videos
 from crossover.errors import DataError
-
-
-def film(path, *, frames=6, side=32, moves="right"):
-    """A bright square that moves over a dark picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as opened:
-        stream = opened.add_stream("mpeg4", rate=10)
-        stream.width = stream.height = side
-        stream.pix_fmt = "yuv420p"
-        for t in range(frames):
-            pixels = np.zeros((side, side, 3), dtype=np.uint8)
-            at = 3 * t if moves == "right" else side - 10 - 3 * t
-            pixels[12:20, at : at + 8] = 255
-            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
-                opened.mux(packet)
-        for packet in stream.encode():
-            opened.mux(packet)
-    return path
 
 
 def test_a_video_is_scaled_to_frames_of_train(tmp_path):

@@ -28,6 +28,9 @@ EMBEDDED = {
     "qa/stories": {},
     "translation/phrases": {},
     "translation/names": {},
+    "video/moving-digits": {"clips": 60},
+    "video/moving-digits-next": {"clips": 60},
+    "video/moving-digits-qa": {"clips": 60},
 }
 """Every task that needs no file, with settings that make its baselines quick where that takes some."""
 

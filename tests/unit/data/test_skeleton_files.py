@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
-from io import BytesIO
-
 import numpy as np
 import pytest
 
+from clip_files import archive, text
 from crossover.data.skeletons import JOINTS, parse_joints, read_recordings
 from crossover.errors import DataError
-
-
-def text(joints_TJD):
-    rows = np.concatenate([joints_TJD, np.ones((*joints_TJD.shape[:2], 1))], axis=2).reshape(-1, 4)
-    return "\n".join("  ".join(f"{value:.7e}" for value in row) for row in rows).encode()
-
-
-def archive(path, files):
-    with tarfile.open(path, "w:xz") as opened:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"msraction3d/{name}_skeleton.txt")
-            entry.size = len(content)
-            opened.addfile(entry, BytesIO(content))
-    return path
 
 
 def drawn(frames, seed=0):
