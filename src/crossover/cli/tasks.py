@@ -49,7 +49,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "classification --train gestures_TRAIN.ts --test gestures_TEST.ts",
     },
     "video": {
-        "class": "crossover.tasks.clips:ClipClassification",
+        "class": "crossover.tasks.video:ClipClassification",
         "data": "an .npz file of clips [N, T, H, W] or [N, T, H, W, C] and labels [N] (of unequal length: all frames "
         "in a row, and lengths [N]), a folder with a subfolder of videos for each label, or a table of files and "
         "labels",

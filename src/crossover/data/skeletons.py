@@ -25,6 +25,7 @@ BONES = (
     (4, 13), (13, 15), (15, 17), (5, 14), (14, 16), (16, 18),
 )  # fmt: skip
 """Pairs of joints: head, shoulders, arms, spine, hips, legs."""
+_OVERFLOWN = 1e6
 _NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)")
 
 
@@ -77,5 +78,7 @@ def parse_joints(content: bytes, name: str) -> np.ndarray:
             f"{name} has {len(values_N4)} lines of {values_N4.shape[1]} numbers: give {JOINTS} lines a frame, each "
             "x, y, depth and confidence"
         )
+    # A joint above the picture's upper edge is written as about 2^31: a negative number that has overflowed.
+    values_N4[values_N4 > _OVERFLOWN] = 0
     joints_TJD = values_N4[:, :3].reshape(-1, JOINTS, 3).astype(np.float32)
     return joints_TJD[joints_TJD.any((1, 2))]

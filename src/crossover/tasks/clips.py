@@ -31,10 +31,11 @@ class ClipClassification(ClipReader, RowTask):
         *,
         stride: int = 1,
         frames: int = 0,
+        one_unit: bool = False,
         **fields: Any,
     ) -> None:
-        """Clips [T, *frame] of one frame shape, as they are; `fields` are further fields of `TaskSpec`."""
-        form = FrameForm.of(clips["train"])
+        """Clips [T, *frame] of one shape, as they are; `one_unit` as in `FrameForm.of`, `fields` of `TaskSpec`."""
+        form = FrameForm.of(clips["train"], one_unit=one_unit)
         longest = max(len(clip) for split in clips.values() for clip in split)
         super().__init__(clip_spec(name, form, labels, longest, **fields), form, stride=stride, frames=frames)
         self.objective = Classification(labels)

@@ -41,14 +41,14 @@ class FrameForm:
     deviation_P: np.ndarray
 
     @classmethod
-    def of(cls, clips: Sequence[np.ndarray]) -> FrameForm:
-        """That of train's clips [T, *frame]."""
+    def of(cls, clips: Sequence[np.ndarray], *, one_unit: bool = False) -> FrameForm:
+        """That of train's clips [T, *frame]; `one_unit` gives numbers of one unit one deviation for all."""
         shape = clips[0].shape[1:]
         axes = (0,) if len(shape) == 1 else tuple(range(len(shape) + 1))
         count = sum(np.prod([clip.shape[axis] for axis in axes]) for clip in clips)
         mean = sum(values_of(clip).sum(axes, dtype=np.float64) for clip in clips) / count
-        square = sum((values_of(clip) - mean).__pow__(2).sum(axes, dtype=np.float64) for clip in clips) / count
-        deviation = np.sqrt(square)
+        variance = sum(np.square(values_of(clip) - mean).sum(axes, dtype=np.float64) for clip in clips) / count
+        deviation = np.sqrt(variance.mean() if one_unit else variance)
         return cls(shape, np.atleast_1d(mean), np.atleast_1d(np.where(deviation > 0, deviation, 1.0)))
 
     @property

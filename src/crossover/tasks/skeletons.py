@@ -37,6 +37,8 @@ SETTINGS: dict[str, Setting] = {
     "hold_out": Choice((*map(str, TRAIN_SUBJECTS), "none"), "9"),
     "augment": Flag(default=True),
 }
+_SMOOTHING = np.array([-3, 12, 17, 12, -3], dtype=np.float32) / 35
+_CHANGES = 5.0
 _HEIGHT, _WIDTH, _SHOWN = 48, 32, 10
 _SOURCES = {
     "HBRNN-L": (0.897, "Du, Wang and Wang 2015 (HBRNN), mean over three subsets of actions"),
@@ -48,14 +50,28 @@ _SOURCES = {
 def upright(joints_TJD: np.ndarray) -> np.ndarray:
     """Joints relative to the hip of their frame, in lengths of the clip's mean trunk as the camera sees it."""
     centred_TJD = joints_TJD - joints_TJD[:, HIP : HIP + 1]
+    centred_TJD = smoothed(centred_TJD)
     trunk = float(np.linalg.norm(centred_TJD[:, NECK, :2], axis=-1).mean())
     return (centred_TJD / (trunk if trunk > 0 else 1.0)).astype(np.float32)
 
 
+def smoothed(joints_TJD: np.ndarray) -> np.ndarray:
+    """Each joint's path through the camera's noise: a parabola fitted to five frames (Savitzky and Golay 1964)."""
+    if len(joints_TJD) < len(_SMOOTHING):
+        return joints_TJD
+    reach = len(_SMOOTHING) // 2
+    padded_LJD = np.pad(joints_TJD, ((reach, reach), (0, 0), (0, 0)), mode="edge")
+    return sum(weight * padded_LJD[k : k + len(joints_TJD)] for k, weight in enumerate(_SMOOTHING))
+
+
 def with_velocities(joints_TJD: np.ndarray) -> np.ndarray:
-    """Positions and what they changed by since the frame before: [T, C]."""
+    """Positions, and what they changed by since the frame before: [T, C].
+
+    Changes are told in a unit in which they are about as large as positions.
+    """
     flat_TC = joints_TJD.reshape(len(joints_TJD), -1)
-    return np.concatenate([flat_TC, np.diff(flat_TC, axis=0, prepend=flat_TC[:1])], axis=1)
+    changes_TC = np.diff(flat_TC, axis=0, prepend=flat_TC[:1]) * _CHANGES
+    return np.concatenate([flat_TC, changes_TC], axis=1).astype(np.float32)
 
 
 def varied(joints_TJD: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -135,7 +151,7 @@ class SkeletonActions(SkeletonReader, ClipClassification):
     def __init__(self, name: str, joints: Mapping[Split, list[np.ndarray]], *args: Any, augment: bool, **fields: Any):
         """`joints` [T, 20, 3] of each split; the rest as `ClipClassification` takes it."""
         clips = {split: [with_velocities(joints_TJD) for joints_TJD in rows] for split, rows in joints.items()}
-        super().__init__(name, clips, *args, **fields)
+        super().__init__(name, clips, *args, one_unit=True, **fields)
         self.joints = joints["train"] if augment else None
 
     def batches(

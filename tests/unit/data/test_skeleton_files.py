@@ -49,3 +49,10 @@ def test_damaged_and_other_archives_are_refused(tmp_path):
     archive(tmp_path / "other.tar.xz", {})
     with pytest.raises(DataError, match="holds no file named aAA_sSS_eEE"):
         read_recordings(tmp_path / "other.tar")
+
+
+def test_a_joint_above_the_picture_is_put_on_its_edge():
+    joints = drawn(2)
+    joints[1, 12, 1] = 2147480064
+    found = parse_joints(text(joints), "here.txt")
+    assert found[1, 12, 1] == 0 and found[1, 12, 0] == pytest.approx(joints[1, 12, 0])
