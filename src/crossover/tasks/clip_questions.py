@@ -31,7 +31,7 @@ from crossover.tasks.moving_digits import (
     distinct,
     draw,
 )
-from crossover.tasks.moving_tasks import DIGITS, known
+from crossover.tasks.moving_tasks import DEFAULTS, DIGITS, RECIPES, known
 from crossover.tasks.objectives import Classification, classification_items
 from crossover.tasks.options import Choice, Whole
 from crossover.tasks.rows import RowTask
@@ -192,6 +192,8 @@ def moving_digits_qa(options: DataOptions) -> ClipQuestions:
         settings["input"],
         description="a question about two moving digits",
         embedded=settings["source"] == "embedded",
+        defaults=DEFAULTS,
+        recipes=RECIPES,
         notes=(f"Settings of the task: task.input={settings['input']}, task.source={settings['source']}.",),
     )
 

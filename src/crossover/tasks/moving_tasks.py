@@ -24,6 +24,8 @@ from crossover.tasks.moving_digits import (
 from crossover.tasks.options import Setting, Whole, read_settings, refuse_unread
 
 DIGITS = tuple("0123456789")
+DEFAULTS = {"width": 64}
+RECIPES = {"transformer": {"lr": 2e-3}}
 _SLOW, _FAST = (0.2, 0.5), (1.4, 2.0)
 """Bounds of the speeds of the slower and the faster digit, in pixels a frame where a digit has 8 x 8."""
 
@@ -40,6 +42,8 @@ def moving_digits(options: DataOptions) -> ClipClassification:
         DIGITS,
         description="which of two moving digits is faster",
         embedded=settings["source"] == "embedded",
+        defaults=DEFAULTS,
+        recipes=RECIPES,
     )
 
 

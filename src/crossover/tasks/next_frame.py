@@ -111,6 +111,11 @@ def to_scores(pixels: Tensor, form: FrameForm) -> Tensor:
     return (pixels - float(form.mean_P[0])) / float(form.deviation_P[0])
 
 
+def to_pixels(scores: Tensor, form: FrameForm) -> Tensor:
+    """The way back from z-scores."""
+    return scores * float(form.deviation_P[0]) + float(form.mean_P[0])
+
+
 class NextFrameReader:
     """Clips in, the frames that follow out: the half of the task that needs no data."""
 

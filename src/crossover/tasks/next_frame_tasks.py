@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from crossover.tasks.base import Baseline, Split
 from crossover.tasks.frame_form import FrameForm
 from crossover.tasks.moving_digits import digits_by_split
 from crossover.tasks.moving_tasks import bouncing, known
-from crossover.tasks.next_frame import FrameError, NextFrameReader, NextFrameRows, next_frame_spec
+from crossover.tasks.next_frame import FrameError, NextFrameReader, NextFrameRows, next_frame_spec, to_pixels
 from crossover.tasks.options import Whole
 from crossover.tasks.rows import RowTask
 
 _RIDGE_STRENGTH = 10.0
 _MOST_EXAMPLES = 10_000
+_ROWS = 256
 
 
 class NextFrame(NextFrameReader, RowTask):
@@ -40,55 +41,61 @@ class NextFrame(NextFrameReader, RowTask):
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The last frame again; ridge regression from the last two frames."""
-        began = perf_counter()
-        found = [self._scored("last frame", "trivial", split, lambda _, last: last, began, None)]
+        last = self._scored("last frame", "trivial", split, lambda _, last_BTP: last_BTP, perf_counter())
         began = perf_counter()
         weights_QP = self._ridge()
-        ridge = lambda before, last: torch.cat([before, last, torch.ones_like(last[..., :1])], -1) @ weights_QP  # noqa: E731
-        found.append(self._scored("ridge on two frames", "strong", split, ridge, began, weights_QP.numel()))
-        return found
+
+        def predict(before_BTP: Tensor, last_BTP: Tensor) -> Tensor:
+            return _seen(before_BTP, last_BTP) @ weights_QP
+
+        name = "ridge on two frames"
+        return [last, self._scored(name, "strong", split, predict, began, weights_QP.numel())]
 
     def _ridge(self) -> Tensor:
         """Weights [2 P + 1, P] from two frames and a one to the next frame, fitted on some of train."""
-        clips = self.splits["train"].clips
-        pairs = clips.shape[1] - 2
-        rows = self.splits["train"].gather(np.arange(min(len(clips), -(-_MOST_EXAMPLES // pairs))))
-        pixels_BTP = self._pixels(rows)
-        x_NQ = torch.cat([pixels_BTP[:, :-1], pixels_BTP[:, 1:]], -1).flatten(0, 1)
-        x_NQ = torch.cat([x_NQ, torch.ones_like(x_NQ[:, :1])], 1)
-        y_NP = rows.targets[:, 1:].flatten(0, 1)
+        train = self.splits["train"]
+        clips = -(-_MOST_EXAMPLES // (train.clips.shape[1] - 2))
+        batch = train.gather(np.arange(min(len(train), clips)))
+        pixels_BTP = to_pixels(batch.inputs, self.form)
+        x_NQ = _seen(pixels_BTP[:, :-1], pixels_BTP[:, 1:]).flatten(0, 1)
+        y_NP = batch.targets[:, 1:].flatten(0, 1)
         gram_QQ = x_NQ.T @ x_NQ + _RIDGE_STRENGTH * torch.eye(x_NQ.shape[1])
         return torch.linalg.solve(gram_QQ, x_NQ.T @ y_NP)
-
-    def _pixels(self, batch: Any) -> Tensor:
-        return batch.inputs * float(self.form.deviation_P[0]) + float(self.form.mean_P[0])
 
     def _scored(
         self,
         name: str,
-        kind: Any,
+        kind: Literal["trivial", "strong"],
         split: Split,
         predict: Callable[[Tensor, Tensor], Tensor],
         began: float,
-        parameters: int | None,
+        parameters: int | None = None,
     ) -> Baseline:
         """A predictor from the frame before the last and the last, rolled out as a model is."""
-        rows = self.splits[split]
         items = []
-        for batch in self.batches_of(
-            rows, seed=0, epoch=0, batch=256, shuffle=False, shard=(0, 1), start=0, by="rows"
-        ):
-            earlier: list[Tensor] = []
-
-            def step(inputs: Tensor, earlier: list[Tensor] = earlier) -> Tensor:
-                pixels = inputs * float(self.form.deviation_P[0]) + float(self.form.mean_P[0])
-                before = torch.cat([earlier[-1] if earlier else pixels[:, :1], pixels[:, :-1]], 1)
-                earlier.append(pixels[:, -1:])
-                return predict(before, pixels)
-
-            items.append(self.metrics(self.rollout(step, batch), batch))
+        for first in range(0, len(self.splits[split]), _ROWS):
+            batch = self.splits[split].gather(np.arange(first, min(first + _ROWS, len(self.splits[split]))))
+            items.append(self.metrics(self.rollout(_stepper(predict, self.form), batch), batch))
         joined = {key: np.concatenate([part[key] for part in items]) for key in items[0]}
         return self.baseline(name, kind, joined, seconds=perf_counter() - began, parameters=parameters)
+
+
+def _seen(before_BTP: Tensor, last_BTP: Tensor) -> Tensor:
+    """What ridge regression sees at each step: two frames, and a one for the intercept."""
+    return torch.cat([before_BTP, last_BTP, torch.ones_like(last_BTP[..., :1])], dim=-1)
+
+
+def _stepper(predict: Callable[[Tensor, Tensor], Tensor], form: FrameForm) -> Callable[[Tensor], Tensor]:
+    """Runs a predictor from two frames over further inputs; what it carries is the last frame."""
+    earlier: list[Tensor] = []
+
+    def step(inputs: Tensor) -> Tensor:
+        pixels_BTP = to_pixels(inputs, form)
+        first_B1P = earlier[-1] if earlier else pixels_BTP[:, :1]
+        earlier.append(pixels_BTP[:, -1:])
+        return predict(torch.cat([first_B1P, pixels_BTP[:, :-1]], dim=1), pixels_BTP)
+
+    return step
 
 
 def moving_digits_next(options: DataOptions) -> NextFrame:
@@ -106,4 +113,5 @@ def moving_digits_next(options: DataOptions) -> NextFrame:
         ahead=settings["ahead"],
         description="the next frame of two moving digits",
         embedded=settings["source"] == "embedded",
+        defaults={"dropout": 0.0},
     )

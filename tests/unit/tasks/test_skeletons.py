@@ -12,7 +12,7 @@ from clip_files import archive, text
 from crossover.data.options import DataOptions
 from crossover.errors import DataError
 from crossover.tasks import RESTORERS, TASKS
-from crossover.tasks.skeletons import sketch, upright, varied, with_velocities
+from crossover.tasks.skeletons import sketch, smoothed, upright, varied, with_velocities
 
 DATA = os.environ.get("CROSSOVER_DATA")
 """The real recordings are counted where they are, else small ones of the same form that these tests write."""
@@ -53,10 +53,19 @@ def test_people_are_made_alike():
     assert np.linalg.norm(same[:, 2, :2], axis=1).mean() == pytest.approx(1)
 
 
+def test_smoothing_keeps_parabolas_and_takes_noise():
+    time = np.arange(12.0)[:, None, None]
+    parabola = np.broadcast_to(time**2 - 3 * time, (12, 2, 3))
+    np.testing.assert_allclose(smoothed(parabola)[2:-2], parabola[2:-2], atol=1e-3)
+    noise = np.random.default_rng(0).normal(size=(400, 2, 3))
+    assert smoothed(noise).std() < 0.75 * noise.std()
+    assert np.array_equal(smoothed(noise[:4]), noise[:4]), "too short to be smoothed"
+
+
 def test_velocities_stand_beside_positions():
     channels = with_velocities(np.arange(12.0).reshape(2, 2, 3) ** 2)
     assert channels.shape == (2, 12) and not channels[0, 6:].any()
-    np.testing.assert_array_equal(channels[1, 6:], channels[1, :6] - channels[0, :6])
+    np.testing.assert_allclose(channels[1, 6:], 5 * (channels[1, :6] - channels[0, :6]))
 
 
 def test_what_is_varied_stays_near_and_ends_where_it_ended():
@@ -77,7 +86,7 @@ def test_subjects_are_kept_apart(built, monkeypatch):
 
 
 def test_all_subjects_train_where_none_is_held_out(built):
-    task = built(hold_out="none", stride=2)
+    task = built(hold_out="none")
     assert (task.size("train"), task.size("valid"), task.spec.max_length) == (100, 20, 3)
 
 
