@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from crossover.data.options import DataOptions
 from crossover.errors import DataError, unknown
 from crossover.tasks.base import Baseline, Batch, Split, TaskSpec
 from crossover.tasks.clip_reader import ClipReader, clip_spec
+from crossover.tasks.clips import LabelledClips
 from crossover.tasks.frame_form import MOST_CLIPS, ClipRows, FrameForm, simple_view
 from crossover.tasks.moving_digits import (
     CLIPS,
@@ -32,9 +33,8 @@ from crossover.tasks.moving_digits import (
     draw,
 )
 from crossover.tasks.moving_tasks import DEFAULTS, DIGITS, RECIPES, known
-from crossover.tasks.objectives import Classification, classification_items
+from crossover.tasks.objectives import Classification
 from crossover.tasks.options import Choice, Whole
-from crossover.tasks.rows import RowTask
 from crossover.tasks.simple_classifiers import convolutions
 
 FAMILY = "video-questions"
@@ -68,11 +68,10 @@ class QuestionReader(ClipReader):
 
     def rows(self, clips: Sequence[np.ndarray], questions: Sequence[str], targets_N: np.ndarray) -> ClipRows:
         """Clips and questions as rows of words and frames, of which the unseen part is left out."""
-        asked = [question_ids(question) for question in questions]
+        nothing = np.zeros(0, dtype=np.int64)
+        asked = [nothing if self.seen == "clip" else question_ids(question) for question in questions]
         if self.seen == "question":
             clips = [clip[:0] for clip in clips]
-        elif self.seen == "clip":
-            asked = [ids[:0] for ids in asked]
         words = [
             np.concatenate([ids, np.zeros(len(clip), dtype=np.int64)]) for ids, clip in zip(asked, clips, strict=True)
         ]
@@ -80,11 +79,12 @@ class QuestionReader(ClipReader):
 
     def encode_clips(self, clips: Clips, where: str) -> Batch:
         """Clips and their questions to a batch."""
-        if clips.questions is None:
+        if clips.questions is None and self.seen != "clip":
             raise DataError(f"{where} holds no questions: give an .npz file with clips and questions [N] beside them")
         self.form.scores(clips.rows[0], where)
-        rows = self.rows(clips.rows, clips.questions, np.zeros(len(clips.rows), dtype=np.int64))
-        return rows.gather(np.arange(len(rows)))
+        count = len(clips.rows)
+        rows = self.rows(clips.rows, clips.questions or [""] * count, np.zeros(count, dtype=np.int64))
+        return rows.gather(np.arange(count))
 
     def told(self, batch: Batch, row: int) -> str:
         """The question."""
@@ -102,10 +102,8 @@ class QuestionReader(ClipReader):
         return {**super().artifacts(), "input": self.seen}
 
 
-class ClipQuestions(QuestionReader, RowTask):
+class ClipQuestions(QuestionReader, LabelledClips):
     """An answer to a question about each clip, where neither the clip nor the question is enough by itself."""
-
-    splits: Mapping[Split, ClipRows]
 
     def __init__(self, name: str, drawn: Mapping[Split, Asked], seen: str, **fields: Any) -> None:
         """`drawn` clips, questions and answers; `fields` are further fields of `TaskSpec`."""
@@ -136,23 +134,10 @@ class ClipQuestions(QuestionReader, RowTask):
         shown_N, parameters = convolutions(train_NTC, train.answers_N[:MOST_CLIPS], scored_NTC)
         clip_seconds = perf_counter() - began
         return [
-            self._predicted("majority", "trivial", split, np.full(len(asked_N), most), 0.0),
-            self._predicted("question only", "strong", split, asked_N, question_seconds, len(by_question)),
-            self._predicted("clip only", "strong", split, shown_N, clip_seconds, parameters),
+            self.predicted("majority", "trivial", split, np.full(len(asked_N), most), 0.0),
+            self.predicted("question only", "strong", split, asked_N, question_seconds, len(by_question)),
+            self.predicted("clip only", "strong", split, shown_N, clip_seconds, parameters),
         ]
-
-    def _predicted(
-        self,
-        name: str,
-        kind: Literal["trivial", "strong"],
-        split: Split,
-        predictions_N: np.ndarray,
-        seconds: float,
-        parameters: int | None = None,
-    ) -> Baseline:
-        rows = self.splits[split]
-        items = classification_items(rows.targets_N, predictions_N, len(ANSWERS), lengths=rows.lengths_N)
-        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
 
 
 @dataclass(frozen=True)

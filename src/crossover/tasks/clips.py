@@ -17,10 +17,28 @@ from crossover.tasks.rows import RowTask
 from crossover.tasks.simple_classifiers import CLASSIFIERS
 
 
-class ClipClassification(ClipReader, RowTask):
-    """One of C labels for each clip: what happens in it, or who or what it shows."""
+class LabelledClips(RowTask):
+    """What tasks that give a clip one of some labels share."""
 
     splits: Mapping[Split, ClipRows]
+
+    def predicted(
+        self,
+        name: str,
+        kind: Literal["trivial", "strong"],
+        split: Split,
+        predictions_N: np.ndarray,
+        seconds: float,
+        parameters: int | None = None,
+    ) -> Baseline:
+        """A baseline from the labels [N] that it predicts."""
+        rows = self.splits[split]
+        items = classification_items(rows.targets_N, predictions_N, len(self.spec.labels), lengths=rows.lengths_N)
+        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
+
+
+class ClipClassification(ClipReader, LabelledClips):
+    """One of C labels for each clip: what happens in it, or who or what it shows."""
 
     def __init__(
         self,
@@ -53,22 +71,9 @@ class ClipClassification(ClipReader, RowTask):
             resample([simple_view(self.form, clip) for clip in clips], steps)
             for clips in (train.clips[:MOST_CLIPS], scored.clips)
         )
-        found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
+        found = [self.predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
         for name, classify in CLASSIFIERS:
             began = perf_counter()
             predictions_N, parameters = classify(train_NTC, train.targets_N[:MOST_CLIPS], scored_NTC)
-            found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
+            found.append(self.predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
         return found
-
-    def _predicted(
-        self,
-        name: str,
-        kind: Literal["trivial", "strong"],
-        split: Split,
-        predictions_N: np.ndarray,
-        seconds: float,
-        parameters: int | None = None,
-    ) -> Baseline:
-        rows = self.splits[split]
-        items = classification_items(rows.targets_N, predictions_N, len(self.spec.labels), lengths=rows.lengths_N)
-        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)

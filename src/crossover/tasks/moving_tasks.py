@@ -1,4 +1,4 @@
-"""The tasks on moving digits: which one is faster."""
+"""The task of telling which of two moving digits is faster, and the settings of all tasks on moving digits."""
 
 from __future__ import annotations
 

@@ -110,6 +110,13 @@ def test_a_part_of_the_input_can_be_left_out():
     assert not asked.inputs.any() and bool((asked.features["words"][:, :4] > 0).all())
 
 
+def test_a_model_that_sees_clips_alone_needs_no_questions(tmp_path):
+    task = built("video/moving-digits-qa", input="clip")
+    np.savez(tmp_path / "clips.npz", clips=task.drawn["test"].clips_NTHW[:3])
+    batch = task.encode_file(tmp_path / "clips.npz")
+    assert batch.inputs.shape == (3, 9, 256) and not batch.features["words"].any()
+
+
 def test_the_next_frame_is_what_the_step_after_reads():
     task = built("video/moving-digits-next")
     train = next(iter(task.batches("train", seed=0, epoch=0, batch=4)))
