@@ -82,7 +82,6 @@ NOTES: tuple[Message, ...] = (
     _("{count} of {all} {split} answers begin or end inside a unit."),
     _("{count} of {all} {split} questions have no answer."),
     _("{count} of {all} {split} contexts were cut at {length} units; {lost} lost their answer and are {fate}."),
-    _("Recordings without a single tracked joint are left out: {names}; so are single frames."),
     _("Recordings without a tracked joint: {names}; they are left out, as are such frames."),
     _("Subject {subject} of train is the validation split."),
     _("All train subjects train; validation repeats subject {subject} of them and chooses nothing."),
