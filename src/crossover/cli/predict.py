@@ -45,8 +45,7 @@ def predict(
     future_values
         File of what a forecast knows of the steps ahead: the columns of --future, with those of --id and --time.
     out
-        File for the predictions, one JSON object a line; for forecasts a CSV.
-        File for the predictions, one JSON object a line; predicted frames also as arrays, FILE.npz.
+        File for the predictions, one JSON object a line; for forecasts a CSV, predicted frames also as FILE.npz.
     task
         Which task of a study.
     device
@@ -119,6 +118,8 @@ def _forecast(
     elif out is None:
         print_text(table.rstrip())
     return 0
+
+
 def _lines(predictions: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
 

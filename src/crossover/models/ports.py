@@ -58,10 +58,8 @@ class SourceTarget:
     vocabulary, and one table embeds them.
     """
 
-    source: Tokens | Continuous
-    target: Tokens | Continuous
     source: Steps
-    target: Tokens
+    target: Tokens | Continuous
     shared: bool = False
 
 
