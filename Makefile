@@ -39,7 +39,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.torch
-	$(PIP) -e '.[dev,hub,onnx,speech]'
+	$(PIP) -e '.[dev,hub,onnx,speech,video]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -10,7 +10,7 @@ from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_columns, print_document, print_text
 
 _CORE = ("torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "statsmodels", "polars", "plotly", "rich")
-_EXTRAS = ("datasets", "soundfile", "kaldi-native-fbank", "onnx", "onnxscript", "onnxruntime")
+_EXTRAS = ("datasets", "soundfile", "kaldi-native-fbank", "av", "onnx", "onnxscript", "onnxruntime")
 
 
 def doctor(*, device: str = "auto", common: Common = COMMON) -> int:

@@ -55,7 +55,7 @@ def predict(
     future_values
         File of what a forecast knows of the steps ahead: the columns of --future, with those of --id and --time.
     out
-        File for the predictions, one JSON object a line; for forecasts a CSV.
+        File for the predictions, one JSON object a line; for forecasts a CSV, predicted frames also as FILE.npz.
     task
         Which task of a study.
     device
@@ -122,7 +122,7 @@ def predict(
     if out is not None:
         from crossover.files import write_file
 
-        write_file(out, "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions))
+        write_file(out, _frames(predictions, out) if out.suffix.lower() == ".npz" else _lines(predictions))
         tell(f"{len(predictions)} predictions written to {out}")
     if common.json:
         print_document({"predictions": predictions})
@@ -170,6 +170,25 @@ def _stream(predictor: Predictor, files: list[Path], chunk: int, *, aloud: bool)
         )
         found.append(told)
     return found
+
+
+def _lines(predictions: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+
+
+def _frames(predictions: list[dict[str, Any]], out: Path) -> bytes:
+    """Predicted frames as an ``.npz`` file of clips [N, T, H, W]."""
+    from io import BytesIO
+
+    import numpy as np
+
+    from crossover.errors import ConfigError
+
+    if not all("frames" in prediction for prediction in predictions):
+        raise ConfigError(f"the predictions are no frames, which {out} would hold: give --out FILE.jsonl")
+    content = BytesIO()
+    np.savez_compressed(content, clips=np.array([p["frames"] for p in predictions], dtype=np.float32))
+    return content.getvalue()
 
 
 def export(

@@ -48,6 +48,22 @@ _OWN: dict[str, dict[str, Any]] = {
         "metric": "accuracy",
         "example": "classification --train gestures_TRAIN.ts --test gestures_TEST.ts",
     },
+    "video": {
+        "class": "crossover.tasks.video:ClipClassification",
+        "data": "an .npz file of clips [N, T, H, W] or [N, T, H, W, C] and labels [N] (of unequal length: all frames "
+        "in a row, and lengths [N]), a folder with a subfolder of videos for each label, or a table of files and "
+        "labels",
+        "flags": [
+            *_SPLIT_FLAGS,
+            "--label COLUMN: the labels of a table (label if not given)",
+            "--split-seed N: another random split",
+            "--rare drop or --rare keep: what to do with labels that too few clips have",
+            "--set task.stride=K: every k-th frame; task.frames=N: at most so many of these",
+            "--set task.size=N: the side that videos are scaled to; task.colours=grey or rgb",
+        ],
+        "metric": "accuracy",
+        "example": "video --data clips.npz",
+    },
     "text-classification": {
         "class": "crossover.tasks.text_classification:TextClassification",
         "data": "a table of texts and labels (CSV, TSV, JSON lines, Parquet, or hf://OWNER/NAME); a numeric label of "

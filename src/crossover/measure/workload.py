@@ -152,16 +152,21 @@ class Workload:
 def random_inputs(
     inputs: Inputs, batch: int, time: int, seed: int, device: str = "cpu"
 ) -> tuple[Tensor, dict[str, Tensor] | None]:
-    """Inputs [batch, time] or [batch, time, channels] and features, drawn from `seed`; of the target side if any."""
+    """Inputs [batch, time] or [batch, time, channels] and features [batch, time], drawn from `seed`.
+
+    Of an encoder-decoder they are those of the target side.
+    """
     generator = torch.Generator().manual_seed(seed)
     inputs = steps_of(inputs)
-    if not isinstance(inputs, Tokens):
-        return torch.randn(batch, time, inputs.channels, generator=generator).to(device), None
-    streams = {"": inputs.vocabulary, **inputs.features}
-    drawn = {
-        name: torch.randint(size, (batch, time), generator=generator).to(device) for name, size in streams.items()
+    if isinstance(inputs, Tokens):
+        drawn = torch.randint(inputs.vocabulary, (batch, time), generator=generator)
+    else:
+        drawn = torch.randn(batch, time, inputs.channels, generator=generator)
+    features = {
+        name: torch.randint(size, (batch, time), generator=generator).to(device)
+        for name, size in inputs.features.items()
     }
-    return drawn.pop(""), drawn or None
+    return drawn.to(device), features or None
 
 
 def random_source(inputs: Inputs, batch: int, time: int, seed: int, device: str = "cpu") -> Source | None:

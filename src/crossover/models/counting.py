@@ -12,8 +12,9 @@ from crossover.models.backbones import mixer_settings
 from crossover.models.block import feed_forward_width
 from crossover.models.cross import cross_cost
 from crossover.models.encoder import encoder_mixers, encoder_settings
+from crossover.models.frames import frames_term
 from crossover.models.heads import row_features
-from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, SourceTarget, Tokens, steps_of
+from crossover.models.ports import Frames, Inputs, Outputs, PerRow, SourceTarget, Steps, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 
 
@@ -204,29 +205,24 @@ def _final_norm(settings: ModelSettings) -> Cost:
     )
 
 
-def _embedding(settings: ModelSettings, inputs: Tokens | Continuous, shape: Shape, execution: Execution) -> Cost:
-    tokens, width = shape.batch * shape.time, settings.width
+def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: Execution) -> Cost:
+    width = settings.width
     positions = settings.max_length * width if settings.positions == "learned" else 0
-    kept = tokens * width * execution.element_bytes
-    if isinstance(inputs, Tokens):
-        tables = inputs.vocabulary + sum(inputs.features.values())
-        return Cost.of(
-            Term(
-                name="embedding",
-                parameters=tables * width + positions,
-                activation_bytes=kept,
-                scales_with=("batch", "time", "hidden", "vocabulary"),
-            )
-        )
-    flops = 2 * tokens * inputs.channels * width
+    tables = positions + sum(inputs.features.values()) * width
+    if isinstance(inputs, Frames):
+        term = frames_term(inputs, width, shape, execution)
+        return Cost.of(replace(term, parameters=term.parameters + tables))
+    tokens = shape.batch * shape.time
+    flops = 0 if isinstance(inputs, Tokens) else 2 * tokens * inputs.channels * width
+    matrix = (inputs.vocabulary if isinstance(inputs, Tokens) else inputs.channels + 1) * width
     return Cost.of(
         Term(
             name="embedding",
             flops_forward=flops,
             flops_backward=flops,
-            parameters=(inputs.channels + 1) * width + positions,
-            activation_bytes=kept,
-            scales_with=("batch", "time", "hidden"),
+            parameters=matrix + tables,
+            activation_bytes=tokens * width * execution.element_bytes,
+            scales_with=("batch", "time", "hidden", *(("vocabulary",) if isinstance(inputs, Tokens) else ())),
         )
     )
 

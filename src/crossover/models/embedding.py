@@ -1,4 +1,4 @@
-"""From inputs to the first x_BTD: token or linear embedding, further token streams, absolute positions."""
+"""From inputs to the first x_BTD: token, linear or picture embedding, further token streams, absolute positions."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from torch import Tensor, nn
 
 from crossover.errors import ConfigError
 from crossover.models.dropout import Dropout
+from crossover.models.frames import FrameEncoder
 from crossover.models.initialise import normal
-from crossover.models.ports import Continuous, Tokens
+from crossover.models.ports import Frames, Steps, Tokens
 from crossover.models.settings import ModelSettings
 
 
 class Embedding(nn.Module):
-    """Inputs [B, T] or [B, T, C] to x_BTD; features are embedded by themselves and added.
+    """Inputs [B, T] or [B, T, C] to x_BTD; features [B, T] are embedded by themselves and added.
 
     Positions: ``learned`` (a table of `max_length` rows) or ``sinusoidal`` (Vaswani et al. 2017, section 3.5);
     rotary positions belong to the attention mixers, and recurrent mixers need none.
     """
 
-    def __init__(self, settings: ModelSettings, inputs: Tokens | Continuous) -> None:
+    def __init__(self, settings: ModelSettings, inputs: Steps) -> None:
         super().__init__()
         self.width = settings.width
         self.max_length = settings.max_length
         self.init_rules = {}
         # Tied embeddings are the head's rows too: unit logits need a small matrix, unit inputs the factor it lacks.
         self.scale = math.sqrt(settings.width) if settings.tie_embeddings else 1.0
-        self.tokens: nn.Embedding | nn.Linear
+        self.tokens: nn.Embedding | nn.Linear | FrameEncoder
         if isinstance(inputs, Tokens):
             self.tokens = nn.Embedding(inputs.vocabulary, settings.width)
-            self.features = nn.ModuleDict(
-                {name: nn.Embedding(size, settings.width) for name, size in inputs.features.items()}
-            )
             self.init_rules["tokens.weight"] = normal(settings.embedding_std / self.scale)
-            self.init_rules.update(
-                {f"features.{name}.weight": normal(settings.embedding_std) for name in inputs.features}
-            )
+        elif isinstance(inputs, Frames):
+            self.tokens = FrameEncoder(inputs, settings.width)
         else:
             self.tokens = nn.Linear(inputs.channels, settings.width)
-            self.features = nn.ModuleDict()
+        self.features = nn.ModuleDict(
+            {name: nn.Embedding(size, settings.width) for name, size in inputs.features.items()}
+        )
+        for name in inputs.features:
+            self.init_rules[f"features.{name}.weight"] = normal(settings.embedding_std)
         self.sinusoidal = settings.positions == "sinusoidal"
         self.positions: nn.Embedding | None = None
         if settings.positions == "learned":

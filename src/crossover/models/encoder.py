@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crossover.models.backbones import Backbone, mixer_settings
 from crossover.models.embedding import Embedding
 from crossover.models.mixers.base import MixerSettings, Span
-from crossover.models.ports import Continuous, Tokens
+from crossover.models.ports import Steps
 from crossover.models.settings import ModelSettings
 
 
@@ -55,7 +55,7 @@ def encoder_mixers(settings: ModelSettings) -> list[MixerSettings]:
 class Encoder(nn.Module):
     """Source [B, S] or [B, S, C] to [B, S, D]."""
 
-    def __init__(self, settings: ModelSettings, inputs: Tokens | Continuous) -> None:
+    def __init__(self, settings: ModelSettings, inputs: Steps) -> None:
         super().__init__()
         own = encoder_settings(settings)
         self.embedding = Embedding(own, inputs)

@@ -15,7 +15,7 @@ from crossover.models.encoder import Encoder, Source
 from crossover.models.heads import StepHead, make_head
 from crossover.models.initialise import initialise
 from crossover.models.mixers.base import Mixer, Span, State
-from crossover.models.ports import Continuous, Inputs, Outputs, PerStep, SourceTarget, Tokens, steps_of
+from crossover.models.ports import Inputs, Outputs, PerStep, SourceTarget, Steps, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 
 
@@ -91,7 +91,7 @@ class SequenceModel(nn.Module):
             raise ConfigError(f"model {self.settings.name!r} is an encoder-decoder: give it the source to be read")
         return self.backbone.remember(*self.encoder(source))
 
-    def _tie(self, inputs: Tokens | Continuous) -> None:
+    def _tie(self, inputs: Steps) -> None:
         tied = isinstance(inputs, Tokens) and isinstance(self.outputs, PerStep)
         if not tied or inputs.vocabulary != self.outputs.size:  # type: ignore[union-attr]
             raise ConfigError(

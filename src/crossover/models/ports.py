@@ -22,9 +22,32 @@ class Tokens:
 
 @dataclass(frozen=True, kw_only=True)
 class Continuous:
-    """Real inputs [B, T, channels]."""
+    """Real inputs [B, T, channels]; `features` are token streams beside them, as those of `Tokens`."""
 
     channels: int
+    features: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """Pictures [B, T, height x width x colours], flat in this order; each is read by a small convolution.
+
+    `features` are token streams beside them, as those of `Tokens`.
+    """
+
+    height: int
+    width: int
+    colours: int = 1
+    features: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int:
+        """Values of a step."""
+        return self.height * self.width * self.colours
+
+
+Steps = Tokens | Continuous | Frames
+"""What the steps of one sequence are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +58,15 @@ class SourceTarget:
     vocabulary, and one table embeds them.
     """
 
-    source: Tokens | Continuous
+    source: Steps
     target: Tokens | Continuous
     shared: bool = False
 
 
-Inputs = Tokens | Continuous | SourceTarget
+Inputs = Steps | SourceTarget
 
 
-def steps_of(inputs: Inputs) -> Tokens | Continuous:
+def steps_of(inputs: Inputs) -> Steps:
     """What the model's own steps read: the target side where there is a source."""
     return inputs.target if isinstance(inputs, SourceTarget) else inputs
 
@@ -74,6 +97,7 @@ Outputs = PerRow | PerStep
 _KINDS: dict[str, type] = {
     "tokens": Tokens,
     "continuous": Continuous,
+    "frames": Frames,
     "source-target": SourceTarget,
     "per-row": PerRow,
     "per-step": PerStep,

@@ -48,13 +48,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell; `minor` is said smaller (bounds, a source), `color` is a palette name for the dot before it."""
+    """A table cell; `minor` is said smaller (bounds, a source), `color` is a palette name for the dot before it.
+
+    `picture` is a PNG data URI, drawn above the text, which is its alternative.
+    """
 
     text: Text
     minor: Text = ""
     color: str = ""
     tone: Tone = "neutral"
     code: bool = False
+    picture: str = ""
 
 
 @dataclass(frozen=True)

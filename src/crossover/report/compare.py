@@ -12,6 +12,7 @@ from crossover.report.messages import Message, Sentences, Text, _, ngettext
 from crossover.report.notes import recognised
 from crossover.report.palette import family_name
 from crossover.report.recommendation import recommended
+from crossover.report.samples import samples_section
 from crossover.report.verdicts import TaskResult, is_baseline, metric_name, task_verdict
 
 Styles = Mapping[str, Style]
@@ -21,7 +22,7 @@ OUTCOMES: dict[str, tuple[Message, Tone]] = {
     "equal": (_("equal"), "neutral"),
     "undecided": (_("undecided"), "warning"),
 }
-UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows")}
+UNITS = {"tokens": _("tokens"), "steps": _("steps"), "values": _("values"), "rows": _("rows"), "frames": _("frames")}
 PUBLISHED = "published"
 
 
@@ -43,7 +44,7 @@ def task_section(study: Mapping[str, Any], task: str, styles: Styles) -> Section
     )  # fmt: skip
     if result.verdicts:
         blocks.append(_comparisons(result))
-    parts = [part for part in (_errors(result, styles), _samples(result), _data_notes(result)) if part]
+    parts = [part for part in (_errors(result, styles), samples_section(result), _data_notes(result)) if part]
     return Section(f"task-{task}", task, tuple(blocks), tuple(parts))
 
 
@@ -239,45 +240,6 @@ def _per_class(entry: Mapping[str, Any]) -> Table:
         for c in entry["per_class"]
     )  # fmt: skip
     return Table(_("Per class: {model}", model=entry["model"]), columns, rows)
-
-
-def _samples(result: TaskResult) -> Section | None:
-    blocks = [
-        (_passages if all("decoding" in item for item in entry["items"]) else _predictions)(entry)
-        for entry in result.study["samples"]
-        if entry["task"] == result.task and entry.get("items")
-    ]
-    return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
-
-
-def _predictions(entry: Mapping[str, Any]) -> Table:
-    columns = (
-        Column(_("input"), figure=False),
-        Column(_("target"), figure=False),
-        Column(_("prediction"), figure=False),
-    )
-    rows = tuple(
-        Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"], tone=_agreement(item))))
-        for item in entry["items"]
-    )
-    return Table(_("Sample predictions of {model}", model=entry["model"]), columns, rows)
-
-
-def _passages(entry: Mapping[str, Any]) -> Table:
-    """What a language model writes: there is no right continuation, so none is marked."""
-    columns = (
-        Column(_("opening"), figure=False),
-        Column(_("how the text goes on"), figure=False),
-        Column(_("how the model goes on"), figure=False),
-    )
-    rows = tuple(
-        Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"]))) for item in entry["items"]
-    )
-    return Table(_("Passages written by {model}, drawn at temperature 0.8", model=entry["model"]), columns, rows)
-
-
-def _agreement(item: Mapping[str, str]) -> Tone:
-    return "good" if item["prediction"] == item["target"] else "bad"
 
 
 def _data_notes(result: TaskResult) -> Section | None:

@@ -25,6 +25,8 @@ _BAR, _LEAST_BAR = 24, 10
 SHORT_METRICS: dict[str, str | Message] = {
     "mse": "mse",
     "mae": "mae",
+    "ssim": "ssim",
+    "rollout_mse": "mse/rollout",
     "nats": _("nats/token"),
     "nats_per_character": _("nats/char"),
     "bits_per_character": _("bits/char"),

@@ -21,6 +21,8 @@ METRICS: dict[str, Message] = {
     "mae": _("mean absolute error"),
     "pinball": _("pinball loss"),
     "coverage": _("coverage"),
+    "ssim": _("structural similarity"),
+    "rollout_mse": _("mean squared error of frames from own ones"),
     "loss": _("loss"),
     "nats": _("nats per token"),
     "nats_per_character": _("nats per character"),

@@ -47,7 +47,7 @@ def _decided(pairs: Sequence[_Pair]) -> list[tuple[Outcome, dict[str, Any]]]:
     decisions = decide(
         [pair.comparison for pair in pairs],
         [pair.margin for pair in pairs],
-        [pair.outcome.contest.spec.higher_is_better for pair in pairs],
+        [pair.outcome.contest.spec.higher_is_better_in(pair.metric) for pair in pairs],
     )
     return [(pair.outcome, _told(pair, decision)) for pair, decision in zip(pairs, decisions, strict=True)]
 

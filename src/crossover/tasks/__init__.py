@@ -114,3 +114,20 @@ TASKS.add("speech/tones", f"{_SPEECH}:tones", "digits dialled on a telephone, in
 TASKS.add("speech/fsdd", f"{_SPEECH}:digit_strings", "strings of spoken digits, six speakers")
 TASKS.add("speech/fsdd-digits", f"{_SPEECH}:digits", "single spoken digits, six speakers")
 RESTORERS.add("speech", "crossover.tasks.speech_reader:restore")
+TASKS.add("video", "crossover.tasks.video:own", "your own labelled clips (.npz arrays, video files)")
+TASKS.add("video/moving-digits", "crossover.tasks.moving_tasks:moving_digits", "which of two moving digits is faster")
+TASKS.add(
+    "video/moving-digits-next",
+    "crossover.tasks.next_frame_tasks:moving_digits_next",
+    "the next frame of two moving digits",
+)
+TASKS.add(
+    "video/moving-digits-qa",
+    "crossover.tasks.clip_questions:moving_digits_qa",
+    "questions in words about two moving digits",
+)
+TASKS.add("video/action3d", "crossover.tasks.skeletons:action3d", "which of 20 actions a skeleton performs")
+RESTORERS.add("video-skeletons", "crossover.tasks.skeletons:restore")
+RESTORERS.add("video-questions", "crossover.tasks.clip_questions:restore")
+RESTORERS.add("video-next", "crossover.tasks.next_frame:restore")
+RESTORERS.add("video", "crossover.tasks.clip_reader:restore")

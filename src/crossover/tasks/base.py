@@ -109,7 +109,8 @@ class TaskSpec:
     itself (``greedy``; in the batch's ``extra["written"]``), or what `RolloutTask.rollout` makes of it. `item_block`
     is the number of consecutive test items that a bootstrap draws together (overlapping windows are not
     independent). `further_metrics` are compared between models like `metric`, with the same margin and a correction
-    of their own. `defaults` are the preset sizes for this task: dotted model settings
+    of their own; of those in `opposed_metrics` more is better where of `metric` less is, and the other way round.
+    `defaults` are the preset sizes for this task: dotted model settings
     (``{"width": 64, "layers": 2}``) and `recipes` are per preset overrides of training settings
     (``{"lstm": {"lr": 3e-3}}``; under ``"*"`` those of every model), found by search on the validation split.
     `carry` says whose state goes on where a batch `continues` the one before: of ``all`` models, of those that are
@@ -130,6 +131,7 @@ class TaskSpec:
     margin: float
     margin_kind: Literal["absolute", "relative"] = "absolute"
     further_metrics: tuple[str, ...] = ()
+    opposed_metrics: tuple[str, ...] = ()
     decoding: Literal["none", "greedy", "rollout"] = "none"
     carry: Literal["none", "able", "all"] = "none"
     budget: str = "60s"
@@ -145,6 +147,10 @@ class TaskSpec:
     references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader must know of the data: counts of truncated rows, duplicates, filled gaps; one sentence each."""
+
+    def higher_is_better_in(self, metric: str) -> bool:
+        """Whether more of `metric`, one of those that are compared, is better."""
+        return self.higher_is_better != (metric in self.opposed_metrics)
 
     def recipe(self, preset: str) -> dict[str, Any]:
         """The overrides for a preset: those of every model, then its own."""

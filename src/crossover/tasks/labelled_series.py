@@ -85,20 +85,29 @@ def load_archive(task: str, file: str, options: DataOptions, settings: dict[str,
 
 
 def load_own(options: DataOptions, settings: dict[str, Any]) -> LabelledSplits:
-    """A user's ``.ts`` files: of a given split, or one file, split at random within each label."""
-    task = "classification"
-    refuse_unread(task, options, reads=("data", "train", "valid", "test", "split", "split_seed", "rare"))
+    """A user's ``.ts`` files, split as they say."""
+    return split_own("classification", read_ts, "FILE.ts", options)
+
+
+def split_own(
+    task: str, read: Callable[[Path], LabelledSeries], file: str, options: DataOptions, reads: tuple[str, ...] = ()
+) -> LabelledSplits:
+    """A user's files of a given split, or one file, split at random within each label.
+
+    `read` reads one, `file` is how a message names it, `reads` are further options that `read` has looked at.
+    """
+    refuse_unread(task, options, reads=("data", "train", "valid", "test", "split", "split_seed", "rare", *reads))
     if options.split not in (None, "random"):
-        raise ConfigError(f"task {task!r}: --split is {options.split!r}: series are split at random, leave it out")
+        raise ConfigError(f"task {task!r}: --split is {options.split!r}: rows are split at random, leave it out")
     if options.data is not None:
         if options.train or options.valid or options.test:
             raise ConfigError(f"task {task!r}: give --data, or --train and --test, and not both")
-        series = read_ts(Path(options.data))
+        series = read(Path(options.data))
         return _random(series.rows, series.labels, options, series.notes)
     if options.train is None or options.test is None:
-        raise ConfigError(f"task {task!r} needs labelled series: give --data FILE.ts, or --train and --test")
-    valid = read_ts(options.valid) if options.valid else None
-    return _given(read_ts(options.train), valid, read_ts(options.test), options)
+        raise ConfigError(f"task {task!r} needs labelled data: give --data {file}, or --train and --test")
+    valid = read(options.valid) if options.valid else None
+    return _given(read(options.train), valid, read(options.test), options)
 
 
 def _random(

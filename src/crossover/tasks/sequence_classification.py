@@ -33,12 +33,11 @@ from crossover.tasks.labelled_series import (
 )
 from crossover.tasks.objectives import Classification, classification_items
 from crossover.tasks.options import read_settings
-from crossover.tasks.random_convolutions import convolution_features, draw_kernels, resample
+from crossover.tasks.random_convolutions import resample
 from crossover.tasks.rows import Rows, RowTask
+from crossover.tasks.simple_classifiers import CLASSIFIERS
 
 FAMILY = "classification"
-KERNELS = 1000
-RIDGE_STRENGTHS = np.logspace(-3, 3, 10)
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_STEPS = 40
 
@@ -150,7 +149,7 @@ class SequenceClassification(LabelledReader, RowTask):
         steps = int(np.median(train.lengths_N))
         train_NTC, scored_NTC = resample(list(train.inputs), steps), resample(list(scored.inputs), steps)
         found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
-        for name, classify in (("1-nearest neighbour", _nearest), ("random convolutions + ridge", _convolutions)):
+        for name, classify in CLASSIFIERS:
             began = perf_counter()
             predictions_N, parameters = classify(train_NTC, targets_N, scored_NTC)
             found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
@@ -216,27 +215,6 @@ basic_motions = partial(build_classification, BASIC_MOTIONS)
 gunpoint = partial(build_classification, GUNPOINT)
 italy_power_demand = partial(build_classification, ITALY_POWER_DEMAND)
 own = partial(build_classification, OWN)
-
-
-def _nearest(train_NTC: np.ndarray, targets_N: np.ndarray, scored_NTC: np.ndarray) -> tuple[np.ndarray, None]:
-    """The label of the nearest train series by Euclidean distance."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    model = KNeighborsClassifier(1).fit(train_NTC.reshape(len(train_NTC), -1), targets_N)
-    return model.predict(scored_NTC.reshape(len(scored_NTC), -1)), None
-
-
-def _convolutions(train_NTC: np.ndarray, targets_N: np.ndarray, scored_NTC: np.ndarray) -> tuple[np.ndarray, int]:
-    """Ridge regression on z-scored random convolution features, its strength by leave-one-out on train."""
-    from sklearn.linear_model import RidgeClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    kernels = draw_kernels(train_NTC.shape[1], train_NTC.shape[2], count=KERNELS, seed=0)
-    model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=RIDGE_STRENGTHS))
-    model.fit(convolution_features(train_NTC, kernels), targets_N)
-    ridge = model[-1]
-    return model.predict(convolution_features(scored_NTC, kernels)), ridge.coef_.size + ridge.intercept_.size
 
 
 def _bars(values_T: np.ndarray) -> str:

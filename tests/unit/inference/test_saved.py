@@ -9,7 +9,7 @@ import torch
 from crossover.errors import CheckpointError
 from crossover.inference.saved import SavedModel, load_model, save_model
 from crossover.models.model import SequenceModel, build_model
-from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, PerStep, Tokens
+from crossover.models.ports import Continuous, Frames, Inputs, Outputs, PerRow, PerStep, Tokens
 from crossover.models.presets import parse_model
 
 
@@ -35,6 +35,7 @@ def _saved(name: str, inputs: Inputs, outputs: Outputs, causal: bool) -> tuple[S
         ("lstm[width=16]", Tokens(vocabulary=9, features={"tags": 4}), PerRow(size=3, pool="max"), False),
         ("gpt[width=16,max_length=8]", Tokens(vocabulary=9), PerStep(size=9), True),
         ("llama-like[width=16]", Continuous(channels=2), PerRow(size=1, pool="flatten", steps=4), False),
+        ("gru[width=16]", Frames(height=6, width=5, features={"words": 4}), PerRow(size=3), False),
         ("lstm+attention[width=16]", Tokens(vocabulary=9), PerStep(size=9), True),
     ],
 )

@@ -9,7 +9,7 @@ from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.workload import Workload, filled_state, probe_loss, random_inputs
 from crossover.models.model import build_model
-from crossover.models.ports import Continuous, PerRow, PerStep, Tokens
+from crossover.models.ports import Continuous, Frames, PerRow, PerStep, Tokens
 from crossover.models.presets import parse_model
 
 MODEL = parse_model("gru[layers=1,width=16,dropout=0.0]")
@@ -64,8 +64,10 @@ def test_a_workload_survives_json():
     assert Workload.from_json(json.loads(json.dumps(per_step.to_json()))) == per_step
 
 
-def test_features_and_single_outputs_train_too():
-    inputs = Tokens(vocabulary=9, features={"tag": 4})
+@pytest.mark.parametrize(
+    "inputs", [Tokens(vocabulary=9, features={"tag": 4}), Frames(height=6, width=5, features={"words": 4})]
+)
+def test_features_and_single_outputs_train_too(inputs):
     step = Workload(model=MODEL, inputs=inputs, outputs=PerRow(size=1), causal=False, batch=2, time=5).prepare()
     assert torch.isfinite(step())
     assert probe_loss(torch.full((4, 1), 2.0)) == 4.0

@@ -10,18 +10,21 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
 from crossover.models.model import SequenceModel, build_model
-from crossover.models.ports import Continuous, Inputs, Outputs, PerRow, PerStep, Tokens
+from crossover.models.ports import Continuous, Frames, Inputs, Outputs, PerRow, PerStep, Tokens
 from crossover.models.presets import PRESETS, parse_model
 from crossover.models.settings import ModelSettings
 
 WORDS = Tokens(vocabulary=50, features={"tags": 7})
 SERIES = Continuous(channels=3)
+CLIPS = Frames(height=9, width=12, colours=3, features={"words": 7})
 PORTS: dict[str, tuple[Inputs, Outputs]] = {
     "words to a label": (WORDS, PerRow(size=4)),
     "words to words": (Tokens(vocabulary=50), PerStep(size=50)),
     "series to a label": (SERIES, PerRow(size=4, pool="max")),
     "series to values": (SERIES, PerRow(size=6, pool="flatten", steps=9)),
     "series to series": (SERIES, PerStep(size=3)),
+    "frames to a label": (CLIPS, PerRow(size=4)),
+    "tiny frames to frames": (Frames(height=4, width=3), PerStep(size=12)),
 }
 
 
@@ -85,11 +88,8 @@ def counted_by_torch(settings: ModelSettings, inputs: Inputs, outputs: Outputs, 
     """FLOPs of forward and backward on the meta device, by PyTorch's own counter."""
     with torch.device("meta"):
         model = SequenceModel(settings, inputs, outputs, causal=causal)
-        if isinstance(inputs, Tokens):
-            x = torch.zeros(2, 8, dtype=torch.int64)
-            features = {name: torch.zeros(2, 8, dtype=torch.int64) for name in inputs.features}
-        else:
-            x, features = torch.zeros(2, 8, inputs.channels), {}
+        x = torch.zeros(2, 8, dtype=torch.int64) if isinstance(inputs, Tokens) else torch.zeros(2, 8, inputs.channels)
+        features = {name: torch.zeros(2, 8, dtype=torch.int64) for name in inputs.features}
     for mixer in model.backbone.mixers():
         mixer.forward = mixer.definition  # type: ignore[method-assign]
     with FlopCounterMode(display=False) as forward:
@@ -100,7 +100,9 @@ def counted_by_torch(settings: ModelSettings, inputs: Inputs, outputs: Outputs, 
 
 
 @pytest.mark.parametrize("causal", [True, False], ids=["decoder", "encoder"])
-@pytest.mark.parametrize("ports", ["words to a label", "series to series"])
+@pytest.mark.parametrize(
+    "ports", ["words to a label", "series to series", "frames to a label", "tiny frames to frames"]
+)
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru", "transformer", "transformer-original", "llama-like", "gpt"])
 def test_products_cost_what_pytorch_counts(name: str, ports: str, causal: bool) -> None:
     inputs, outputs = PORTS[ports]

@@ -8,14 +8,15 @@ import torch
 
 from crossover.errors import ConfigError
 from crossover.models.embedding import Embedding, sinusoids
-from crossover.models.ports import Continuous, Tokens
+from crossover.models.frames import FrameEncoder, merged, stages
+from crossover.models.ports import Continuous, Frames, Tokens
 from crossover.models.settings import ModelSettings
 
 SETTINGS = ModelSettings(name="test", mixers=("lstm",), width=6, dropout=0.0, max_length=10)
 WORDS = torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
 
 
-def built(inputs: Tokens | Continuous = Tokens(vocabulary=5), **changes: object) -> Embedding:  # noqa: B008
+def built(inputs: Tokens | Continuous | Frames = Tokens(vocabulary=5), **changes: object) -> Embedding:  # noqa: B008
     torch.manual_seed(0)
     return Embedding(replace(SETTINGS, **changes), inputs)
 
@@ -30,13 +31,41 @@ def test_real_inputs_go_through_a_linear_map() -> None:
     torch.testing.assert_close(embedding(x, None, 0), x @ embedding.tokens.weight.T + embedding.tokens.bias)
 
 
-def test_a_feature_is_embedded_by_itself_and_added() -> None:
-    embedding, tags = built(Tokens(vocabulary=5, features={"tags": 3})), torch.tensor([[0, 1, 2, 0], [2, 1, 0, 1]])
-    expected = embedding.tokens.weight[WORDS] + embedding.features["tags"].weight[tags]
-    torch.testing.assert_close(embedding(WORDS, {"tags": tags}, 0), expected)
+def test_every_frame_is_read_by_itself_with_its_colours_last() -> None:
+    frames = Frames(height=6, width=5, colours=3, features={"words": 4})
+    embedding, pixels_BTHWC = built(frames), torch.rand(2, 7, 6, 5, 3)
+    inputs, words = pixels_BTHWC.flatten(2), torch.zeros(2, 7, dtype=torch.int64)
+    (patch,) = embedding.tokens.patches
+    kernel = patch.weight.unflatten(1, (3, 4, 4))
+    padded = torch.nn.functional.pad(pixels_BTHWC[1, 4].permute(2, 0, 1), (1, 2, 1, 1))
+    one = torch.nn.functional.gelu(torch.nn.functional.conv2d(padded[None], kernel, patch.bias, stride=2))
+    one = one.permute(0, 2, 3, 1)
+    expected = embedding.tokens.project(one.flatten()) + embedding.features["words"].weight[0]
+    torch.testing.assert_close(embedding(inputs, {"words": words}, 0)[1, 4], expected)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "found"),
+    [(3, 64, []), (9, 16, [(5, 8), (3, 4)]), (64, 64, [(32, 32), (16, 16), (8, 8), (4, 4)])],
+)
+def test_frames_are_halved_until_they_are_small(height: int, width: int, found: list[tuple[int, int]]) -> None:
+    passed = stages(Frames(height=height, width=width))
+    assert [(stage.height, stage.width) for stage in passed] == found
+    model = FrameEncoder(Frames(height=height, width=width), width=5)
+    assert model(torch.rand(2, 3, height * width)).shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "kind", [Tokens(vocabulary=5, features={"tags": 3}), Continuous(channels=2, features={"tags": 3})]
+)
+def test_a_feature_is_embedded_by_itself_and_added(kind: Tokens | Continuous) -> None:
+    embedding, tags = built(kind), torch.tensor([[0, 1, 2, 0], [2, 1, 0, 1]])
+    inputs = WORDS if isinstance(kind, Tokens) else torch.randn(2, 4, 2)
+    expected = embedding.tokens(inputs) + embedding.features["tags"].weight[tags]
+    torch.testing.assert_close(embedding(inputs, {"tags": tags}, 0), expected)
     for features in (None, {}, {"words": tags}):
         with pytest.raises(ConfigError, match="built with the input 'tags'"):
-            embedding(WORDS, features, 0)
+            embedding(inputs, features, 0)
 
 
 def test_learned_positions_are_added_from_the_offset_of_each_row() -> None:
@@ -80,3 +109,8 @@ def test_sinusoids_by_hand() -> None:
 def test_other_positions_are_not_the_embeddings_business(positions: str) -> None:
     embedding = built(positions=positions)
     torch.testing.assert_close(embedding(WORDS, None, 0), embedding(WORDS, None, 500))
+
+
+def test_merged_patches_hold_two_by_two_places() -> None:
+    places = torch.arange(6.0).reshape(1, 2, 3, 1)
+    assert merged(places).tolist() == [[[0, 1, 3, 4], [2, 0, 5, 0]]]

@@ -9,12 +9,16 @@ from torch import Tensor
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model, check_model
-from crossover.models.ports import Continuous, Inputs, PerRow, PerStep, Tokens
+from crossover.models.ports import Continuous, Frames, Inputs, PerRow, PerStep, Tokens
 from crossover.models.presets import PRESETS, parse_model
 from crossover.models.settings import ModelSettings
 
 VOCABULARY, CHANNELS, TIME = 20, 3, 13
-INPUTS: dict[str, Inputs] = {"tokens": Tokens(vocabulary=VOCABULARY), "series": Continuous(channels=CHANNELS)}
+INPUTS: dict[str, Inputs] = {
+    "tokens": Tokens(vocabulary=VOCABULARY),
+    "series": Continuous(channels=CHANNELS),
+    "frames": Frames(height=6, width=5),
+}
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 
 
@@ -26,7 +30,7 @@ def drawn(kind: str, rows: int = 3, time: int = TIME) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     if kind == "tokens":
         return torch.randint(VOCABULARY, (rows, time), generator=generator)
-    return torch.randn(rows, time, CHANNELS, generator=generator)
+    return torch.randn(rows, time, INPUTS[kind].channels, generator=generator)
 
 
 def decoder(name: str, kind: str = "tokens", **changes: object) -> SequenceModel:

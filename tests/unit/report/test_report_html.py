@@ -78,6 +78,16 @@ def test_the_data_cannot_break_out_of_the_page() -> None:
     assert "<script>alert" not in text
 
 
+def test_a_sample_is_drawn_with_its_text_as_alternative() -> None:
+    study, uri = compare_study(), "data:image/png;base64,iVBORw0KGgo="
+    item = study["samples"][0]["items"][0]
+    item |= {"input": "a clip of 12 frames", "input_picture": uri, "prediction_picture": "javascript:alert(1)"}
+    parsed, text = page(study)
+    (picture,) = [given for tag, given in parsed.attributes if tag == "img"]
+    assert picture == {"src": uri, "alt": "a clip of 12 frames"}
+    assert "javascript:alert" not in text
+
+
 def test_both_files_are_written_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = write_report(compare_study(), tmp_path / "study", "zh")
     assert path == tmp_path / "study" / "report.html"

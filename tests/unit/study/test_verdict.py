@@ -57,6 +57,20 @@ def test_lower_is_better_where_the_task_says_so() -> None:
         task.spec = replace(turned, higher_is_better=True)
 
 
+def test_of_an_opposed_metric_less_is_better() -> None:
+    held = outcome({"lstm": (0.95,) * 5, "gru": (0.5,) * 5})
+    task = held.contest.task
+    plain = task.spec
+    task.spec = replace(plain, further_metrics=("macro_f1",), opposed_metrics=("macro_f1",))
+    try:
+        found = {
+            entry["metric"]: entry["verdict"] for entry in verdicts([held]) if (entry["a"], entry["b"]) == (LSTM, GRU)
+        }
+    finally:
+        task.spec = plain
+    assert found == {plain.metric: "a", "macro_f1": "b"}
+
+
 def test_further_metrics_are_compared_with_a_correction_of_their_own() -> None:
     held = outcome({"lstm": (0.95,) * 5, "gru": (0.5,) * 5}, {"linear": 0.7})
     alone = verdicts([held])

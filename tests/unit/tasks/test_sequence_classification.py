@@ -161,7 +161,7 @@ def test_series_with_other_channels_are_refused(tmp_path, pair):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (DataOptions(), "needs labelled series"),
+        (DataOptions(), "needs labelled data: give --data FILE.ts"),
         (DataOptions(data="a.ts", split="time"), "--split is 'time'"),
         (DataOptions(data="a.ts", train=Path("b.ts")), "give --data, or --train and --test"),
         (DataOptions(data="a.ts", horizon=3), "does not read --horizon"),

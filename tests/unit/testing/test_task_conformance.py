@@ -29,6 +29,9 @@ EMBEDDED = {
     "translation/phrases": {},
     "translation/names": {},
     "speech/tones": {},
+    "video/moving-digits": {"clips": 60},
+    "video/moving-digits-next": {"clips": 60},
+    "video/moving-digits-qa": {"clips": 60},
 }
 """Every task that needs no file, with settings that make its baselines quick where that takes some."""
 
