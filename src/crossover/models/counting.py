@@ -57,8 +57,9 @@ def _encoder(settings: ModelSettings, inputs: SourceTarget, shape: Shape, execut
     read = Shape(batch=rows, time=max(shape.source, 1))
     embedding = _embedding(own, inputs.source, read, execution)
     if inputs.shared:
-        positions = own.max_length * own.width if own.positions == "learned" else 0
-        embedding = Cost(tuple(replace(term, parameters=positions) for term in embedding.terms))
+        own_ones = own.max_length * own.width if own.positions == "learned" else 0
+        own_ones += _norm_parameters(own) if own.embedding_norm else 0
+        embedding = Cost(tuple(replace(term, parameters=own_ones) for term in embedding.terms))
     return Cost.sum(
         [
             *(mixer.cost(read, execution) for mixer in encoder_mixers(settings)),
@@ -207,13 +208,14 @@ def _final_norm(settings: ModelSettings) -> Cost:
 def _embedding(settings: ModelSettings, inputs: Tokens | Continuous, shape: Shape, execution: Execution) -> Cost:
     tokens, width = shape.batch * shape.time, settings.width
     positions = settings.max_length * width if settings.positions == "learned" else 0
-    kept = tokens * width * execution.element_bytes
+    norm = _norm_parameters(settings) if settings.embedding_norm else 0
+    kept = (2 if norm else 1) * tokens * width * execution.element_bytes
     if isinstance(inputs, Tokens):
         tables = inputs.vocabulary + sum(inputs.features.values())
         return Cost.of(
             Term(
                 name="embedding",
-                parameters=tables * width + positions,
+                parameters=tables * width + positions + norm,
                 activation_bytes=kept,
                 scales_with=("batch", "time", "hidden", "vocabulary"),
             )
@@ -224,7 +226,7 @@ def _embedding(settings: ModelSettings, inputs: Tokens | Continuous, shape: Shap
             name="embedding",
             flops_forward=flops,
             flops_backward=flops,
-            parameters=(inputs.channels + 1) * width + positions,
+            parameters=(inputs.channels + 1) * width + positions + norm,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden"),
         )

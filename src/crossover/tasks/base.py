@@ -115,7 +115,9 @@ class TaskSpec:
     description: str
     inputs: Inputs
     outputs: Outputs
-    objective: Literal["classification", "regression", "forecasting", "language-modeling", "translation"]
+    objective: Literal[
+        "classification", "regression", "forecasting", "language-modeling", "masked-language-modeling", "translation"
+    ]
     metric: str
     higher_is_better: bool
     causal: bool

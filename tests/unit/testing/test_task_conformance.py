@@ -24,6 +24,7 @@ EMBEDDED = {
     "forecasting/elnino": {},
     "sentiment/headlines": {},
     "language-modeling/python-docs": {},
+    "masked-language-modeling/python-docs": {},
     "translation/phrases": {},
     "translation/names": {},
 }
