@@ -111,10 +111,10 @@ def build_model(
     return model
 
 
-def check_model(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> None:
-    """Raise the ConfigError that building this model would raise, without taking memory for its weights."""
+def check_model(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> SequenceModel:
+    """The model without memory for its weights, or the ConfigError that building it would raise."""
     with torch.device("meta"):
-        SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
+        return SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
 
 
 def _causality(settings: ModelSettings, causal: bool) -> bool:

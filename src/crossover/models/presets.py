@@ -220,6 +220,11 @@ def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
     return {f"mixer.{name}.{key}": value for name in having}
 
 
+def preset_name(model: ModelSettings) -> str:
+    """The name that recipes go by: ``lstm`` for ``lstm[layers=2]``."""
+    return model.name.split("[", 1)[0]
+
+
 def bracket_keys(name: str) -> set[str]:
     """The settings that the brackets of a model's name give."""
     _, _, rest = name.partition("[")

@@ -105,4 +105,5 @@ TASKS.add("language-modeling", f"{_LANGUAGE}:own", "the next character or subwor
 TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Python language reference")
 TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
+TASKS.add("language-modeling/financial-news", f"{_LANGUAGE}_news:financial_news", "financial news, a text a line")
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")

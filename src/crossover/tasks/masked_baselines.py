@@ -45,8 +45,8 @@ class NeighbourModel:
 
     ``p0(w)``: counts plus one; ``p(w | l) = (c(l, w) + a p0(w)) / (c(l) + a)``, and for the right alike; both as if
     they were independent given the unit, ``p1 ∝ p(w | l) p(w | r) / p0(w)``; and what stood between just these two,
-    ``p(w | l, r) = (c(l, w, r) + b p1(w)) / (c(l, r) + b)``. Units in `spared` are never guessed. Where the model sees
-    a unit and no mask, that unit is either the target or drawn at random, and Bayes' rule weighs the two.
+    ``p(w | l, r) = (c(l, w, r) + b p1(w)) / (c(l, r) + b)``. Units in `spared_V` are never guessed. Where the model
+    sees a unit and no mask, it is either the target or drawn at random, and Bayes' rule weighs the two.
     """
 
     def __init__(self, train: Sequence[np.ndarray], valid: Places, *, spared_V: np.ndarray, mask: int) -> None:

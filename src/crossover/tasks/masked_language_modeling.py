@@ -23,9 +23,9 @@ from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.masked_baselines import NeighbourModel, Places
 from crossover.tasks.objectives import IGNORE, TokenPrediction
-from crossover.tasks.options import Setting, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Setting, Whole
 from crossover.tasks.rows import Rows, RowTask
-from crossover.tasks.text_reader import VOCABULARY_SETTINGS, make_vocabulary, refuse_vocabulary_settings, unit_of
+from crossover.tasks.text_reader import VOCABULARY_SETTINGS, make_vocabulary, read_text_settings, unit_of
 from crossover.tasks.unlabelled_texts import (
     NEWS_SETTINGS,
     UnlabelledTexts,
@@ -240,14 +240,14 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
 def own(options: DataOptions) -> MaskedLanguageModeling:
     """The user's own texts: a line each of a text file, or a column of a table."""
     reads = ("data", "train", "valid", "test", "split_seed", "text", "borrowed")
-    settings = _settings(FAMILY, options, reads)
+    settings = read_text_settings(FAMILY, options, SETTINGS, reads=reads)
     return MaskedLanguageModeling(FAMILY, own_texts(options), settings, options.borrowed)
 
 
 def python_docs(options: DataOptions) -> MaskedLanguageModeling:
     """Paragraphs of the Python language reference that the interpreter carries (`pydoc_data.topics`)."""
     name = f"{FAMILY}/python-docs"
-    settings = _settings(name, options)
+    settings = read_text_settings(name, options, SETTINGS)
     texts = python_paragraphs(options.split_seed)
     described = "hidden words of the Python language reference"
     return MaskedLanguageModeling(name, texts, settings, options.borrowed, description=described, embedded=True)
@@ -260,21 +260,10 @@ def financial_news(options: DataOptions) -> MaskedLanguageModeling:
     from `split_seed` on.
     """
     name = f"{FAMILY}/financial-news"
-    settings = _settings(name, options, known={**SETTINGS, "minimum_count": Whole(3), **NEWS_SETTINGS})
+    settings = read_text_settings(name, options, {**SETTINGS, "minimum_count": Whole(3), **NEWS_SETTINGS})
     texts = financial_news_texts(options.split_seed, settings["splits"], settings["agreement"])
     described = "hidden words of financial news"
     return MaskedLanguageModeling(name, texts, settings, options.borrowed, description=described)
-
-
-def _settings(
-    name: str,
-    options: DataOptions,
-    reads: Sequence[str] = ("split_seed", "borrowed"),
-    known: Mapping[str, Setting] = SETTINGS,
-) -> dict[str, Any]:
-    refuse_unread(name, options, reads=reads)
-    refuse_vocabulary_settings(name, options)
-    return read_settings(name, options.settings, known)
 
 
 def _rows(texts: Sequence[Sequence[int]], length: int) -> list[np.ndarray]:

@@ -21,7 +21,7 @@ from crossover.models.ports import PerRow
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.linear_text import LinearText, fit_linear_text
 from crossover.tasks.objectives import Classification, SquaredError, classification_items
-from crossover.tasks.options import Choice, Flag, Setting, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Choice, Flag, Setting, Whole
 from crossover.tasks.rows import Rows, RowTask
 from crossover.tasks.text_files import read_texts
 from crossover.tasks.text_reader import (
@@ -29,7 +29,7 @@ from crossover.tasks.text_reader import (
     TextReader,
     cut_note,
     make_vocabulary,
-    refuse_vocabulary_settings,
+    read_text_settings,
     unit_of,
 )
 from crossover.tasks.text_sources import LabelledTexts, read_user_texts
@@ -300,10 +300,8 @@ USER_OPTIONS = (
 
 def own(options: DataOptions) -> TextClassification:
     """Text classification, or regression, on the user's files."""
-    refuse_unread(FAMILY, options, reads=USER_OPTIONS)
     known = {**TEXT_SETTINGS, "objective": Choice(("auto", "classification", "regression"), "auto")}
-    settings = read_settings(FAMILY, options.settings, known)
-    refuse_vocabulary_settings(FAMILY, options)
+    settings = read_text_settings(FAMILY, options, known, reads=USER_OPTIONS)
     objective = settings["objective"]
     source = read_user_texts(options, regression=None if objective == "auto" else objective == "regression")
     return TextClassification(FAMILY, source, settings, options.borrowed)

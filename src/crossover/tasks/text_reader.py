@@ -13,7 +13,7 @@ from crossover.data.speech_parts import TAGS, tag_words
 from crossover.data.text import Borrowed, Vocabulary, train_vocabulary
 from crossover.errors import ConfigError, listing
 from crossover.models.ports import Tokens
-from crossover.tasks.options import Choice, Flag, Setting, Whole
+from crossover.tasks.options import Choice, Flag, Setting, Whole, read_settings, refuse_unread
 
 VOCABULARY_SETTINGS: Mapping[str, Setting] = {
     "units": Choice(("words", "subwords", "characters"), "words"),
@@ -73,16 +73,25 @@ def make_vocabulary(
     return trained, ()
 
 
-def refuse_vocabulary_settings(
-    task: str, options: DataOptions, names: Collection[str] = tuple(VOCABULARY_SETTINGS)
-) -> None:
-    """Refuse, as a ConfigError, settings of a vocabulary beside a borrowed one."""
-    given = [name for name in options.settings if name in names]
+def read_text_settings(
+    task: str,
+    options: DataOptions,
+    known: Mapping[str, Setting],
+    *,
+    reads: Collection[str] = ("split_seed", "borrowed"),
+) -> dict[str, Any]:
+    """The settings of a task over texts; options that it does not read are a ConfigError.
+
+    So are settings of a vocabulary beside a borrowed one.
+    """
+    refuse_unread(task, options, reads=reads)
+    given = [name for name in options.settings if name in VOCABULARY_SETTINGS]
     if options.borrowed is not None and given:
         raise ConfigError(
             f"task {task!r}: {listing(given)} cannot be set, since texts are read by the vocabulary of "
             f"{options.borrowed.owner}: leave it out, or start from no trained model"
         )
+    return read_settings(task, options.settings, known)
 
 
 def cut_note(cut: int, total: int, split: str, reader: TextReader, unit: str) -> tuple[str, ...]:

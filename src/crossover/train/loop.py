@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
 from crossover.inference.forward import batch_outputs
+from crossover.inference.origins import find_origin, start_from
 from crossover.measure.numerics import Numerics
 from crossover.models.counting import model_cost
 from crossover.models.model import build_model
@@ -97,6 +98,9 @@ class _Run:
         self.device = torch.device(numerics.device)
         self.budget = Budget.parse(settings.budget or spec.budget)
         built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=settings.seed)
+        self.start = None
+        if model.origin is not None and not model.fresh:
+            self.start = start_from(built, find_origin(model.origin))
         self.model = built.to(self.device)
         self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(self.model, settings)
@@ -354,6 +358,7 @@ class _Run:
             state=self.state,
             best=self.best,
             tested=tested,
+            start=self.start,
             stopped="patience" if self.fraction < 1 else "budget",
             folder=self.folder,
         )
