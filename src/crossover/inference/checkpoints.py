@@ -52,7 +52,7 @@ class CheckpointFiles:
 
 @lru_cache
 def checkpoint_files(name: str) -> CheckpointFiles:
-    """The files that ``KIND:PATH`` names: of a local folder, or fetched from the hub; FolderError for missing ones."""
+    """The files that ``KIND:PATH`` names: a local folder's, or fetched from the hub; FolderError for missing ones."""
     kind, _, place = name.partition(":")
     path = Path(place).expanduser()
     folder = path if path.is_dir() else _fetch(name, place)
@@ -80,7 +80,7 @@ def load_checkpoint(name: str, folder: Path) -> Origin:
     rows = len(weights["embedding.tokens.weight"])
     if rows < vocabulary.size:
         raise FolderError(
-            f"{folder}: its tokenizer has {vocabulary.size} ids and its model {rows}: give the tokenizer of this model"
+            f"{folder}: its tokenizer has {vocabulary.size} ids and its model {rows}: save the model's own beside it"
         )
     # Some models have rows for ids that no text has.
     weights = {
@@ -218,15 +218,14 @@ def _tokenizer(kind: str, folder: Path) -> str:
 
     if (folder / TOKENIZER).is_file():
         return (folder / TOKENIZER).read_text(encoding="utf-8")
-    parts = [str(folder / name) for name in _TOKENIZER_PARTS[kind]]
-    if not all(Path(part).is_file() for part in parts):
+    if not all((folder / part).is_file() for part in _TOKENIZER_PARTS[kind]):
         needed = " and ".join(_TOKENIZER_PARTS[kind])
         raise FolderError(f"{folder} holds no tokenizer: save the model's own beside it ({TOKENIZER}, or {needed})")
     if kind == "gpt2":
-        return str(ByteLevelBPETokenizer(*parts).to_str())
+        return str(ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).to_str())
     config = folder / "tokenizer_config.json"
     lower = bool(_read_json(config).get("do_lower_case", True)) if config.is_file() else True
-    return str(BertWordPieceTokenizer(*parts, lowercase=lower).to_str())
+    return str(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower).to_str())
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

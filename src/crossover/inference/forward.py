@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,16 +26,25 @@ class HasSpec(Protocol):
         ...
 
 
-def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[Tensor, Batch]:
+def batch_outputs(
+    model: nn.Module, batch: Batch, numerics: Numerics, *, scored_only: bool = False
+) -> tuple[Tensor, Batch]:
     """The model's outputs in float32, [B, size] or [B, T, size], and `batch` on the model's device.
 
+    With `scored_only`, where the batch says which of its steps are scored, they are [N, size] and its targets [N].
     The forward pass runs under the numerics policy's autocast. Rows of one length take the unmasked path; lengths
     are read before the batch moves, so a device is never waited for.
     """
+    scored_N: Tensor | None = None
+    if scored_only and batch.scored_BT is not None:
+        scored_N = batch.scored_BT.flatten().nonzero().flatten()
+        batch = replace(batch, targets=batch.targets.flatten(0, 1)[scored_N], scored_BT=None)
     full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
     batch = _on_device(batch, numerics)
     span = Span(lengths_B=None if full else batch.lengths_B, carry=False)
-    read = {"source": batch.source} if batch.source is not None else {}
+    read: dict[str, Any] = {"source": batch.source} if batch.source is not None else {}
+    if scored_N is not None:
+        read["scored_N"] = scored_N.to(batch.inputs.device)
     with numerics.autocast():
         outputs, _ = model(batch.inputs, features=batch.features or None, span=span, **read)
     return outputs.float(), batch

@@ -235,7 +235,8 @@ def _embedding(settings: ModelSettings, inputs: Tokens | Continuous, shape: Shap
 
 def _head(settings: ModelSettings, outputs: Outputs, shape: Shape, execution: Execution) -> Cost:
     per_row = isinstance(outputs, PerRow)
-    rows = shape.batch if per_row else shape.batch * shape.time
+    steps = shape.batch * shape.time if shape.scored is None else shape.scored
+    rows = shape.batch if per_row else steps
     entering = row_features(settings.width, outputs) if isinstance(outputs, PerRow) else settings.width
     flops = 2 * rows * entering * outputs.size
     matrix = 0 if settings.tie_embeddings else entering * outputs.size

@@ -27,7 +27,9 @@ class Batch:
     `inputs` is [B, T] int64 or [B, T, C] float32; `lengths_B` the valid prefix of each row; `targets` whatever the
     task's loss reads; `features` further token streams [B, T]; `extra` anything else that `metrics` needs;
     `rows_B` each row's index in its split, so that two models can be compared item by item. `source` is what an
-    encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes.
+    encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes. Where few steps are scored,
+    `scored_BT` tells which: training then computes outputs [N, size] at these alone, and `Task.loss` takes them with
+    targets [N].
     """
 
     inputs: Tensor
@@ -37,6 +39,7 @@ class Batch:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     source: Source | None = None
+    scored_BT: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -64,6 +67,7 @@ class Batch:
             features={name: value.to(device) for name, value in self.features.items()},
             extra={name: value.to(device) for name, value in self.extra.items()},
             source=self.source.to(device) if self.source is not None else None,
+            scored_BT=self.scored_BT.to(device) if self.scored_BT is not None else None,
         )
 
 

@@ -148,7 +148,8 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
         rows = [self._draw(self.whole["train"][number], (*stream, number)) for number in numbers]
         inputs, _ = pad([inputs for inputs, _ in rows], length=batch.inputs.shape[1])
         targets, _ = pad([targets - IGNORE for _, targets in rows], length=batch.inputs.shape[1])
-        return replace(batch, inputs=inputs, targets=targets + IGNORE)
+        targets = targets + IGNORE
+        return replace(batch, inputs=inputs, targets=targets, scored_BT=targets != IGNORE)
 
     def _hide(self, rows: Sequence[np.ndarray], stream: tuple[int, ...]) -> Rows:
         drawn = [self._draw(ids, (*stream, number)) for number, ids in enumerate(rows)]

@@ -114,7 +114,7 @@ class _Run:
         self.on_progress: OnProgress | None = None
         self.stride = 1 if self.device.type == "cpu" else _DEVICE_STRIDE
         self.unread: list[tuple[int, float, Tensor]] = []
-        self.costs: dict[tuple[int, int, int], Cost] = {}
+        self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
         self.between_steps = True
 
     def fit(self, on_progress: OnProgress | None) -> None:
@@ -169,7 +169,7 @@ class _Run:
         count = max(sum(self.task.count(part) for part in slices), 1)
         losses = []
         for part in slices:
-            outputs, batch = batch_outputs(self.compute, part, self.numerics)
+            outputs, batch = batch_outputs(self.compute, part, self.numerics, scored_only=True)
             loss = self.task.loss(outputs, batch, label_smoothing=self.settings.label_smoothing) / count
             loss.backward()
             losses.append(loss.detach())
@@ -244,14 +244,15 @@ class _Run:
             self.state.next_epoch()
 
     def _cost(self, batch: Batch) -> Cost:
-        shape = (batch.size, batch.inputs.shape[1], batch.source_steps)
+        scored = int(batch.scored_BT.sum()) if batch.scored_BT is not None else None
+        shape = (batch.size, batch.inputs.shape[1], batch.source_steps, scored)
         if shape not in self.costs:
             spec = self.task.spec
             self.costs[shape] = model_cost(
                 self.model_settings,
                 spec.inputs,
                 spec.outputs,
-                Shape(batch=shape[0], time=shape[1], source=shape[2]),
+                Shape(batch=shape[0], time=shape[1], source=shape[2], scored=shape[3]),
                 causal=spec.causal,
                 execution=Execution(element_bytes=self.numerics.element_bytes),
             )
