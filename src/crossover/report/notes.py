@@ -68,6 +68,13 @@ NOTES: tuple[Message, ...] = (
     _("Rows left out: {empty} with an empty source, {untranslated} without a target."),
     _("Lines left out because they are empty in both files: {count}."),
     _("In {split}: {note}"),
+    _("Texts are read by the vocabulary of {owner} ({count} units)."),
+    _(
+        "Texts left out because they are test sentences of sentiment/financial-phrasebank in its splits {first} to "
+        "{last}: {exact} exactly, {near} nearly."
+    ),
+    _("{model} starts from {origin}: {taken} of {all} weights are taken, new are {names}."),
+    _("{model} has the sizes of {origin}, and new weights."),
     _("{finding}; kept as --rare keep says, and counted as errors."),
     _("{finding}; kept as --rare keep says."),
     _("{finding}; dropped as --rare drop says."),
@@ -118,6 +125,10 @@ DESCRIPTIONS: tuple[Message, ...] = (
     _("the plays of Shakespeare, character by character"),
     _("articles of Wikipedia"),
     _("your own text"),
+    _("financial news, a text a line"),
+    _("hidden words of the Python language reference"),
+    _("hidden words of financial news"),
+    _("your own texts, some of their words hidden"),
     _("generated headlines in English and Chinese that need word order, negation and numbers"),
     _("sentences of English financial news by their sentiment for an investor"),
     _("headlines of English financial news by their sentiment towards the companies named"),
