@@ -154,9 +154,8 @@ def test_its_own_tokenizer_reads_the_texts(saved):
 
 def write_table(folder: Path) -> Path:
     path = folder / "news.csv"
-    said = [
-        f"profit {'rose' if i % 2 else 'fell'} {'the ' * (i % 5)}.,{'up' if i % 2 else 'down'}" for i in range(60)
-    ]
+    moves = (("rose", "up"), ("fell", "down"))
+    said = [f"profit {move} {'the ' * (i // 8)}{'of ' * (i % 8)}.,{label}" for i in range(40) for move, label in moves]
     path.write_text("\n".join(["text,label", *said]), encoding="utf-8")
     return path
 
