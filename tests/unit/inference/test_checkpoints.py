@@ -155,7 +155,8 @@ def test_its_own_tokenizer_reads_the_texts(saved):
 def write_table(folder: Path) -> Path:
     path = folder / "news.csv"
     moves = (("rose", "up"), ("fell", "down"))
-    said = [f"profit {move} {'the ' * (i // 8)}{'of ' * (i % 8)}.,{label}" for i in range(40) for move, label in moves]
+    padded = [f"{'the ' * (i // 8)}{'of ' * (i % 8)}." for i in range(40)]
+    said = [f"profit {move} {rest},{label}" for rest in padded for move, label in moves]
     path.write_text("\n".join(["text,label", *said]), encoding="utf-8")
     return path
 
@@ -174,17 +175,16 @@ def test_it_is_fine_tuned_and_predicts_without_its_folder(kind, tmp_path):
         file.unlink()
     (prediction,) = load(tmp_path / "run").predict(["profit rose"])
     assert prediction["label"] in ("up", "down")
-    copied = export(tmp_path / "run", to="safetensors", out=tmp_path / "copy")
-    assert load(copied).predict(["profit rose"]) == [prediction]
+    export(tmp_path / "run", to="safetensors", out=tmp_path / "copy")
+    assert load(tmp_path / "copy").predict(["profit rose"]) == [prediction]
 
 
 def test_a_run_goes_on_from_one_that_was_a_checkpoint(saved, tmp_path):
     data = DataOptions(data=str(write_table(tmp_path)), settings={"max_length": 32})
     given = {"data": data, "settings": TrainSettings(budget="1steps"), "device": "cpu", "precision": "fp32"}
     api.train("text-classification", saved["bert"], out=tmp_path / "first", **given)
-    record = api.train(
-        "text-classification", f"{saved['bert']}[from={tmp_path / 'first'}]", out=tmp_path / "second", **given
-    )
+    name = f"{saved['bert']}[from={tmp_path / 'first'}]"
+    record = api.train("text-classification", name, out=tmp_path / "second", **given)
     assert record.start["origin"] == str(tmp_path / "first")
 
 
