@@ -180,7 +180,9 @@ def is_checkpoint(name: str) -> bool:
 
 
 def with_setting(name: str, key: str, value: str) -> str:
-    """The model's name with one more setting in its brackets."""
+    """The model's name with one more setting in its brackets; ConfigError for a value that they cannot hold."""
+    if any(character in value for character in ",[]"):
+        raise ConfigError(f"{value!r} has a comma or a bracket, which {name}[{key}=…] cannot hold: rename it")
     return f"{name[:-1]},{key}={value}]" if name.endswith("]") else f"{name}[{key}={value}]"
 
 
