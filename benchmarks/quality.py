@@ -3,9 +3,9 @@
     CROSSOVER_DATA=… python benchmarks/quality.py [NAME …]
 
 Each comparison is one `crossover compare` command, after the `crossover train` commands that it needs; what they are
-told beyond defaults stands in the TOML file, nowhere else. Studies go to crossover-runs/benchmark-NAME and are gone on
-with if interrupted; report.md and study.json are copied to benchmarks/results/NAME, and results/quality.md is the table
-of all that is kept there.
+told beyond defaults stands in the TOML file, nowhere else. Studies go to crossover-runs/benchmark-NAME and are gone
+on with if interrupted; report.md and study.json are copied to benchmarks/results/NAME, and results/quality.md is the
+table of all that is kept there.
 """
 
 from __future__ import annotations

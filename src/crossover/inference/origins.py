@@ -22,8 +22,8 @@ from crossover.models.ports import Outputs, PerStep, Tokens
 from crossover.models.presets import is_checkpoint, parse_model, preset_name, with_setting
 from crossover.models.settings import ModelSettings
 
-_FREE = ("name", "origin", "fresh", "learning_rate", "dropout", "causal")
-"""Settings that may differ from the origin's: they change no weight's shape, or are found to."""
+_FREE = ("name", "origin", "fresh", "learning_rate", "dropout", "causal", "embedding_std")
+"""Settings that may differ from the origin's: they change no weight that is taken, or its shape tells."""
 _HEAD, _FEATURES = "head.", "embedding.features."
 _UNTIED = ("embedding.tokens.weight", _FEATURES)
 
@@ -133,7 +133,7 @@ def sized_like(named: ModelSettings, origin: Origin, own: Collection[str]) -> Mo
             f"{named.name} is to start from {origin.name}, which is a {kind}: name that model, or another origin"
         )
     _refuse_other_sizes(named, origin, own)
-    kept = {"name", "origin", "fresh", "learning_rate"} | ({"causal"} & set(own))
+    kept = {"name", "origin", "fresh", "learning_rate", "embedding_std"} | ({"causal"} & set(own))
     # A run was regularised for its own task; a checkpoint's dropout is part of what it is.
     kept |= {"dropout"} if "dropout" in own or not is_checkpoint(origin.name) else set()
     tie = origin.settings.tie_embeddings and not ("tie_embeddings" in own and not named.tie_embeddings)
@@ -171,10 +171,10 @@ def check_start(model: SequenceModel, origin: Origin) -> Start:
     taken, anew = [], []
     for name, shape in own.items():
         given = origin.weights.get(name)
-        free = name.startswith(_FEATURES) or (name.startswith(_HEAD) and not same_outputs)
-        if given is not None and given.shape == shape and not (name.startswith(_HEAD) and not same_outputs):
+        other_head = name.startswith(_HEAD) and not same_outputs
+        if given is not None and given.shape == shape and not other_head:
             taken.append(name)
-        elif free:
+        elif other_head or name.startswith(_FEATURES):
             anew.append(name)
         else:
             held = "has no such parameter" if given is None else f"has {list(given.shape)}"

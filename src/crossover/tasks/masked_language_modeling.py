@@ -290,7 +290,7 @@ def _spec(name: str, vocabulary: Vocabulary, length: int, **fields: Any) -> Task
         causal=False,
         margin=0.02,
         margin_kind="relative",
-        batch_rows=64,
+        batch_rows=16,
         batch_tokens=2000,
         max_length=length,
         embedded=False,
