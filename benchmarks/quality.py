@@ -2,9 +2,10 @@
 
     CROSSOVER_DATA=… python benchmarks/quality.py [NAME …]
 
-Each comparison is one `crossover compare` command; what it needs beyond defaults stands in the TOML file, nowhere
-else. Studies go to crossover-runs/benchmark-NAME and are gone on with if interrupted; report.md and study.json are
-copied to benchmarks/results/NAME, and results/quality.md is the table of all that is kept there.
+Each comparison is one `crossover compare` command, after the `crossover train` commands that it needs; what they are
+told beyond defaults stands in the TOML file, nowhere else. Studies go to crossover-runs/benchmark-NAME and are gone
+on with if interrupted; report.md and study.json are copied to benchmarks/results/NAME, and results/quality.md is the
+table of all that is kept there.
 """
 
 from __future__ import annotations
@@ -33,18 +34,33 @@ HEADINGS = (
 )
 
 
-def run(name: str, command: str) -> int:
-    """Run one comparison and keep its report; returns the command's exit code."""
+def run(name: str, given: str | list[str]) -> int:
+    """Run one comparison, after what it needs, and keep its report; returns the exit code of what failed, or 0."""
     folder = RUNS / f"benchmark-{name}"
-    arguments = [sys.executable, "-m", "crossover", *shlex.split(command), "--out", str(folder)]
-    print(f"{name}: crossover {command}", flush=True)
-    code = subprocess.run(arguments, check=False).returncode
+    *earlier, comparison = commands(given)
+    for command in earlier:
+        words = shlex.split(command)
+        finished = Path(words[words.index("--out") + 1]) / "record.json"
+        if not finished.is_file() and (code := crossover(name, words)):
+            return code
+    code = crossover(name, [*shlex.split(comparison), "--out", str(folder)])
     if code == 0:
         kept = HERE / "results" / name
         kept.mkdir(parents=True, exist_ok=True)
         for file in ("report.md", "study.json"):
             shutil.copyfile(folder / file, kept / file)
     return code
+
+
+def commands(given: str | list[str]) -> list[str]:
+    """What is run for a comparison, itself last."""
+    return [given] if isinstance(given, str) else given
+
+
+def crossover(name: str, words: list[str]) -> int:
+    """Run one command; returns its exit code."""
+    print(f"{name}: crossover {shlex.join(words)}", flush=True)
+    return subprocess.run([sys.executable, "-m", "crossover", *words], check=False).returncode
 
 
 def bounds(interval: dict[str, float]) -> str:
@@ -95,8 +111,7 @@ def summarise() -> None:
             "",
             f"## [{name}]({name}/report.md)",
             "",
-            f"`crossover {known[name]}`",
-            "",
+            *(line for command in commands(known[name]) for line in (f"`crossover {command}`", "")),
             f"{study['created'][:10]}, {machine['processor']} {machine.get('instructions', '')}, "
             f"{machine['cores']} cores, {study['numerics']['precision']}, commit {machine['commit'][:10]}",
             "",
@@ -109,7 +124,7 @@ def summarise() -> None:
 
 def main() -> int:
     """Run the named comparisons, or all."""
-    known: dict[str, str] = tomllib.loads((HERE / "quality.toml").read_text(encoding="utf-8"))
+    known: dict[str, str | list[str]] = tomllib.loads((HERE / "quality.toml").read_text(encoding="utf-8"))
     chosen = sys.argv[1:] or list(known)
     unknown = [name for name in chosen if name not in known]
     if unknown:

@@ -14,10 +14,9 @@ from crossover.files import make_folder
 from crossover.measure.numerics import check_device, choose
 from crossover.parallel.layout import Layout
 from crossover.study.compare import run_comparison
-from crossover.study.contest import prepare_model
+from crossover.study.contest import origin_note, prepare_model, read_task
 from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
 from crossover.study.store import load_study, with_exports
-from crossover.tasks import TASKS
 from crossover.train.budget import Budget
 from crossover.train.checkpoint import check_finished
 from crossover.train.loop import train as run_training
@@ -143,7 +142,7 @@ def train(
     """
     folder = Path(out) if out is not None else new_folder("train")
     check_folder(folder, resume=resume)
-    built = TASKS.get(task)(data or DataOptions())
+    built = read_task(task, data or DataOptions(), (model,))
     prepared = prepare_model(model, built.spec, model_changes)
     (layout or Layout()).check(1, model, built.spec)
     settings = resolve(settings or TrainSettings(), built.spec, prepared)
@@ -157,6 +156,8 @@ def train(
     if tell is not None:
         tell(f"run in {folder}: the same command with --resume {folder} goes on with it")
         tell(numerics.describe())
+        if (note := origin_note(prepared, built.spec)) is not None:
+            tell(note)
     result = run_training(
         built,
         prepared,

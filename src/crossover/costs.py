@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 class Shape:
     """What a cost is asked for: `batch` rows of `time` steps; `context` earlier steps already in the state.
 
-    `source` is the length of the source that an encoder-decoder reads.
+    `source` is the length of the source that an encoder-decoder reads. `scored` is the number of steps, of all rows
+    together, that outputs are computed at; None: at every one.
     """
 
     batch: int
     time: int
     context: int = 0
     source: int = 0
+    scored: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
 from crossover.cli.output import command_line, finish, tell
@@ -14,6 +16,7 @@ from crossover.cli.units import parse_bytes, parse_seconds
 def compare(
     *tasks: str,
     models: str = "lstm,transformer",
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
     seeds: int = 5,
     trials: int = 1,
     match: Literal["params", "flops", "step", "none"] = "params",
@@ -35,6 +38,9 @@ def compare(
         Names of tasks (crossover tasks lists them); none: the embedded default.
     models
         Models, separated by commas (crossover models lists them).
+    from_
+        Trained models, separated by commas, that the models of their kinds start from, each beside a twin with new
+        weights.
     seeds
         Runs of each model on each task; fewer than five have low power.
     trials
@@ -56,6 +62,7 @@ def compare(
     """
     load_plugins(common.plugin)
     from crossover import api
+    from crossover.inference.origins import with_origins
     from crossover.models.presets import split_models
     from crossover.parallel.layout import Layout
     from crossover.report.live import LiveView
@@ -68,7 +75,7 @@ def compare(
     with LiveView(common.lang) as view:
         study = api.compare(
             tasks or DEFAULT_TASKS,
-            split_models(models),
+            with_origins(split_models(models), from_.split(",") if from_ else []),
             out=folder,
             tell=view.tell,
             on_progress=view,

@@ -132,7 +132,7 @@ class DataFlags:
         for name, value in (("patch", self.patch), ("units", self.units), ("tags", self.tags or None)):
             if value is not None:
                 settings.setdefault(name, value)
-        names = DataOptions.__dataclass_fields__.keys() - {"settings"}
+        names = DataOptions.__dataclass_fields__.keys() - {"settings", "borrowed"}
         return DataOptions(**{name: getattr(self, name) for name in names}, settings=settings)
 
 

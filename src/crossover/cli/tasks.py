@@ -125,6 +125,18 @@ _OWN: dict[str, dict[str, Any]] = {
         "metric": "wer",
         "example": "speech --data recordings --text text",
     },
+    "masked-language-modeling": {
+        "class": "crossover.tasks.masked_language_modeling:MaskedLanguageModeling",
+        "data": "texts without labels: a text file with a text a line, or a table (CSV, TSV, JSON lines, Parquet)",
+        "flags": [
+            *_SPLIT_FLAGS,
+            "--text COLUMN: the column of a table (one with a usual name if not given)",
+            "--split-seed N: another random split",
+            "--units words, subwords or characters: what is hidden one by one",
+        ],
+        "metric": "loss",
+        "example": "masked-language-modeling --data news.txt",
+    },
     "language-modeling": {
         "class": "crossover.tasks.language_modeling:LanguageModeling",
         "data": "any text file, cut into train, valid and test in its order",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
 from crossover.cli.output import print_document, print_text
@@ -18,6 +20,7 @@ def train(
     model: str,
     /,
     *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
     resume: Path | None = None,
     out: Path | None = None,
     data: DataFlags = DATA,
@@ -32,6 +35,8 @@ def train(
         A task (crossover tasks lists them).
     model
         A model (crossover models lists them).
+    from_
+        Trained model to start from: the folder of a run, or bert:PATH or gpt2:PATH.
     resume
         Folder of a run to go on with.
     out
@@ -39,6 +44,7 @@ def train(
     """
     load_plugins(common.plugin)
     from crossover import api
+    from crossover.models.presets import with_setting
     from crossover.parallel.layout import Layout
     from crossover.report.live import LiveView
 
@@ -46,7 +52,7 @@ def train(
     with LiveView(common.lang) as view:
         record = api.train(
             task,
-            model,
+            with_setting(model, "from", from_) if from_ else model,
             out=resume or out,
             resume=resume is not None,
             data=data.options(changes.task),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -45,10 +46,30 @@ class Dataset:
 
 def _read_catalogue() -> dict[str, Dataset]:
     rows = tomllib.loads(files("crossover.data").joinpath("catalogue.toml").read_text(encoding="utf-8"))
-    return {
+    whole = {
         name: Dataset(name=name, **{**row, "files": tuple(DataFile(**file) for file in row["files"])})
         for name, row in rows.items()
+        if "parts" not in row
     }
+    joined = {
+        name: _joined(name, row["summary"], [whole[part] for part in row["parts"]])
+        for name, row in rows.items()
+        if "parts" in row
+    }
+    return {**whole, **joined}
+
+
+def _joined(name: str, summary: str, parts: Sequence[Dataset]) -> Dataset:
+    """A data set that consists of others, each under its own licence; its folder is what holds them all."""
+    return Dataset(
+        name=name,
+        summary=summary,
+        path=os.path.commonpath([part.path for part in parts]),
+        files=tuple(file for part in parts for file in part.files),
+        homepage=" and ".join(part.homepage for part in parts),
+        licence=" and ".join(f"{part.licence} ({part.name})" for part in parts),
+        restricted=any(part.restricted for part in parts),
+    )
 
 
 CATALOGUE: dict[str, Dataset] = _read_catalogue()

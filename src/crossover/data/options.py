@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from crossover.data.text import Borrowed
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -17,7 +19,8 @@ class DataOptions:
     `past`, `future` and `static` (covariates, separated by commas), `source` and `target` (translation; `aligned`
     is the file whose lines translate those of `data`). `quantiles` (``"0.1,0.5,0.9"``) are forecast instead of one
     value; `backtest` is a number of rolling origins. `settings` are the task's own settings
-    (``{"patch": 24, "units": "subwords", "lag": 64}``). An option that a task does not know is a ConfigError.
+    (``{"patch": 24, "units": "subwords", "lag": 64}``). `borrowed` is the vocabulary of the trained model that the
+    task's models start from. An option that a task does not know is a ConfigError.
     """
 
     data: str | None = None
@@ -44,3 +47,4 @@ class DataOptions:
     rare: Literal["refuse", "drop", "keep"] = "refuse"
     fill_gaps: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    borrowed: Borrowed | None = None

@@ -7,15 +7,22 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Protocol
 
 from crossover.errors import ConfigError, DataError, unknown
 
 PAD, UNKNOWN, BEGIN, END = 0, 1, 2, 3
+MASK = BEGIN
+"""What stands for a hidden unit: no text that is read whole begins with it, so it needs no id of its own."""
+GAP = "[MASK]"
+"""What a user writes for a hidden unit."""
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 KINDS = ("words", "subwords", "characters")
 BYTES = 256
+
+_SPECIAL_IDS = frozenset(range(len(SPECIALS)))
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _TOKEN = re.compile(
@@ -84,7 +91,15 @@ def chinese_tokenizer() -> Any:
 
 
 class Vocabulary(Protocol):
-    """Text to ids and back. Ids: 0 pad, 1 unknown, 2 begin, 3 end; `encode` adds neither begin nor end."""
+    """Text to ids and back. Ids: 0 pad, 1 unknown, 2 begin, 3 end; `encode` adds neither begin nor end.
+
+    A vocabulary that came with another library's model has ids of its own (`crossover.data.foreign`): `unknown` and
+    `mask` are what hides a unit, `special` the ids that stand for no text.
+    """
+
+    unknown: int
+    mask: int
+    special: frozenset[int]
 
     @property
     def kind(self) -> str:
@@ -100,6 +115,10 @@ class Vocabulary(Protocol):
         """Ids of each text."""
         ...
 
+    def encode_gaps(self, text: str) -> list[int]:
+        """Ids of `text`, where ``[MASK]`` is `mask`."""
+        ...
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; pad, begin and end are left out."""
         ...
@@ -111,6 +130,8 @@ class Vocabulary(Protocol):
 
 class ListedVocabulary:
     """A vocabulary that is a list of tokens: whole words as `split_words` cuts them, or single characters."""
+
+    unknown, mask, special = UNKNOWN, MASK, _SPECIAL_IDS
 
     def __init__(self, kind: str, tokens: Sequence[str], *, lowercase: bool = False) -> None:
         self.kind = kind
@@ -138,6 +159,10 @@ class ListedVocabulary:
         get = self._ids.get
         return [get(token, UNKNOWN) for token in tokens]
 
+    def encode_gaps(self, text: str) -> list[int]:
+        """Ids of `text`, where ``[MASK]`` is `mask`."""
+        return _encode_gaps(self, text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; pad, begin and end are left out."""
         return self._join([self.tokens[_checked(i, self.size)] for i in ids if i not in (PAD, BEGIN, END)])
@@ -154,6 +179,7 @@ class SubwordVocabulary:
     """
 
     kind = "subwords"
+    unknown, mask, special = UNKNOWN, MASK, _SPECIAL_IDS
 
     def __init__(self, tokenizer: Any, *, lowercase: bool = False) -> None:
         self._tokenizer = tokenizer
@@ -169,6 +195,10 @@ class SubwordVocabulary:
         """Ids of each text."""
         given = [_without_surrogates(t.lower() if self.lowercase else t) for t in texts]
         return [encoding.ids for encoding in self._tokenizer.encode_batch(given, add_special_tokens=False)]
+
+    def encode_gaps(self, text: str) -> list[int]:
+        """Ids of `text`, where ``[MASK]`` is `mask`."""
+        return _encode_gaps(self, text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`; the special ones are left out."""
@@ -244,6 +274,10 @@ def vocabulary_from_json(value: dict[str, Any]) -> Vocabulary:
     """What `to_json` gave, back as a vocabulary; anything else is a DataError."""
     try:
         kind, lowercase = value["kind"], bool(value["lowercase"])
+        if kind == "foreign":
+            from crossover.data.foreign import ForeignVocabulary
+
+            return ForeignVocabulary(value["tokenizer"])
         if kind == "subwords":
             from tokenizers import Tokenizer
 
@@ -256,6 +290,19 @@ def vocabulary_from_json(value: dict[str, Any]) -> Vocabulary:
     if kind in KINDS:
         return ListedVocabulary(kind, tokens, lowercase=lowercase)
     raise DataError(unknown("kind of units", str(kind), KINDS))
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """A vocabulary that comes with a trained model, and the name of that model: a task reads its texts with it."""
+
+    vocabulary: Vocabulary
+    owner: str
+
+
+def _encode_gaps(vocabulary: Vocabulary, text: str) -> list[int]:
+    pieces = vocabulary.encode(text.split(GAP))
+    return [*pieces[0], *(i for piece in pieces[1:] for i in (vocabulary.mask, *piece))]
 
 
 def _checked(index: int, size: int) -> int:

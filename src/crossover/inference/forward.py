@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,16 @@ class HasSpec(Protocol):
         ...
 
 
-def batch_outputs(model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[Tensor, Batch]:
+def batch_outputs(
+    model: nn.Module, batch: Batch, numerics: Numerics, *, scored_only: bool = False
+) -> tuple[Tensor, Batch]:
     """The model's outputs in float32, [B, size] or [B, T, size], and `batch` on the model's device.
 
+    With `scored_only`, where the batch says which of its steps are scored, they are [N, size] and its targets [N].
     The forward pass runs under the numerics policy's autocast. Rows of one length take the unmasked path; lengths
     are read before the batch moves, so a device is never waited for.
     """
-    outputs, batch, _ = _pass(model, batch, numerics, None, carry=False)
+    outputs, batch, _ = _pass(model, batch, numerics, None, carry=False, scored_only=scored_only)
     return outputs, batch
 
 
@@ -49,25 +52,33 @@ class Stream:
         self.carry = carry
         self.state = state
 
-    def outputs(self, model: nn.Module, batch: Batch, numerics: Numerics) -> tuple[Tensor, Batch]:
+    def outputs(
+        self, model: nn.Module, batch: Batch, numerics: Numerics, *, scored_only: bool = False
+    ) -> tuple[Tensor, Batch]:
         """As `batch_outputs`, from the state after the batch before; rows that have ended are left behind."""
         if not self.carry:
-            return batch_outputs(model, batch, numerics)
+            return batch_outputs(model, batch, numerics, scored_only=scored_only)
         state = self.state if batch.continues else None
         if state is not None and len(state.position_B) > batch.size:
             state = state.select(torch.arange(batch.size, device=state.position_B.device))
-        outputs, batch, after = _pass(model, batch, numerics, state, carry=True)
+        outputs, batch, after = _pass(model, batch, numerics, state, carry=True, scored_only=scored_only)
         self.state = after.detach() if after is not None else None
         return outputs, batch
 
 
 def _pass(
-    model: nn.Module, batch: Batch, numerics: Numerics, state: ModelState | None, *, carry: bool
+    model: nn.Module, batch: Batch, numerics: Numerics, state: ModelState | None, *, carry: bool, scored_only: bool
 ) -> tuple[Tensor, Batch, ModelState | None]:
+    scored_N: Tensor | None = None
+    if scored_only and batch.scored_BT is not None:
+        scored_N = batch.scored_BT.flatten().nonzero().flatten()
+        batch = replace(batch, targets=batch.targets.flatten(0, 1)[scored_N], scored_BT=None)
     full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
     batch = _on_device(batch, numerics)
     span = Span(lengths_B=None if full else batch.lengths_B, carry=carry)
-    read = {"source": batch.source} if batch.source is not None else {}
+    read: dict[str, Any] = {"source": batch.source} if batch.source is not None else {}
+    if scored_N is not None:
+        read["scored_N"] = scored_N.to(batch.inputs.device)
     with numerics.autocast():
         outputs, after = model(batch.inputs, features=batch.features or None, state=state, span=span, **read)
     return outputs.float(), batch, after

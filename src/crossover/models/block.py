@@ -23,7 +23,11 @@ def feed_forward_width(settings: ModelSettings) -> int:
 
 
 class FeedForward(nn.Module):
-    """Position-wise ``relu``, ``gelu`` (two matrices) or ``swiglu`` (three; Shazeer 2020, arXiv 2002.05202)."""
+    """Position-wise: two matrices around ``relu``, ``gelu`` or ``gelu-tanh``, or the three of ``swiglu``.
+
+    ``gelu-tanh`` is the approximation of Hendrycks and Gimpel 2016 (arXiv 1606.08415, section 2) that GPT-2 was
+    trained with; SwiGLU is Shazeer 2020, arXiv 2002.05202.
+    """
 
     def __init__(self, width: int, hidden: int, kind: str) -> None:
         super().__init__()
@@ -38,7 +42,9 @@ class FeedForward(nn.Module):
         if self.kind == "swiglu":
             gate, value = hidden.chunk(2, dim=-1)
             return self.leave(F.silu(gate) * value)
-        return self.leave(F.relu(hidden) if self.kind == "relu" else F.gelu(hidden))
+        if self.kind == "relu":
+            return self.leave(F.relu(hidden))
+        return self.leave(F.gelu(hidden, approximate="tanh" if self.kind == "gelu-tanh" else "none"))
 
 
 class Block(nn.Module):
@@ -89,4 +95,6 @@ class Block(nn.Module):
 
 def make_norm(settings: ModelSettings) -> nn.Module:
     """LayerNorm, or RMSNorm (Zhang and Sennrich 2019)."""
-    return nn.LayerNorm(settings.width) if settings.norm == "layer" else nn.RMSNorm(settings.width, eps=1e-6)
+    if settings.norm == "layer":
+        return nn.LayerNorm(settings.width, eps=settings.norm_eps or 1e-5)
+    return nn.RMSNorm(settings.width, eps=settings.norm_eps or 1e-6)

@@ -58,8 +58,9 @@ def _encoder(settings: ModelSettings, inputs: SourceTarget, shape: Shape, execut
     read = Shape(batch=rows, time=max(shape.source, 1))
     embedding = _embedding(own, inputs.source, read, execution)
     if inputs.shared:
-        positions = own.max_length * own.width if own.positions == "learned" else 0
-        embedding = Cost(tuple(replace(term, parameters=positions) for term in embedding.terms))
+        own_ones = own.max_length * own.width if own.positions == "learned" else 0
+        own_ones += _norm_parameters(own) if own.embedding_norm else 0
+        embedding = Cost(tuple(replace(term, parameters=own_ones) for term in embedding.terms))
     return Cost.sum(
         [
             *(mixer.cost(read, execution) for mixer in encoder_mixers(settings)),
@@ -208,11 +209,14 @@ def _final_norm(settings: ModelSettings) -> Cost:
 def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: Execution) -> Cost:
     width = settings.width
     positions = settings.max_length * width if settings.positions == "learned" else 0
-    tables = positions + sum(inputs.features.values()) * width
+    norm = _norm_parameters(settings) if settings.embedding_norm else 0
+    tables = positions + norm + sum(inputs.features.values()) * width
+    tokens = shape.batch * shape.time
+    kept = tokens * width * execution.element_bytes
     if isinstance(inputs, Frames):
         term = frames_term(inputs, width, shape, execution)
-        return Cost.of(replace(term, parameters=term.parameters + tables))
-    tokens = shape.batch * shape.time
+        normed = term.activation_bytes + (kept if norm else 0)
+        return Cost.of(replace(term, parameters=term.parameters + tables, activation_bytes=normed))
     flops = 0 if isinstance(inputs, Tokens) else 2 * tokens * inputs.channels * width
     matrix = (inputs.vocabulary if isinstance(inputs, Tokens) else inputs.channels + 1) * width
     return Cost.of(
@@ -221,7 +225,7 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
             flops_forward=flops,
             flops_backward=flops,
             parameters=matrix + tables,
-            activation_bytes=tokens * width * execution.element_bytes,
+            activation_bytes=(2 if norm else 1) * kept,
             scales_with=("batch", "time", "hidden", *(("vocabulary",) if isinstance(inputs, Tokens) else ())),
         )
     )
@@ -229,7 +233,8 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
 
 def _head(settings: ModelSettings, outputs: Outputs, shape: Shape, execution: Execution) -> Cost:
     per_row = isinstance(outputs, PerRow)
-    rows = shape.batch if per_row else shape.batch * shape.time
+    steps = shape.batch * shape.time if shape.scored is None else shape.scored
+    rows = shape.batch if per_row else steps
     entering = row_features(settings.width, outputs) if isinstance(outputs, PerRow) else settings.width
     flops = 2 * rows * entering * outputs.size
     matrix = 0 if settings.tie_embeddings else entering * outputs.size

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crossover.errors import ConfigError
+from crossover.models.block import make_norm
 from crossover.models.dropout import Dropout
 from crossover.models.frames import FrameEncoder
 from crossover.models.initialise import normal
@@ -20,7 +21,8 @@ class Embedding(nn.Module):
     """Inputs [B, T] or [B, T, C] to x_BTD; features [B, T] are embedded by themselves and added.
 
     Positions: ``learned`` (a table of `max_length` rows) or ``sinusoidal`` (Vaswani et al. 2017, section 3.5);
-    rotary positions belong to the attention mixers, and recurrent mixers need none.
+    rotary positions belong to the attention mixers, and recurrent mixers need none. With `embedding_norm` the sum
+    goes through a norm before dropout (Devlin et al. 2019).
     """
 
     def __init__(self, settings: ModelSettings, inputs: Steps) -> None:
@@ -48,6 +50,7 @@ class Embedding(nn.Module):
         if settings.positions == "learned":
             self.positions = nn.Embedding(settings.max_length, settings.width)
             self.init_rules["positions.weight"] = normal(settings.embedding_std)
+        self.norm = make_norm(settings) if settings.embedding_norm else nn.Identity()
         self.dropout = Dropout(settings.dropout)
 
     def forward(self, inputs: Tensor, features: Mapping[str, Tensor] | None, offset: int | Tensor) -> Tensor:
@@ -59,11 +62,11 @@ class Embedding(nn.Module):
             x_BTD = x_BTD + table(features[name])
         if self.scale != 1.0:
             x_BTD = x_BTD * self.scale
-        if self.positions is None and not self.sinusoidal:
-            return self.dropout(x_BTD)
-        positions = self._positions(x_BTD, offset)
-        added = self.positions(positions) if self.positions is not None else sinusoids(positions, self.width)
-        return self.dropout(x_BTD + added.to(x_BTD.dtype))
+        if self.positions is not None or self.sinusoidal:
+            positions = self._positions(x_BTD, offset)
+            added = self.positions(positions) if self.positions is not None else sinusoids(positions, self.width)
+            x_BTD = x_BTD + added.to(x_BTD.dtype)
+        return self.dropout(self.norm(x_BTD))
 
     def _positions(self, x_BTD: Tensor, offset: int | Tensor) -> Tensor:
         time = x_BTD.shape[1]

@@ -53,16 +53,20 @@ class SequenceModel(nn.Module):
         state: ModelState | None = None,
         span: Span | None = None,
         source: Source | None = None,
+        scored_N: Tensor | None = None,
     ) -> tuple[Tensor, ModelState | None]:
         """Outputs, and the state to go on from (None for an encoder or where `span.carry` is False).
 
-        An encoder-decoder takes a `source`, or a state that remembers one.
+        An encoder-decoder takes a `source`, or a state that remembers one. With `scored_N`, numbers of steps
+        (row * T + step), the outputs [N, size] are those of these steps alone.
         """
         span = span or Span()
         offset = state.position_B if state is not None else span.offset
         memory = self._remember(source) if state is None else ()
         x_BTD = self.embedding(inputs, features, offset)
         x_BTD, state = self.backbone(x_BTD, state, span, memory)
+        if scored_N is not None:
+            return self.head(x_BTD.flatten(0, 1).index_select(0, scored_N), None), state
         return self.head(x_BTD, span.lengths_B), state
 
     def mixers(self) -> Iterator[Mixer]:
@@ -111,10 +115,10 @@ def build_model(
     return model
 
 
-def check_model(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> None:
-    """Raise the ConfigError that building this model would raise, without taking memory for its weights."""
+def check_model(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> SequenceModel:
+    """The model without memory for its weights, or the ConfigError that building it would raise."""
     with torch.device("meta"):
-        SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
+        return SequenceModel(settings, inputs, outputs, causal=_causality(settings, causal))
 
 
 def _causality(settings: ModelSettings, causal: bool) -> bool:

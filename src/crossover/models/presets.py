@@ -39,6 +39,17 @@ _preset(
     learning_rate=5e-4,
 )
 _preset(
+    "bert",
+    "BERT: post-norm, GELU, learned positions, normalised embeddings",
+    "attention",
+    style="post-norm",
+    positions="learned",
+    embedding_norm=True,
+    norm_eps=1e-12,
+    max_length=512,
+    learning_rate=5e-4,
+)
+_preset(
     "gpt",
     "GPT-2: pre-norm, GELU, learned positions, tied embeddings",
     "attention",
@@ -93,6 +104,14 @@ _preset("gru-classic", "plain stacked GRU, no residuals, no norm", "gru", style=
 _preset("elman-classic", "plain stacked Elman network", "elman", style="classic", learning_rate=1e-3)
 
 _MODEL_FIELDS = {field.name for field in fields(ModelSettings)} - {"name", "mixers", "mixer"}
+_IN_BRACKETS = {"origin": "from"}
+"""Settings that brackets and flags call by another name than Python can."""
+
+CHECKPOINT_KINDS = ("bert", "gpt2")
+"""What ``KIND:PATH`` may begin with: models in the format of Hugging Face's transformers."""
+
+_CHECKPOINT_RATE = 5e-5
+"""Devlin et al. 2019, appendix A.3: the largest of the rates that worked for fine-tuning."""
 
 
 def split_models(text: str) -> list[str]:
@@ -160,9 +179,25 @@ def family_of(settings: ModelSettings) -> str:
     return families.pop() if len(families) == 1 else "hybrid"
 
 
+def is_checkpoint(name: str) -> bool:
+    """Whether `name` is ``KIND:PATH``, a model in another library's format."""
+    kind, colon, place = name.partition(":")
+    return bool(colon and place) and kind in CHECKPOINT_KINDS
+
+
+def with_setting(name: str, key: str, value: str) -> str:
+    """The model's name with one more setting in its brackets; ConfigError for a value that they cannot hold."""
+    if any(character in value for character in ",[]"):
+        raise ConfigError(f"{value!r} has a comma or a bracket, which {name}[{key}=…] cannot hold: rename it")
+    return f"{name[:-1]},{key}={value}]" if name.endswith("]") else f"{name}[{key}={value}]"
+
+
 def _named(name: str) -> ModelSettings:
     if name in PRESETS:
         return PRESETS.get(name)
+    if is_checkpoint(name):
+        # Sizes are read from its files, by whoever reads its weights.
+        return ModelSettings(name=name, mixers=("attention",), origin=name, learning_rate=_CHECKPOINT_RATE)
     mixers = tuple(part.strip() for part in name.split("+"))
     for mixer in mixers:
         if mixer not in MIXERS:
@@ -178,8 +213,9 @@ def _admissible() -> list[str]:
 
 def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
     """The dotted path of a bracket's key: a model setting, or the setting of the mixers that have it."""
-    if key in _MODEL_FIELDS:
-        return {key: value}
+    named = {_IN_BRACKETS.get(field, field): field for field in _MODEL_FIELDS}
+    if key in named:
+        return {named[key]: value}
     mixer, dot, setting = key.partition(".")
     owners = {
         name: {field.name for field in fields(MIXERS.get(name))} - {"width", "causal"} for name in settings.mixers
@@ -188,15 +224,22 @@ def _locate(settings: ModelSettings, key: str, value: Any) -> dict[str, Any]:
         return {f"mixer.{mixer}.{setting}": value}
     having = [name for name, names in owners.items() if key in names]
     if not having:
-        admissible = _MODEL_FIELDS.union(*owners.values())
+        admissible = set(named).union(*owners.values())
         raise ConfigError(unknown(f"setting of model {settings.name!r}", key, admissible))
     return {f"mixer.{name}.{key}": value for name in having}
+
+
+def preset_name(model: ModelSettings) -> str:
+    """The name that recipes go by: ``lstm`` for ``lstm[layers=2]``."""
+    return model.name.split("[", 1)[0]
 
 
 def bracket_keys(name: str) -> set[str]:
     """The settings that the brackets of a model's name give."""
     _, _, rest = name.partition("[")
-    return {item.partition("=")[0].strip() for item in rest.rstrip("]").split(",")} if rest else set()
+    fields_of = {bracket: field for field, bracket in _IN_BRACKETS.items()}
+    keys = {item.partition("=")[0].strip() for item in rest.rstrip("]").split(",")} if rest else set()
+    return {fields_of.get(key, key) for key in keys}
 
 
 def describe_model(settings: ModelSettings) -> str:
@@ -204,7 +247,7 @@ def describe_model(settings: ModelSettings) -> str:
     name = settings.name.partition("[")[0]
     base = _named(name)
     changes = [
-        f"{field.name}={_scalar(getattr(settings, field.name))}"
+        f"{_IN_BRACKETS.get(field.name, field.name)}={_scalar(getattr(settings, field.name))}"
         for field in fields(ModelSettings)
         if field.name in _MODEL_FIELDS and getattr(settings, field.name) != getattr(base, field.name)
     ]

@@ -100,6 +100,13 @@ NOTES: tuple[Message, ...] = (
     _("Test is the speaker {speaker}, whom neither train nor valid has."),
     _("Left out: {silent} recordings without a transcript, {absent} transcripts without a recording."),
     _("Samples mark errors: [a→b] is another word than was said, [-a-] is left out, [+a+] is added."),
+    _("Texts are read by the vocabulary of {owner} ({count} units)."),
+    _(
+        "Texts left out because they are test sentences of sentiment/financial-phrasebank in its splits {first} to "
+        "{last}: {exact} exactly, {near} nearly."
+    ),
+    _("{model} starts from {origin}: {taken} of {all} weights are taken, new are {names}."),
+    _("{model} has the sizes of {origin}, and new weights."),
     _("{finding}; kept as --rare keep says, and counted as errors."),
     _("{finding}; kept as --rare keep says."),
     _("{finding}; dropped as --rare drop says."),
@@ -156,6 +163,10 @@ DESCRIPTIONS: tuple[Message, ...] = (
     _("the plays of Shakespeare, character by character"),
     _("articles of Wikipedia"),
     _("your own text"),
+    _("financial news, a text a line"),
+    _("hidden words of the Python language reference"),
+    _("hidden words of financial news"),
+    _("your own texts, some of their words hidden"),
     _("generated headlines in English and Chinese that need word order, negation and numbers"),
     _("sentences of English financial news by their sentiment for an investor"),
     _("headlines of English financial news by their sentiment towards the companies named"),

@@ -104,7 +104,7 @@ class Comparison:
         self.tell(self.numerics.describe())
         self.tell(forecast(self.request, self.settings, self.outcomes, self.store))
         for outcome in self.outcomes:
-            for note in outcome.contest.spec.notes:
+            for note in outcome.contest.notes():
                 self.tell(f"{outcome.contest.spec.name}: {note}")
         if self.store.load() is None:
             # From its first moment on: a study that is killed is gone on with under the same numerics.

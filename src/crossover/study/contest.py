@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from crossover.config import override
+from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
+from crossover.inference.origins import (
+    borrowed_vocabulary,
+    check_start,
+    find_origin,
+    sized_like,
+    start_note,
+    untied,
+)
 from crossover.models.counting import count_parameters, flops_per_token, match_flops, match_parameters, match_width
 from crossover.models.model import check_model
-from crossover.models.presets import adapt, bracket_keys, parse_model
+from crossover.models.presets import adapt, bracket_keys, parse_model, preset_name
 from crossover.models.settings import ModelSettings
 from crossover.study.request import CompareRequest, Match
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task, TaskSpec
 from crossover.tasks.carry import carries
-from crossover.train.settings import preset_name
 
 StepSeconds = Callable[[ModelSettings], float]
 """Measures the training step of a model on a task; only ``match="step"`` asks."""
@@ -34,6 +42,11 @@ class Contest:
         """The task's spec."""
         return self.task.spec
 
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the data, and of where the models' weights come from."""
+        spec = self.spec
+        return (*spec.notes, *(note for model in self.models if (note := origin_note(model, spec)) is not None))
+
 
 def build_task(name: str, request: CompareRequest, split: int = 0) -> Task:
     """The task called `name` on this split of the request: `resplit` moves the seed, a backtest the fold."""
@@ -42,7 +55,17 @@ def build_task(name: str, request: CompareRequest, split: int = 0) -> Task:
         data = replace(data, split_seed=data.split_seed + split)
     if data.backtest is not None:
         data = replace(data, settings={**data.settings, "fold": split})
-    return TASKS.get(name)(data)
+    return read_task(name, data, request.models)
+
+
+def read_task(name: str, data: DataOptions, models: Iterable[str]) -> Task:
+    """The task called `name`; its texts are read by the vocabulary of the trained models that `models` start from."""
+    return TASKS.get(name)(replace(data, borrowed=borrowed_vocabulary(models)))
+
+
+def origin_note(model: ModelSettings, spec: TaskSpec) -> str | None:
+    """One sentence on where a model's weights come from; None for one that starts anew."""
+    return start_note(model, check_model(model, spec.inputs, spec.outputs, causal=spec.causal))
 
 
 def enter(
@@ -63,7 +86,8 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
 
     What the user wrote (brackets, `changes`) goes before the task's recipe for this preset, that before the preset's
     own settings, and the task's defaults fill what is left. Raises ConfigError for a model that the
-    task does not admit, or whose learned positions are too few for its rows.
+    task does not admit, or whose learned positions are too few for its rows. A model with an origin has the origin's
+    sizes; what trains it comes from where it does for any model.
     """
     settings = override(parse_model(name), changes or {}, path="model")
     own = {*bracket_keys(name), *(changes or {})}
@@ -74,14 +98,23 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     }
     settings = override(settings, recipe, path=f"recipe of {spec.name}")
     settings = adapt(settings, spec.defaults, keep={*own, *recipe})
+    origin = find_origin(settings.origin) if settings.origin is not None else None
+    if origin is not None:
+        settings = untied(sized_like(settings, origin, own), spec.outputs)
     if settings.positions == "learned" and spec.max_length > settings.max_length:
         raise ConfigError(
             f"rows of {spec.name} have up to {spec.max_length} steps, more than the {settings.max_length} positions "
-            f"that {name} learns: put max_length={spec.max_length} in its brackets"
+            f"that {name} learns: "
+            + (f"put max_length={spec.max_length} in its brackets" if origin is None else _SHORTER)
         )
     carries(spec, settings)
-    check_model(settings, spec.inputs, spec.outputs, causal=spec.causal)
+    model = check_model(settings, spec.inputs, spec.outputs, causal=spec.causal)
+    if origin is not None:
+        check_start(model, origin)
     return settings
+
+
+_SHORTER = "shorten them by --set task.max_length=N"
 
 
 def _is_model_setting(key: str) -> bool:
@@ -99,7 +132,7 @@ def _equalise(
 ) -> ModelSettings:
     spec = task.spec
     ends: dict[str, Any] = {"inputs": spec.inputs, "outputs": spec.outputs, "causal": spec.causal}
-    if match == "none":
+    if match == "none" or other.origin is not None:
         return other
     if match == "params":
         target = count_parameters(first, **ends).without_embedding

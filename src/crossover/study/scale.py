@@ -90,6 +90,10 @@ class ScaleRequest:
 
     def _settings(self, model: str, sizes: Mapping[str, int]) -> ModelSettings:
         settings = adapt(parse_model(model), {"width": sizes["width"], "layers": sizes["depth"]})
+        if settings.origin is not None:
+            raise ConfigError(
+                f"model {model!r} has a trained model's sizes: scale needs its own, name a preset instead"
+            )
         if settings.causal is False:
             raise ConfigError(
                 f"model {model!r} is bidirectional: scale measures causal models, leave causal=false out"

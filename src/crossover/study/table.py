@@ -29,7 +29,7 @@ def task_entry(outcome: Outcome) -> dict[str, Any]:
         "unit": spec.unit,
         "rows": {split: task.size(split) for split in ("train", "valid", "test")},
         "labels": list(spec.labels),
-        "notes": list(spec.notes),
+        "notes": list(outcome.contest.notes()),
         "references": [vars(reference) for reference in spec.references],
         "baselines": [
             {

@@ -95,11 +95,18 @@ TASKS.add(
 )
 RESTORERS.add("translation", "crossover.tasks.translation_reader:restore")
 
+_MASKED = "crossover.tasks.masked_language_modeling"
+TASKS.add("masked-language-modeling", f"{_MASKED}:own", "hidden words of your own texts: pre-training")
+TASKS.add("masked-language-modeling/python-docs", f"{_MASKED}:python_docs", "hidden words of the Python reference")
+TASKS.add("masked-language-modeling/financial-news", f"{_MASKED}:financial_news", "hidden words of financial news")
+RESTORERS.add("masked-language-modeling", f"{_MASKED}:restore")
+
 _LANGUAGE = "crossover.tasks.language_modeling"
 TASKS.add("language-modeling", f"{_LANGUAGE}:own", "the next character or subword of your own text")
 TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Python language reference")
 TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
+TASKS.add("language-modeling/financial-news", f"{_LANGUAGE}_news:financial_news", "financial news, a text a line")
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
 
 TASKS.add("qa", "crossover.tasks.span_questions:own", "answers that stand in your own texts (SQuAD's JSON)")

@@ -31,6 +31,8 @@ class Batch:
     `rows_B` each row's index in its split, so that two models can be compared item by item. `source` is what an
     encoder-decoder reads; `inputs` and `lengths_B` are then of the side that it writes. `continues` says that each
     row goes on where the same row of the batch before it stopped; rows may have become fewer, the last ones ending.
+    Where few steps are scored, `scored_BT` tells which: training then computes outputs [N, size] at these alone, and
+    `Task.loss` takes them with targets [N].
     """
 
     inputs: Tensor
@@ -41,6 +43,7 @@ class Batch:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     source: Source | None = None
     continues: bool = False
+    scored_BT: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -68,6 +71,7 @@ class Batch:
             features={name: value.to(device) for name, value in self.features.items()},
             extra={name: value.to(device) for name, value in self.extra.items()},
             source=self.source.to(device) if self.source is not None else None,
+            scored_BT=self.scored_BT.to(device) if self.scored_BT is not None else None,
         )
 
 
@@ -123,7 +127,14 @@ class TaskSpec:
     inputs: Inputs
     outputs: Outputs
     objective: Literal[
-        "classification", "regression", "forecasting", "language-modeling", "translation", "spans", "ctc"
+        "classification",
+        "regression",
+        "forecasting",
+        "language-modeling",
+        "masked-language-modeling",
+        "translation",
+        "spans",
+        "ctc",
     ]
     metric: str
     higher_is_better: bool

@@ -16,14 +16,15 @@ from torch import Tensor
 from crossover.data.catalogue import locate
 from crossover.data.encoding import read_text
 from crossover.data.options import DataOptions
-from crossover.data.text import Vocabulary, train_vocabulary, vocabulary_from_json
+from crossover.data.text import UNKNOWN, Borrowed, Vocabulary, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Reference, Split, TaskSpec, Write
 from crossover.tasks.ngrams import KneserNey
-from crossover.tasks.options import Choice, Setting, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Choice, Setting, Whole
 from crossover.tasks.rows import RowTask
 from crossover.tasks.text_blocks import LanguageObjective, TextBlocks, cut_text
+from crossover.tasks.text_reader import make_vocabulary, read_text_settings, unit_of
 
 FAMILY = "language-modeling"
 SETTINGS: dict[str, Setting] = {
@@ -98,12 +99,19 @@ class LanguageModeling(TextPredictor, RowTask):
     splits: Mapping[Split, TextBlocks]
     objective: LanguageObjective
 
-    def __init__(self, name: str, texts: Mapping[Split, str], settings: Mapping[str, Any], **fields: Any) -> None:
-        units: Literal["characters", "subwords"] = settings["units"]
-        pieces = re.findall(r"\S+\s*|\s+", texts["train"]) if units == "subwords" else [texts["train"]]
-        vocabulary = train_vocabulary(units, pieces, size=int(settings["vocabulary"]))
-        block = int(settings["block"])
-        notes = list(fields.pop("notes", ()))
+    def __init__(
+        self,
+        name: str,
+        texts: Mapping[Split, str],
+        settings: Mapping[str, Any],
+        borrowed: Borrowed | None = None,
+        **fields: Any,
+    ) -> None:
+        words = settings["units"] == "subwords"
+        pieces = re.findall(r"\S+\s*|\s+", texts["train"]) if words else [texts["train"]]
+        vocabulary, vocabulary_notes = make_vocabulary(pieces, settings, borrowed)
+        units, block = unit_of(vocabulary), int(settings["block"])
+        notes = [*fields.pop("notes", ()), *vocabulary_notes]
         splits: dict[Split, TextBlocks] = {}
         for split, text in texts.items():
             blocks = cut_text(text, vocabulary, block)
@@ -113,8 +121,8 @@ class LanguageModeling(TextPredictor, RowTask):
                     f"{block + 1}: give a longer text or a smaller --set task.block"
                 )
             splits[split] = blocks
-            unknown = int((blocks.tokens == 1).sum())
-            if unknown and split != "train":
+            unknown = int((blocks.tokens == UNKNOWN).sum())
+            if unknown and vocabulary.kind != "foreign" and split != "train":
                 notes.append(f"{unknown} {units} of {split} do not occur in train and count as unknown.")
         self.splits = splits
         self.objective = LanguageObjective(block)
@@ -216,8 +224,7 @@ def python_docs(options: DataOptions) -> LanguageModeling:
     from pydoc_data.topics import topics
 
     name = f"{FAMILY}/python-docs"
-    refuse_unread(name, options, reads=("split_seed",))
-    settings = read_settings(name, options.settings, SETTINGS)
+    settings = read_text_settings(name, options, SETTINGS)
     # Topics, not positions, are split: neighbouring topics repeat each other's sentences.
     names = sorted(topics)
     order = np.random.default_rng([options.split_seed, 7]).permutation(len(names))
@@ -228,6 +235,7 @@ def python_docs(options: DataOptions) -> LanguageModeling:
         name,
         texts,
         settings,
+        options.borrowed,
         description="the Python language reference, topic by topic",
         embedded=True,
         notes=(f"{len(names)} topics, split by topic.",),
@@ -237,14 +245,14 @@ def python_docs(options: DataOptions) -> LanguageModeling:
 def tinyshakespeare(options: DataOptions) -> LanguageModeling:
     """Tiny Shakespeare; test is the last 10 % (what nanoGPT calls validation), valid the 2 % before it."""
     name = f"{FAMILY}/tinyshakespeare"
-    refuse_unread(name, options, reads=("split_seed",))
-    settings = read_settings(name, options.settings, {**SETTINGS, "block": Whole(64, 2)})
+    settings = read_text_settings(name, options, {**SETTINGS, "block": Whole(64, 2)})
     path = locate(name)
     text = read_text(path / "input.txt" if path.is_dir() else path).text
     return LanguageModeling(
         name,
         _split_text(text, (0.88, 0.9)),
         settings,
+        options.borrowed,
         description="the plays of Shakespeare, character by character",
         embedded=False,
         batch_rows=12,
@@ -269,8 +277,7 @@ def tinyshakespeare(options: DataOptions) -> LanguageModeling:
 def wikitext2(options: DataOptions) -> LanguageModeling:
     """The validation text of WikiText-2 to train on and its test text to test on (its train file is not used)."""
     name = f"{FAMILY}/wikitext2"
-    refuse_unread(name, options, reads=("split_seed",))
-    settings = read_settings(name, options.settings, SETTINGS)
+    settings = read_text_settings(name, options, SETTINGS)
     folder = locate(name)
     train = read_text(folder / "valid.txt").text
     cut = round(0.95 * len(train))
@@ -279,14 +286,15 @@ def wikitext2(options: DataOptions) -> LanguageModeling:
         "valid": train[cut:],
         "test": read_text(folder / "test.txt").text,
     }
-    return LanguageModeling(name, texts, settings, description="articles of Wikipedia", embedded=False)
+    return LanguageModeling(name, texts, settings, options.borrowed, description="articles of Wikipedia")
 
 
 def own(options: DataOptions) -> LanguageModeling:
     """The user's own text: one file cut 90/5/5 in order, or a file for each split."""
     name = FAMILY
-    refuse_unread(name, options, reads=("data", "train", "valid", "test", "split_seed"))
-    settings = read_settings(name, options.settings, SETTINGS)
+    settings = read_text_settings(
+        name, options, SETTINGS, reads=("data", "train", "valid", "test", "split_seed", "borrowed")
+    )
     files = (options.train, options.valid, options.test)
     notes: tuple[str, ...]
     if options.data is not None and not any(files):
@@ -301,7 +309,8 @@ def own(options: DataOptions) -> LanguageModeling:
         texts = {"train": whole if given else whole[:cut], "valid": given or whole[cut:], "test": read["test"].text}
     else:
         raise ConfigError(f"task {name!r} needs a text: give --data FILE, or --train FILE and --test FILE")
-    return LanguageModeling(name, texts, settings, description="your own text", embedded=False, notes=notes)
+    described = "your own text"
+    return LanguageModeling(name, texts, settings, options.borrowed, description=described, notes=notes)
 
 
 def _spec(name: str, vocabulary: Vocabulary, *, block: int, unit: str, **fields: Any) -> TaskSpec:

@@ -104,7 +104,10 @@ class Classification:
 
 
 class TokenPrediction:
-    """One of V tokens per step: outputs [B, T, V], targets [B, T] with IGNORE where a step is not scored."""
+    """One of V tokens per step: outputs [B, T, V], targets [B, T] with IGNORE where a step is not scored.
+
+    The loss also takes the outputs [N, V] and targets [N] of scored steps alone.
+    """
 
     def count(self, batch: Batch) -> int:
         """Scored steps."""
@@ -113,7 +116,7 @@ class TokenPrediction:
     def loss(self, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy in nats, summed over scored steps."""
         return F.cross_entropy(
-            outputs.flatten(0, 1),
+            outputs.reshape(-1, outputs.shape[-1]),
             batch.targets.flatten(),
             ignore_index=IGNORE,
             reduction="sum",

@@ -80,10 +80,14 @@ def refuse_unread(task: str, options: DataOptions, *, reads: Collection[str]) ->
     `settings` is left to `read_settings`.
     """
     flags = [
-        f"--{field.name.replace('_', '-')}"
+        _flag(field.name)
         for field in fields(options)
         if field.name not in (*reads, "settings") and getattr(options, field.name) != field.default
     ]
     if flags:
-        admissible = listing(f"--{name.replace('_', '-')}" for name in sorted(reads))
+        admissible = listing(_flag(name) for name in sorted(reads))
         raise ConfigError(f"task {task!r} does not read {listing(flags)}: it takes {admissible}, leave the rest out")
+
+
+def _flag(option: str) -> str:
+    return "--from" if option == "borrowed" else f"--{option.replace('_', '-')}"

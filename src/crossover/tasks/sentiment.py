@@ -13,9 +13,10 @@ from crossover.data.tables import read_table
 from crossover.errors import DataError
 from crossover.tasks.base import Reference, Split
 from crossover.tasks.headlines import LABELS, generate_headlines
-from crossover.tasks.options import Choice, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Choice, Whole
 from crossover.tasks.text_classification import TEXT_SETTINGS, TextClassification
 from crossover.tasks.text_files import Examples
+from crossover.tasks.text_reader import read_text_settings
 from crossover.tasks.text_sources import LabelledTexts, Parts, as_classes, count_duplicates, split_texts
 
 HEADLINE_SIZES: dict[Split, int] = {"train": 4000, "valid": 500, "test": 1000}
@@ -70,8 +71,7 @@ _POLARITY = re.compile(r"'\s*:\s*'(negative|neutral|positive)'")
 def headlines(options: DataOptions) -> TextClassification:
     """Generated headlines in English and Chinese; `split_seed` is the seed of the generator."""
     name = "sentiment/headlines"
-    refuse_unread(name, options, reads=("split_seed",))
-    settings = read_settings(name, options.settings, TEXT_SETTINGS)
+    settings = read_text_settings(name, options, TEXT_SETTINGS)
     drawn = iter(generate_headlines(sum(HEADLINE_SIZES.values()), seed=options.split_seed))
     parts: Parts = {}
     for split, size in HEADLINE_SIZES.items():
@@ -81,6 +81,7 @@ def headlines(options: DataOptions) -> TextClassification:
         name,
         as_classes(parts, labels=LABELS),
         settings,
+        options.borrowed,
         description="generated headlines in English and Chinese that need word order, negation and numbers",
         embedded=True,
         budget="5s",
@@ -93,15 +94,15 @@ def headlines(options: DataOptions) -> TextClassification:
 def financial_phrasebank(options: DataOptions) -> TextClassification:
     """Financial PhraseBank (Malo et al. 2014), split 70/10/20 by `split_seed`, stratified."""
     name = "sentiment/financial-phrasebank"
-    refuse_unread(name, options, reads=("split_seed", "deduplicate"))
     known = {**NEWS_SETTINGS, "agreement": Choice(tuple(AGREEMENT_FILES), "all")}
-    settings = read_settings(name, options.settings, known)
+    settings = read_text_settings(name, options, known, reads=("split_seed", "deduplicate", "borrowed"))
     agreement = settings["agreement"]
     examples, notes = read_phrasebank(locate(name) / AGREEMENT_FILES[agreement])
     return TextClassification(
         name,
         _split(examples, options, notes),
         settings,
+        options.borrowed,
         description="sentences of English financial news by their sentiment for an investor",
         budget="60s",
         batch_tokens=800,
@@ -114,13 +115,13 @@ def financial_phrasebank(options: DataOptions) -> TextClassification:
 def sentfin(options: DataOptions) -> TextClassification:
     """SEntFiN (Sinha et al. 2022), the headlines with one polarity, split 70/10/20 by `split_seed`, stratified."""
     name = "sentiment/sentfin"
-    refuse_unread(name, options, reads=("split_seed", "deduplicate"))
-    settings = read_settings(name, options.settings, NEWS_SETTINGS)
+    settings = read_text_settings(name, options, NEWS_SETTINGS, reads=("split_seed", "deduplicate", "borrowed"))
     examples, notes = read_sentfin(locate(name))
     return TextClassification(
         name,
         _split(examples, options, notes),
         settings,
+        options.borrowed,
         description="headlines of English financial news by their sentiment towards the companies named",
         budget="60s",
         batch_tokens=800,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,26 +15,30 @@ from torch import Tensor
 
 from crossover.data.batching import pad
 from crossover.data.options import DataOptions
-from crossover.data.speech_parts import TAGS, tag_words
-from crossover.data.text import UNKNOWN, Vocabulary, split_words, train_vocabulary, vocabulary_from_json
+from crossover.data.text import Borrowed, split_words, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
-from crossover.models.ports import PerRow, Tokens
+from crossover.models.ports import PerRow
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.linear_text import LinearText, fit_linear_text
 from crossover.tasks.objectives import Classification, SquaredError, classification_items
-from crossover.tasks.options import Choice, Flag, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Choice, Flag, Setting, Whole
 from crossover.tasks.rows import Rows, RowTask
 from crossover.tasks.text_files import read_texts
+from crossover.tasks.text_reader import (
+    VOCABULARY_SETTINGS,
+    TextReader,
+    cut_note,
+    make_vocabulary,
+    read_text_settings,
+    unit_of,
+)
 from crossover.tasks.text_sources import LabelledTexts, read_user_texts
 
 FAMILY = "text-classification"
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
-TEXT_SETTINGS: Mapping[str, Choice | Flag | Whole] = {
-    "units": Choice(("words", "subwords", "characters"), "words"),
-    "vocabulary": Whole(20_000),
-    "minimum_count": Whole(2),
-    "lowercase": Flag(True),
+TEXT_SETTINGS: Mapping[str, Setting] = {
+    **VOCABULARY_SETTINGS,
     "max_length": Whole(256),
     "tags": Flag(False),
     "word_dropout": Whole(0, minimum=0),
@@ -42,38 +46,6 @@ TEXT_SETTINGS: Mapping[str, Choice | Flag | Whole] = {
 """What any text task may be told with ``--set``; `max_length` counts units, `word_dropout` is in per cent."""
 
 DEFAULTS: Mapping[str, Any] = {"layers": 1, "width": 128, "dropout": 0.3, "embedding_std": 0.1}
-
-
-@dataclass(frozen=True)
-class TextReader:
-    """Texts to ids, cut at `max_length` units, with part-of-speech tags where `tags` says so."""
-
-    vocabulary: Vocabulary
-    max_length: int
-    tags: bool = False
-
-    @property
-    def inputs(self) -> Tokens:
-        """What a model is built for."""
-        return Tokens(vocabulary=self.vocabulary.size, features={"tags": len(TAGS)} if self.tags else {})
-
-    def read(self, texts: Sequence[str]) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]], int]:
-        """Ids and features of each text, and how many texts were cut."""
-        whole = self.vocabulary.encode(texts)
-        ids = [np.array(row[: self.max_length], dtype=np.int64) for row in whole]
-        features = {"tags": self._tags(texts, [len(row) for row in ids])} if self.tags else {}
-        return ids, features, sum(len(row) > self.max_length for row in whole)
-
-    def _tags(self, texts: Sequence[str], lengths: Sequence[int]) -> list[np.ndarray]:
-        """Tags of the words as written, since a capital tells a name; lower case can cut a few words otherwise."""
-        number = {tag: i for i, tag in enumerate(TAGS)}
-        rows = []
-        for tagged, length in zip(tag_words(texts), lengths, strict=True):
-            row = np.zeros(length, dtype=np.int64)
-            known = [number[tag] for _, tag in tagged[:length]]
-            row[: len(known)] = known
-            rows.append(row)
-        return rows
 
 
 class TextPredictor:
@@ -174,7 +146,7 @@ def text_spec(name: str, reader: TextReader, labels: tuple[str, ...], **fields: 
         further_metrics=("macro_f1",) if labels else ("mae",),
         max_length=reader.max_length,
         embedded=False,
-        unit=reader.vocabulary.kind,
+        unit=unit_of(reader.vocabulary),
         labels=labels,
         defaults=DEFAULTS,
     )
@@ -184,10 +156,19 @@ def text_spec(name: str, reader: TextReader, labels: tuple[str, ...], **fields: 
 class TextClassification(TextPredictor, RowTask):
     """One label, or one value, for each text."""
 
-    def __init__(self, name: str, source: LabelledTexts, settings: Mapping[str, Any], **fields: Any) -> None:
-        reader = _reader(name, source.texts["train"], settings)
+    def __init__(
+        self,
+        name: str,
+        source: LabelledTexts,
+        settings: Mapping[str, Any],
+        borrowed: Borrowed | None = None,
+        **fields: Any,
+    ) -> None:
+        _refuse_tags(name, settings, borrowed)
+        vocabulary, vocabulary_notes = make_vocabulary(source.texts["train"], settings, borrowed)
+        reader = TextReader(vocabulary, settings["max_length"], settings["tags"])
         mean, scale = (0.0, 1.0) if source.labels else _moments(source.targets["train"])
-        notes = [*fields.pop("notes", ()), *source.notes]
+        notes = [*fields.pop("notes", ()), *source.notes, *vocabulary_notes]
         self.source = source
         self.word_dropout = settings["word_dropout"] / 100
         self.splits: dict[Split, Rows] = {}
@@ -197,10 +178,7 @@ class TextClassification(TextPredictor, RowTask):
             if not source.labels:
                 targets = ((targets - mean) / scale).astype(np.float32)[:, None, None]
             self.splits[split] = Rows(inputs=ids, targets=targets, features=features)
-            if cut:
-                notes.append(
-                    f"{cut} of {len(ids)} {split} texts were cut at {reader.max_length} {settings['units']}."
-                )
+            notes += cut_note(cut, len(ids), split, reader, unit_of(vocabulary))
         if reader.tags:
             notes.append("Part-of-speech tags are a second input beside the words.")
         if not source.labels:
@@ -234,7 +212,7 @@ class TextClassification(TextPredictor, RowTask):
         hidden_BT = torch.zeros(batch.inputs.shape, dtype=torch.bool)
         for row, drawn in enumerate(draws):
             hidden_BT[row, : len(drawn)] = torch.from_numpy(drawn < self.word_dropout)
-        return replace(batch, inputs=batch.inputs.masked_fill(hidden_BT, UNKNOWN))
+        return replace(batch, inputs=batch.inputs.masked_fill(hidden_BT, self.reader.vocabulary.unknown))
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The most frequent class (or the mean), and TF-IDF with a linear SVM (or ridge)."""
@@ -297,19 +275,11 @@ def _moments(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) or 1.0
 
 
-def _reader(name: str, texts: Sequence[str], settings: Mapping[str, Any]) -> TextReader:
-    if settings["tags"] and settings["units"] != "words":
-        raise ConfigError(
-            f"task {name!r}: tags=true needs units=words, not {settings['units']}: tags belong to words"
-        )
-    vocabulary = train_vocabulary(
-        settings["units"],
-        texts,
-        size=settings["vocabulary"],
-        minimum_count=settings["minimum_count"],
-        lowercase=settings["lowercase"],
-    )
-    return TextReader(vocabulary, settings["max_length"], settings["tags"])
+def _refuse_tags(name: str, settings: Mapping[str, Any], borrowed: Borrowed | None) -> None:
+    """Tags belong to words, as `split_words` cuts them."""
+    units = unit_of(borrowed.vocabulary) if borrowed is not None else settings["units"]
+    if settings["tags"] and units != "words":
+        raise ConfigError(f"task {name!r}: tags=true needs units=words, not {units}: tags belong to words")
 
 
 USER_OPTIONS = (
@@ -324,14 +294,14 @@ USER_OPTIONS = (
     "time",
     "deduplicate",
     "rare",
+    "borrowed",
 )
 
 
 def own(options: DataOptions) -> TextClassification:
     """Text classification, or regression, on the user's files."""
-    refuse_unread(FAMILY, options, reads=USER_OPTIONS)
     known = {**TEXT_SETTINGS, "objective": Choice(("auto", "classification", "regression"), "auto")}
-    settings = read_settings(FAMILY, options.settings, known)
+    settings = read_text_settings(FAMILY, options, known, reads=USER_OPTIONS)
     objective = settings["objective"]
     source = read_user_texts(options, regression=None if objective == "auto" else objective == "regression")
-    return TextClassification(FAMILY, source, settings)
+    return TextClassification(FAMILY, source, settings, options.borrowed)

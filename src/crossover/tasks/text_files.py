@@ -71,7 +71,7 @@ def read_file(source: str, options: DataOptions) -> tuple[Examples, tuple[str, .
     group = group_column(options.split)
     named = [name for name in (options.text, options.label, options.time, group) if name]
     table = load_frame(source, named)
-    text, text_notes = _column(table.frame, options.text, TEXT_COLUMNS, "text", source)
+    text, text_notes = text_column(table.frame, options.text, source)
     label, label_notes = _column(table.frame, options.label, LABEL_COLUMNS, "label", source)
     texts, labels = (_strings(table.frame[name]) for name in (text, label))
     groups = _strings(table.frame[group]) if group else [""] * table.frame.height
@@ -109,6 +109,11 @@ def group_column(split: str | None) -> str | None:
     if not equals or not column:
         raise ConfigError(f"--split {split} names no column: write --split group=COLUMN")
     return column
+
+
+def text_column(frame: polars.DataFrame, given: str | None, source: str) -> tuple[str, tuple[str, ...]]:
+    """The column of texts: `given`, or the first with a usual name and a note of it; DataError for none."""
+    return _column(frame, given, TEXT_COLUMNS, "text", source)
 
 
 def _column(

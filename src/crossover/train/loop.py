@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
 from crossover.inference.forward import Stream
+from crossover.inference.origins import find_origin, start_from
 from crossover.measure.numerics import Numerics
 from crossover.models.backbones import ModelState
 from crossover.models.counting import model_cost
@@ -102,6 +103,9 @@ class _Run:
         self.carry = carries(spec, model)
         self.streams = [Stream(carry=self.carry) for _ in range(settings.accumulate)]
         built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=settings.seed)
+        self.start = None
+        if model.origin is not None and not model.fresh:
+            self.start = start_from(built, find_origin(model.origin))
         self.model = built.to(self.device)
         self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(self.model, settings)
@@ -115,7 +119,7 @@ class _Run:
         self.on_progress: OnProgress | None = None
         self.stride = 1 if self.device.type == "cpu" else _DEVICE_STRIDE
         self.unread: list[tuple[int, float, Tensor]] = []
-        self.costs: dict[tuple[int, int, int], Cost] = {}
+        self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
         self.between_steps = True
 
     def fit(self, on_progress: OnProgress | None) -> None:
@@ -174,7 +178,7 @@ class _Run:
         count = max(sum(self.task.count(part) for _, part in read), 1)
         losses = []
         for stream, part in read:
-            outputs, batch = stream.outputs(self.compute, part, self.numerics)
+            outputs, batch = stream.outputs(self.compute, part, self.numerics, scored_only=True)
             loss = self.task.loss(outputs, batch, label_smoothing=self.settings.label_smoothing) / count
             loss.backward()
             losses.append(loss.detach())
@@ -251,14 +255,15 @@ class _Run:
             self.state.next_epoch()
 
     def _cost(self, batch: Batch) -> Cost:
-        shape = (batch.size, batch.inputs.shape[1], batch.source_steps)
+        scored = int(batch.scored_BT.sum()) if batch.scored_BT is not None else None
+        shape = (batch.size, batch.inputs.shape[1], batch.source_steps, scored)
         if shape not in self.costs:
             spec = self.task.spec
             self.costs[shape] = model_cost(
                 self.model_settings,
                 spec.inputs,
                 spec.outputs,
-                Shape(batch=shape[0], time=shape[1], source=shape[2]),
+                Shape(batch=shape[0], time=shape[1], source=shape[2], scored=shape[3]),
                 causal=spec.causal,
                 execution=Execution(element_bytes=self.numerics.element_bytes),
             )
@@ -369,6 +374,7 @@ class _Run:
             state=self.state,
             best=self.best,
             tested=tested,
+            start=self.start,
             stopped="patience" if self.fraction < 1 else "budget",
             folder=self.folder,
         )

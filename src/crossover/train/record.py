@@ -39,7 +39,8 @@ class RunRecord:
     warm-up and data loading left out. `train_seconds` is what the budget counts: steps and data loading;
     `validation_seconds` and `test_seconds` stand apart. `flops_forward` and `flops_backward` are those of a mean
     training step, so that their sum over `step_seconds` is the rate achieved. `losses` holds [step, mean loss per
-    counted unit of the global batch before the update]; `curve` one entry per validation.
+    counted unit of the global batch before the update]; `curve` one entry per validation. `start` names the trained
+    model that the run started from and the parameters that were taken of it and that were new.
     """
 
     task: str
@@ -82,6 +83,7 @@ class RunRecord:
     tuning_seconds: float = 0.0
     utilisation: float | None = None
     run: str | None = None
+    start: dict[str, Any] | None = None
     validation_summary: dict[str, float] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from crossover.config import to_toml
 from crossover.costs import Execution, Shape
 from crossover.errors import FolderError
 from crossover.files import write_file
+from crossover.inference.origins import Start
 from crossover.inference.saved import SavedModel, load_model, save_model
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval, percentiles, score_interval
@@ -58,6 +59,7 @@ def build_record(
     best: Best,
     tested: Evaluation | None,
     stopped: str,
+    start: Start | None,
     folder: Path | None,
 ) -> RunRecord:
     """The record of a run that ended in `state`; `settings` resolved, `tested` None where the test was not read."""
@@ -99,6 +101,7 @@ def build_record(
         precision=numerics.precision,
         stopped=stopped,
         best_step=best.step,
+        start={"origin": model.origin, **asdict(start)} if start is not None else None,
         run=str(folder) if folder is not None else None,
         validation_summary=best.scores,
         summary=tested.scores if tested else {},

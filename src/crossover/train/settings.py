@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from crossover.errors import ConfigError, unknown
-from crossover.models.presets import bracket_keys
+from crossover.models.presets import bracket_keys, preset_name
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import TaskSpec
 
@@ -107,8 +107,3 @@ def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> Tr
         batch=filled.batch or own_batch,
         learning_rate=filled.learning_rate or model.learning_rate,
     )
-
-
-def preset_name(model: ModelSettings) -> str:
-    """The name that recipes go by: ``lstm`` for ``lstm[layers=2]``."""
-    return model.name.split("[", 1)[0]

@@ -2,7 +2,7 @@
 
 Trial 0 is the preset itself. Every further trial is a point of one Sobol sequence, which depends on the seed and not
 on the model, mapped onto the same box around each model's preset: rate, dropout, depth against width, batch (which
-stays under a budget in steps).
+stays under a budget in steps). A model with an origin keeps the origin's depth, with its weights or with new ones.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ def _proposal(
 ) -> tuple[ModelSettings, TrainSettings]:
     """The point of the unit cube as settings around `preset`."""
     rate = (preset.learning_rate or model.learning_rate) * RATE_FACTOR ** (2 * point[0] - 1)
-    layers = max(len(model.mixers), round(model.layers * _pick(DEPTH_FACTORS, point[2])))
+    depth = 1.0 if model.origin is not None else _pick(DEPTH_FACTORS, point[2])
+    layers = max(len(model.mixers), round(model.layers * depth))
     # Under a budget in steps a larger batch would be a larger budget.
     in_steps = Budget.parse(preset.budget or spec.budget).kind == "steps"
     batch = round((preset.batch or spec.batch_rows) * (1.0 if in_steps else _pick(BATCH_FACTORS, point[3])))

@@ -12,7 +12,9 @@ from crossover.train.settings import TrainSettings
 
 
 def test_every_option_of_the_data_has_a_flag() -> None:
-    options = {field.name: field.default for field in fields(DataOptions) if field.name != "settings"}
+    options = {
+        field.name: field.default for field in fields(DataOptions) if field.name not in ("settings", "borrowed")
+    }
     flags = {field.name: field.default for field in fields(DataFlags)}
     assert options.items() <= flags.items()
 

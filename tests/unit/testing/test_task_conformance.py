@@ -26,6 +26,7 @@ EMBEDDED = {
     "sentiment/headlines": {},
     "language-modeling/python-docs": {},
     "qa/stories": {},
+    "masked-language-modeling/python-docs": {},
     "translation/phrases": {},
     "translation/names": {},
     "speech/tones": {},

@@ -1,0 +1,248 @@
+"""BERT and GPT-2 in the format of Hugging Face's transformers, as models of ours.
+
+Weights are read from safetensors alone, which cannot carry code. A text is one segment to BERT, so the embedding of
+the first token type, which every position has, is added to the table of positions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossover.data.foreign import ForeignVocabulary
+from crossover.errors import ConfigError, FolderError, listing
+from crossover.inference.origins import Origin
+from crossover.models.ports import PerStep
+from crossover.models.presets import CHECKPOINT_KINDS
+from crossover.models.settings import ModelSettings
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+_TOKENIZER_PARTS = {"bert": ("vocab.txt",), "gpt2": ("vocab.json", "merges.txt")}
+_FETCHED = (WEIGHTS, CONFIG, TOKENIZER, "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "relu": "relu"}
+_EXPECTED: Mapping[str, Mapping[str, Any]] = {
+    "bert": {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False},
+    "gpt2": {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
+}
+"""Values of a configuration that change what is computed, and the only ones that our blocks compute; the default."""
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """Where a checkpoint lies and of what kind it is."""
+
+    kind: str
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The file of its weights."""
+        return self.folder / WEIGHTS
+
+
+@lru_cache
+def checkpoint_files(name: str) -> CheckpointFiles:
+    """The files that ``KIND:PATH`` names: a local folder's, or fetched from the hub; FolderError for missing ones."""
+    kind, _, place = name.partition(":")
+    path = Path(place).expanduser()
+    folder = path if path.is_dir() else _fetch(name, place)
+    if not (folder / WEIGHTS).is_file():
+        pickles = sorted(file.name for file in folder.glob("*.bin"))
+        found = f"only {listing(pickles)}, a pickle that could carry code" if pickles else f"no {WEIGHTS}"
+        raise FolderError(f"{folder} holds {found}: save the model with safe_serialization=True, as one file")
+    if not (folder / CONFIG).is_file():
+        raise FolderError(f"{folder} holds no {CONFIG}: give a folder that transformers saved a model in")
+    return CheckpointFiles(kind, folder)
+
+
+def load_checkpoint(name: str, folder: Path) -> Origin:
+    """The checkpoint in `folder` as an origin; ConfigError for one whose function is not that of our blocks."""
+    kind = name.partition(":")[0]
+    config = _read_json(folder / CONFIG)
+    _check_config(name, kind, config)
+    vocabulary = ForeignVocabulary(_tokenizer(kind, folder))
+    given = _read_weights(folder / WEIGHTS)
+    try:
+        settings = (_bert_settings if kind == "bert" else _gpt2_settings)(name, config)
+        weights = (_bert_weights if kind == "bert" else _gpt2_weights)(given, settings)
+    except (KeyError, TypeError) as error:
+        raise FolderError(f"{folder} holds no whole {kind} ({error} is missing): save the model again") from None
+    rows = len(weights["embedding.tokens.weight"])
+    if rows < vocabulary.size:
+        raise FolderError(
+            f"{folder}: its tokenizer has {vocabulary.size} ids and its model {rows}: save the model's own beside it"
+        )
+    # Some models have rows for ids that no text has.
+    weights = {
+        key: value[: vocabulary.size] if key in ("embedding.tokens.weight", "head.project.weight") else value
+        for key, value in weights.items()
+    }
+    outputs = PerStep(size=vocabulary.size) if kind == "gpt2" else None
+    if outputs is not None:
+        weights["head.project.bias"] = torch.zeros(vocabulary.size)
+    return Origin(name, settings, kind == "gpt2", outputs, vocabulary, weights)
+
+
+def _fetch(name: str, place: str) -> Path:
+    """The folder of a hub's model in the hub's cache."""
+    if Path(place).exists() or not _HUB_NAME.fullmatch(place):
+        raise FolderError(f"{place} of {name} is no folder: give one with {CONFIG} and {WEIGHTS}, or a hub name")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ConfigError(
+            f"{name} is no local folder, and the hub needs the huggingface_hub package: pip install huggingface_hub"
+        ) from None
+    try:
+        return Path(snapshot_download(place, allow_patterns=list(_FETCHED)))
+    except Exception as error:
+        # The client's errors (no such name, no network, no permission) share no base class.
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise FolderError(f"{name} is neither a local folder nor to be had from the hub ({reason[:200]})") from None
+
+
+def _check_config(name: str, kind: str, config: Mapping[str, Any]) -> None:
+    found = config.get("model_type")
+    if found != kind:
+        fitting = (
+            f": write {found}:PATH" if found in CHECKPOINT_KINDS else f": {listing(CHECKPOINT_KINDS)} can be read"
+        )
+        raise ConfigError(f"{name} has the model_type {found!r}, not {kind!r}{fitting}")
+    for key, expected in _EXPECTED[kind].items():
+        if config.get(key, expected) != expected:
+            raise ConfigError(f"{name} has {key}={config[key]!r}: only {expected!r} can be read")
+    activation = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu")
+    if activation not in _ACTIVATIONS:
+        raise ConfigError(f"{name} has the activation {activation!r}: {listing(_ACTIVATIONS)} can be read")
+
+
+def _bert_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
+    return ModelSettings(
+        name=name,
+        mixers=("attention",),
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        feed_forward=_ACTIVATIONS[config.get("hidden_act", "gelu")],  # type: ignore[arg-type]
+        feed_forward_width=config["intermediate_size"],
+        norm_eps=config.get("layer_norm_eps", 1e-12),
+        positions="learned",
+        style="post-norm",
+        embedding_norm=True,
+        dropout=config.get("hidden_dropout_prob", 0.1),
+        max_length=config["max_position_embeddings"],
+        mixer={"attention": {"heads": config["num_attention_heads"]}},
+    )
+
+
+def _gpt2_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
+    return ModelSettings(
+        name=name,
+        mixers=("attention",),
+        layers=config["n_layer"],
+        width=config["n_embd"],
+        feed_forward=_ACTIVATIONS[config.get("activation_function", "gelu_new")],  # type: ignore[arg-type]
+        feed_forward_width=config.get("n_inner") or 4 * config["n_embd"],
+        norm_eps=config.get("layer_norm_epsilon", 1e-5),
+        positions="learned",
+        dropout=config.get("resid_pdrop", 0.1),
+        max_length=config["n_positions"],
+        mixer={"attention": {"heads": config["n_head"]}},
+    )
+
+
+def _bert_weights(given: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
+    """The encoder under our names; the pooler and the heads that it was trained with are left out."""
+    renamed = {
+        key.removeprefix("bert.").replace(".gamma", ".weight").replace(".beta", ".bias"): value
+        for key, value in given.items()
+    }
+    types = renamed["embeddings.token_type_embeddings.weight"]
+    found = {
+        "embedding.tokens.weight": renamed["embeddings.word_embeddings.weight"],
+        "embedding.positions.weight": renamed["embeddings.position_embeddings.weight"] + types[0],
+        **_linear("embedding.norm", renamed, "embeddings.LayerNorm"),
+    }
+    for layer in range(settings.layers):
+        ours, theirs = f"backbone.blocks.{layer}", f"encoder.layer.{layer}"
+        for part in ("weight", "bias"):
+            stacked = [renamed[f"{theirs}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+            found[f"{ours}.mixer.qkv.{part}"] = torch.cat(stacked)
+        found |= _linear(f"{ours}.mixer.out", renamed, f"{theirs}.attention.output.dense")
+        found |= _linear(f"{ours}.mixer_norm", renamed, f"{theirs}.attention.output.LayerNorm")
+        found |= _linear(f"{ours}.feed_forward.enter", renamed, f"{theirs}.intermediate.dense")
+        found |= _linear(f"{ours}.feed_forward.leave", renamed, f"{theirs}.output.dense")
+        found |= _linear(f"{ours}.feed_forward_norm", renamed, f"{theirs}.output.LayerNorm")
+    return found
+
+
+def _gpt2_weights(given: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
+    """The decoder under our names, and its embedding as the head that it shares it with."""
+    renamed = {key.removeprefix("transformer."): value for key, value in given.items()}
+    found = {
+        "embedding.tokens.weight": renamed["wte.weight"],
+        "embedding.positions.weight": renamed["wpe.weight"],
+        "head.project.weight": given.get("lm_head.weight", renamed["wte.weight"]),
+        **_linear("backbone.norm", renamed, "ln_f"),
+    }
+    for layer in range(settings.layers):
+        ours, theirs = f"backbone.blocks.{layer}", f"h.{layer}"
+        # Their projections are [in, out].
+        found |= _linear(f"{ours}.mixer.qkv", renamed, f"{theirs}.attn.c_attn", transposed=True)
+        found |= _linear(f"{ours}.mixer.out", renamed, f"{theirs}.attn.c_proj", transposed=True)
+        found |= _linear(f"{ours}.mixer_norm", renamed, f"{theirs}.ln_1")
+        found |= _linear(f"{ours}.feed_forward.enter", renamed, f"{theirs}.mlp.c_fc", transposed=True)
+        found |= _linear(f"{ours}.feed_forward.leave", renamed, f"{theirs}.mlp.c_proj", transposed=True)
+        found |= _linear(f"{ours}.feed_forward_norm", renamed, f"{theirs}.ln_2")
+    return found
+
+
+def _linear(ours: str, given: Mapping[str, Tensor], theirs: str, *, transposed: bool = False) -> dict[str, Tensor]:
+    """Weight and bias of one module."""
+    weight = given[f"{theirs}.weight"]
+    return {f"{ours}.weight": weight.T if transposed else weight, f"{ours}.bias": given[f"{theirs}.bias"]}
+
+
+def _tokenizer(kind: str, folder: Path) -> str:
+    """The tokenizer as the tokenizers library writes it; built from its parts where it was saved in them."""
+    from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+
+    if (folder / TOKENIZER).is_file():
+        return (folder / TOKENIZER).read_text(encoding="utf-8")
+    if not all((folder / part).is_file() for part in _TOKENIZER_PARTS[kind]):
+        needed = " and ".join(_TOKENIZER_PARTS[kind])
+        raise FolderError(f"{folder} holds no tokenizer: save the model's own beside it ({TOKENIZER}, or {needed})")
+    if kind == "gpt2":
+        return str(ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).to_str())
+    config = folder / "tokenizer_config.json"
+    lower = bool(_read_json(config).get("do_lower_case", True)) if config.is_file() else True
+    return str(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower).to_str())
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return {name: value.float() for name, value in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise FolderError(f"{path} cannot be read ({error}): get it again") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{path} cannot be read ({error}): get it again") from None
+    if not isinstance(value, dict):
+        raise FolderError(f"{path} is no configuration: get it again")
+    return value
