@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ HALF = (0.5, 0.4, 0.6)
 def test_a_score_reaches_what_its_whole_interval_reaches(threshold: float, verdict: str) -> None:
     parameters = ReachesParameters(subjects=("lstm",), threshold=threshold)
     assert reaches(observed(score("lstm", one=HALF)), parameters).verdict == verdict
+
+
+@pytest.mark.parametrize(("threshold", "verdict"), [(0.7, "holds"), (0.5, "not decided"), (0.3, "does not hold")])
+def test_an_error_reaches_what_its_whole_interval_stays_below(threshold: float, verdict: str) -> None:
+    error = replace(score("lstm", one=HALF), labels={"lower_is_better": True})
+    found = reaches(observed(error), ReachesParameters(subjects=("lstm",), threshold=threshold))
+    assert found.verdict == verdict
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ def _scores(outcomes: Mapping[str, Outcome]) -> list[Curve]:
         scores = {case: outcome.score(name) for case, outcome in outcomes.items()}
         found = {case: score for case, score in scores.items() if score is not None}
         labels: dict[str, Label] = {"baseline": True} if any(name in o.baselines for o in outcomes.values()) else {}
+        if not any(outcome.contest.spec.higher_is_better for outcome in outcomes.values()):
+            labels["lower_is_better"] = True
         if found:
             curves.append(Curve(name=name, measure="score", x=tuple(found), y=tuple(found.values()), labels=labels))
     return curves

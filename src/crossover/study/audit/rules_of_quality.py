@@ -19,7 +19,10 @@ Comparison = Literal["better", "worse", "equal", "undecided"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReachesParameters:
-    """The score of each subject: its interval's lower end at `threshold` or above in every case."""
+    """The score of each subject: its interval's lower end at `threshold` or above in every case.
+
+    Of an error, where less is better, it is the upper end at `threshold` or below.
+    """
 
     subjects: tuple[str, ...]
     threshold: float
@@ -33,14 +36,16 @@ class ReachesParameters:
 
 
 def reaches(observed: Observed, parameters: ReachesParameters) -> Finding:
-    """Where each subject's interval lies above the threshold; below it the statement fails, across it it is open."""
+    """Where each subject's interval lies on the good side of the threshold; across it the statement is open."""
     cases: list[tuple[Said, Verdict]] = []
     for curve in observed.curves("score", parameters.subjects):
+        sign = -1 if curve.labels.get("lower_is_better") else 1
         for case, score in zip(curve.x, curve.y, strict=True):
+            worst, best = sorted((sign * score.low, sign * score.high))
             verdict: Verdict = "not decided"
-            if score.low >= parameters.threshold:
+            if worst >= sign * parameters.threshold:
                 verdict = "holds"
-            elif score.high < parameters.threshold:
+            elif best < sign * parameters.threshold:
                 verdict = "does not hold"
             cases.append((_at(curve.name, case), verdict))
     return _found(observed, cases)
