@@ -209,7 +209,7 @@ def next_frame_spec(name: str, form: FrameForm, max_length: int, **fields: Any) 
         **{"description": "the next frame of a clip", **fields},
         inputs=form.port(),
         outputs=PerStep(size=form.port().channels),
-        objective="forecasting",
+        objective="regression",
         metric="mse",
         higher_is_better=False,
         causal=True,
