@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from crossover.errors import ConfigError, DataError, unknown
 
@@ -295,6 +295,8 @@ def vocabulary_from_json(value: dict[str, Any]) -> Vocabulary:
 @dataclass(frozen=True)
 class Borrowed:
     """A vocabulary that comes with a trained model, and the name of that model: a task reads its texts with it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"arbitrary_types_allowed": True}
 
     vocabulary: Vocabulary
     owner: str
