@@ -30,8 +30,8 @@ from crossover.measure.statistics import percentiles
 from crossover.models.model import build_model
 from crossover.study.contest import prepare_model
 from crossover.tasks import TASKS
-from crossover.tasks.speech_sources import dialled
-from crossover.tasks.speech_strings import Voices
+from crossover.tasks.speech.sources import dialled
+from crossover.tasks.speech.strings import Voices
 
 MODELS = ("lstm", "gru", "mingru", "transformer", "window-transformer")
 STREAMS = ((10, 40), (10, 200), (60, 200))

@@ -17,7 +17,7 @@ from torch import Tensor
 import crossover
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks import RESTORERS, Baseline, Batch, Split, TaskSpec
-from crossover.tasks.linear_window import TokenBaselines
+from crossover.tasks.generated.linear_window import TokenBaselines
 from crossover.tasks.objectives import IGNORE, TokenPrediction
 from crossover.tasks.options import Whole, read_settings, refuse_unread
 from crossover.tasks.rows import Rows, RowTask

@@ -13,8 +13,8 @@ import argparse
 import json
 from pathlib import Path
 
-from crossover.tasks.squad import SpanQuestion, squad_document
-from crossover.tasks.stories import Language, Question, generate_stories
+from crossover.tasks.questions.squad import SpanQuestion, squad_document
+from crossover.tasks.questions.stories import Language, Question, generate_stories
 
 KINDS = ("where", "before", "holder")
 

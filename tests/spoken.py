@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossover.tasks.speech_sources import DIGITS, SPEAKERS
+from crossover.tasks.speech.sources import DIGITS, SPEAKERS
 
 TONES = {"low": 400.0, "mid": 900.0, "high": 1800.0}
 RATE = 8000

@@ -21,7 +21,7 @@ _SPLIT_FLAGS = [
 
 _OWN: dict[str, dict[str, Any]] = {
     "forecasting": {
-        "class": "crossover.tasks.forecasting:Forecasting",
+        "class": "crossover.tasks.forecasting.task:Forecasting",
         "data": "a table of numbers with a row for each step (CSV, TSV, JSON lines, Parquet), split by time",
         "flags": [
             *_SPLIT_FLAGS,
@@ -38,7 +38,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "forecasting --data load.csv --target load --time day",
     },
     "classification": {
-        "class": "crossover.tasks.sequence_classification:SequenceClassification",
+        "class": "crossover.tasks.series.classification:SequenceClassification",
         "data": "labelled series in UEA/UCR .ts files, of unequal length too",
         "flags": [
             *_SPLIT_FLAGS,
@@ -49,7 +49,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "classification --train gestures_TRAIN.ts --test gestures_TEST.ts",
     },
     "video": {
-        "class": "crossover.tasks.video:ClipClassification",
+        "class": "crossover.tasks.video.own:ClipClassification",
         "data": "an .npz file of clips [N, T, H, W] or [N, T, H, W, C] and labels [N] (of unequal length: all frames "
         "in a row, and lengths [N]), a folder with a subfolder of videos for each label, or a table of files and "
         "labels",
@@ -65,7 +65,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "video --data clips.npz",
     },
     "text-classification": {
-        "class": "crossover.tasks.text_classification:TextClassification",
+        "class": "crossover.tasks.text.classification:TextClassification",
         "data": "a table of texts and labels (CSV, TSV, JSON lines, Parquet, or hf://OWNER/NAME); a numeric label of "
         "many values is a regression, scored by mse",
         "flags": [
@@ -80,7 +80,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "text-classification --data reviews.csv --text text --label label",
     },
     "translation": {
-        "class": "crossover.tasks.translation:Translation",
+        "class": "crossover.tasks.translation.task:Translation",
         "data": "pairs of texts: a table (TSV, CSV, JSON lines, Parquet), or two files with a line for each",
         "flags": [
             *_SPLIT_FLAGS,
@@ -95,7 +95,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "translation --data pairs.tsv --source english --target chinese",
     },
     "qa": {
-        "class": "crossover.tasks.span_questions:SpanQuestions",
+        "class": "crossover.tasks.questions.spans:SpanQuestions",
         "data": "contexts, questions and answers in the JSON of SQuAD 1 or 2; an answer is a span of its context",
         "flags": [
             *_SPLIT_FLAGS,
@@ -109,7 +109,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "qa --train train.json --test dev.json",
     },
     "speech": {
-        "class": "crossover.tasks.speech:Transcription",
+        "class": "crossover.tasks.speech.task:Transcription",
         "data": "a folder of WAV or FLAC files and a table transcripts.csv (.tsv, .jsonl, .parquet) of file and text",
         "flags": [
             "--data FOLDER: one folder, to be split",
@@ -126,7 +126,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "speech --data recordings --text text",
     },
     "masked-language-modeling": {
-        "class": "crossover.tasks.masked_language_modeling:MaskedLanguageModeling",
+        "class": "crossover.tasks.language.masked:MaskedLanguageModeling",
         "data": "texts without labels: a text file with a text a line, or a table (CSV, TSV, JSON lines, Parquet)",
         "flags": [
             *_SPLIT_FLAGS,
@@ -138,7 +138,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "example": "masked-language-modeling --data news.txt",
     },
     "language-modeling": {
-        "class": "crossover.tasks.language_modeling:LanguageModeling",
+        "class": "crossover.tasks.language.modeling:LanguageModeling",
         "data": "any text file, cut into train, valid and test in its order",
         "flags": [*_SPLIT_FLAGS, "--units characters or subwords: what the model predicts one by one"],
         "metric": "bits_per_character",

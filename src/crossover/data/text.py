@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from crossover.errors import ConfigError, DataError, unknown
 
@@ -90,6 +90,7 @@ def chinese_tokenizer() -> Any:
     return tokenizer
 
 
+@runtime_checkable
 class Vocabulary(Protocol):
     """Text to ids and back. Ids: 0 pad, 1 unknown, 2 begin, 3 end; `encode` adds neither begin nor end.
 

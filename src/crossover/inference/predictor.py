@@ -24,8 +24,8 @@ from crossover.models.encoder import Source
 from crossover.models.model import SequenceModel
 from crossover.models.ports import SourceTarget
 from crossover.tasks import RESTORERS, Batch, TaskSpec
-from crossover.tasks.forecasting_ahead import Ahead
-from crossover.tasks.speech_reader import Transcriber
+from crossover.tasks.forecasting.ahead import Ahead
+from crossover.tasks.speech.reader import Transcriber
 
 
 class Reader(Protocol):

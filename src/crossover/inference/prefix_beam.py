@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from crossover.inference.decode import Hypothesis
-from crossover.tasks.ctc import BLANK
+from crossover.tasks.speech.ctc import BLANK
 
 _Beam = dict[tuple[int, ...], tuple[float, float]]
 """Log probability of each prefix, over paths that end in a blank and over paths that end in its last symbol."""

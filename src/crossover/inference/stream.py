@@ -15,8 +15,8 @@ from crossover.data.audio import read_recording
 from crossover.errors import ConfigError
 from crossover.inference.predictor import Predictor
 from crossover.measure.statistics import percentiles
-from crossover.tasks.ctc import BLANK, best_path
-from crossover.tasks.speech_reader import Transcriber
+from crossover.tasks.speech.ctc import BLANK, best_path
+from crossover.tasks.speech.reader import Transcriber
 
 
 class Listener:

@@ -21,60 +21,61 @@ RESTORERS: Registry[Restorer] = Registry("task family")
 
 __all__ = ["RESTORERS", "TASKS", "Baseline", "Batch", "Reference", "Split", "Sums", "Task", "TaskFactory", "TaskSpec"]
 
-TASKS.add("forecasting", "crossover.tasks.forecasting:own", "the next values of your own series (CSV, Parquet)")
-TASKS.add("forecasting/panel", "crossover.tasks.forecasting:panel", "daily sales of shops, with covariates, by rule")
-TASKS.add("forecasting/co2", "crossover.tasks.forecasting:co2", "weekly CO2 at Mauna Loa")
-TASKS.add("forecasting/elnino", "crossover.tasks.forecasting:elnino", "monthly sea surface temperature")
+_FORECASTING = "crossover.tasks.forecasting.task"
+TASKS.add("forecasting", f"{_FORECASTING}:own", "the next values of your own series (CSV, Parquet)")
+TASKS.add("forecasting/panel", f"{_FORECASTING}:panel", "daily sales of shops, with covariates, by rule")
+TASKS.add("forecasting/co2", f"{_FORECASTING}:co2", "weekly CO2 at Mauna Loa")
+TASKS.add("forecasting/elnino", f"{_FORECASTING}:elnino", "monthly sea surface temperature")
+TASKS.add("forecasting/etth1", f"{_FORECASTING}:etth1", "hourly load and oil temperature of a transformer")
 TASKS.add(
-    "forecasting/etth1", "crossover.tasks.forecasting:etth1", "hourly load and oil temperature of a transformer"
+    "forecasting/weather",
+    f"{_FORECASTING}:weather",
+    "daily minimum or maximum temperature of Melbourne",
+)
+TASKS.add("forecasting/prices", f"{_FORECASTING}:prices", "daily exchange rates of eight currencies")
+RESTORERS.add("forecasting", "crossover.tasks.forecasting.reader:restore")
+TASKS.add("classification", "crossover.tasks.series.classification:own", "your own labelled series (.ts files)")
+TASKS.add(
+    "classification/digits", "crossover.tasks.series.classification:digits", "handwritten digits read step by step"
 )
 TASKS.add(
-    "forecasting/weather", "crossover.tasks.forecasting:weather", "daily minimum or maximum temperature of Melbourne"
-)
-TASKS.add("forecasting/prices", "crossover.tasks.forecasting:prices", "daily exchange rates of eight currencies")
-RESTORERS.add("forecasting", "crossover.tasks.forecasting_reader:restore")
-TASKS.add("classification", "crossover.tasks.sequence_classification:own", "your own labelled series (.ts files)")
-TASKS.add(
-    "classification/digits", "crossover.tasks.sequence_classification:digits", "handwritten digits read step by step"
-)
-TASKS.add(
-    "classification/japanese-vowels", "crossover.tasks.sequence_classification:japanese_vowels", "who speaks, of nine"
+    "classification/japanese-vowels", "crossover.tasks.series.classification:japanese_vowels", "who speaks, of nine"
 )
 TASKS.add(
     "classification/basic-motions",
-    "crossover.tasks.sequence_classification:basic_motions",
+    "crossover.tasks.series.classification:basic_motions",
     "four motions from a watch's sensors",
 )
 TASKS.add(
-    "classification/gunpoint", "crossover.tasks.sequence_classification:gunpoint", "a hand that draws a gun or points"
+    "classification/gunpoint", "crossover.tasks.series.classification:gunpoint", "a hand that draws a gun or points"
 )
 TASKS.add(
     "classification/italy-power-demand",
-    "crossover.tasks.sequence_classification:italy_power_demand",
+    "crossover.tasks.series.classification:italy_power_demand",
     "winter or summer from a day's power demand",
 )
-RESTORERS.add("classification", "crossover.tasks.sequence_classification:restore")
+RESTORERS.add("classification", "crossover.tasks.series.classification:restore")
 
 TASKS.add(
     "text-classification",
-    "crossover.tasks.text_classification:own",
+    "crossover.tasks.text.classification:own",
     "your own labelled texts (CSV, TSV, JSON lines, Parquet)",
     aliases=("sentiment",),
 )
 TASKS.add(
     "sentiment/headlines",
-    "crossover.tasks.sentiment:headlines",
+    "crossover.tasks.text.sentiment:headlines",
     "generated headlines in English and Chinese that need word order, negation and numbers",
 )
 TASKS.add(
     "sentiment/financial-phrasebank",
-    "crossover.tasks.sentiment:financial_phrasebank",
+    "crossover.tasks.text.sentiment:financial_phrasebank",
     "sentences of financial news, four degrees of agreement",
 )
-TASKS.add("sentiment/sentfin", "crossover.tasks.sentiment:sentfin", "headlines of financial news")
-RESTORERS.add("text-classification", "crossover.tasks.text_classification:restore")
+TASKS.add("sentiment/sentfin", "crossover.tasks.text.sentiment:sentfin", "headlines of financial news")
+RESTORERS.add("text-classification", "crossover.tasks.text.classification:restore")
 
-_GENERATED = "crossover.tasks.generated"
+_GENERATED = "crossover.tasks.generated.task"
 TASKS.add(
     "recall", f"{_GENERATED}:recall", "associative recall: keys and values, then keys whose values are asked for"
 )
@@ -82,7 +83,7 @@ TASKS.add("parity", f"{_GENERATED}:parity", "state tracking: whether the ones so
 TASKS.add("copy", f"{_GENERATED}:copying", "delayed copy: a few symbols, to be said again after a given lag")
 RESTORERS.add("generated", f"{_GENERATED}:restore")
 
-_TRANSLATION = "crossover.tasks.translation_sources"
+_TRANSLATION = "crossover.tasks.translation.sources"
 TASKS.add("translation", f"{_TRANSLATION}:own", "your own pairs of texts (TSV, CSV, JSON lines, two aligned files)")
 TASKS.add("translation/phrases", f"{_TRANSLATION}:phrases", "numbers, dates, times and prices in English to Chinese")
 TASKS.add(
@@ -93,48 +94,54 @@ TASKS.add("translation/captions", f"{_TRANSLATION}:picture_captions", "captions 
 TASKS.add(
     "translation/python-docs", f"{_TRANSLATION}:python_documentation", "Python's documentation, English to Chinese"
 )
-RESTORERS.add("translation", "crossover.tasks.translation_reader:restore")
+RESTORERS.add("translation", "crossover.tasks.translation.reader:restore")
 
-_MASKED = "crossover.tasks.masked_language_modeling"
+_MASKED = "crossover.tasks.language.masked"
 TASKS.add("masked-language-modeling", f"{_MASKED}:own", "hidden words of your own texts: pre-training")
 TASKS.add("masked-language-modeling/python-docs", f"{_MASKED}:python_docs", "hidden words of the Python reference")
 TASKS.add("masked-language-modeling/financial-news", f"{_MASKED}:financial_news", "hidden words of financial news")
 RESTORERS.add("masked-language-modeling", f"{_MASKED}:restore")
 
-_LANGUAGE = "crossover.tasks.language_modeling"
+_LANGUAGE = "crossover.tasks.language.modeling"
 TASKS.add("language-modeling", f"{_LANGUAGE}:own", "the next character or subword of your own text")
 TASKS.add("language-modeling/python-docs", f"{_LANGUAGE}:python_docs", "the Python language reference")
 TASKS.add("language-modeling/tinyshakespeare", f"{_LANGUAGE}:tinyshakespeare", "the plays of Shakespeare")
 TASKS.add("language-modeling/wikitext2", f"{_LANGUAGE}:wikitext2", "articles of Wikipedia")
-TASKS.add("language-modeling/financial-news", f"{_LANGUAGE}_news:financial_news", "financial news, a text a line")
+TASKS.add(
+    "language-modeling/financial-news",
+    "crossover.tasks.language.news:financial_news",
+    "financial news, a text a line",
+)
 RESTORERS.add("language-modeling", f"{_LANGUAGE}:restore")
 
-TASKS.add("qa", "crossover.tasks.span_questions:own", "answers that stand in your own texts (SQuAD's JSON)")
-RESTORERS.add("qa", "crossover.tasks.span_questions:restore")
-_STORIES = "crossover.tasks.story_sources"
+TASKS.add("qa", "crossover.tasks.questions.spans:own", "answers that stand in your own texts (SQuAD's JSON)")
+RESTORERS.add("qa", "crossover.tasks.questions.spans:restore")
+_STORIES = "crossover.tasks.questions.sources"
 TASKS.add("qa/stories", f"{_STORIES}:stories", "questions about generated stories, in English or Chinese")
 TASKS.add("qa/babi", f"{_STORIES}:babi", "the twenty tasks of bAbI in one model")
-RESTORERS.add("qa-stories", "crossover.tasks.story_answers:restore")
-_SPEECH = "crossover.tasks.speech_sources"
-TASKS.add("speech", "crossover.tasks.speech_files:own", "your own recordings (WAV, FLAC) with a table of transcripts")
+RESTORERS.add("qa-stories", "crossover.tasks.questions.answers:restore")
+_SPEECH = "crossover.tasks.speech.sources"
+TASKS.add("speech", "crossover.tasks.speech.files:own", "your own recordings (WAV, FLAC) with a table of transcripts")
 TASKS.add("speech/tones", f"{_SPEECH}:tones", "digits dialled on a telephone, in noise")
 TASKS.add("speech/fsdd", f"{_SPEECH}:digit_strings", "strings of spoken digits, six speakers")
 TASKS.add("speech/fsdd-digits", f"{_SPEECH}:digits", "single spoken digits, six speakers")
-RESTORERS.add("speech", "crossover.tasks.speech_reader:restore")
-TASKS.add("video", "crossover.tasks.video:own", "your own labelled clips (.npz arrays, video files)")
-TASKS.add("video/moving-digits", "crossover.tasks.moving_tasks:moving_digits", "which of two moving digits is faster")
+RESTORERS.add("speech", "crossover.tasks.speech.reader:restore")
+TASKS.add("video", "crossover.tasks.video.own:own", "your own labelled clips (.npz arrays, video files)")
+TASKS.add(
+    "video/moving-digits", "crossover.tasks.video.moving_tasks:moving_digits", "which of two moving digits is faster"
+)
 TASKS.add(
     "video/moving-digits-next",
-    "crossover.tasks.next_frame_tasks:moving_digits_next",
+    "crossover.tasks.video.next_frame_tasks:moving_digits_next",
     "the next frame of two moving digits",
 )
 TASKS.add(
     "video/moving-digits-qa",
-    "crossover.tasks.clip_questions:moving_digits_qa",
+    "crossover.tasks.video.questions:moving_digits_qa",
     "questions in words about two moving digits",
 )
-TASKS.add("video/action3d", "crossover.tasks.skeletons:action3d", "which of 20 actions a skeleton performs")
-RESTORERS.add("video-skeletons", "crossover.tasks.skeletons:restore")
-RESTORERS.add("video-questions", "crossover.tasks.clip_questions:restore")
-RESTORERS.add("video-next", "crossover.tasks.next_frame:restore")
-RESTORERS.add("video", "crossover.tasks.clip_reader:restore")
+TASKS.add("video/action3d", "crossover.tasks.video.skeletons:action3d", "which of 20 actions a skeleton performs")
+RESTORERS.add("video-skeletons", "crossover.tasks.video.skeletons:restore")
+RESTORERS.add("video-questions", "crossover.tasks.video.questions:restore")
+RESTORERS.add("video-next", "crossover.tasks.video.next_frame:restore")
+RESTORERS.add("video", "crossover.tasks.video.reader:restore")

@@ -13,7 +13,7 @@ from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.models.presets import parse_model
-from crossover.tasks.language_modeling import own
+from crossover.tasks.language.modeling import own
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
 

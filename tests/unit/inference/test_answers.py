@@ -12,10 +12,10 @@ from crossover.errors import DataError
 from crossover.inference.predictor import Predictor, load
 from crossover.measure.numerics import Numerics
 from crossover.models.presets import parse_model
-from crossover.tasks.span_questions import SPAN_SETTINGS, SpanQuestions
-from crossover.tasks.squad import SpanQuestion
-from crossover.tasks.stories import Question
-from crossover.tasks.story_answers import StoryAnswers
+from crossover.tasks.questions.answers import StoryAnswers
+from crossover.tasks.questions.spans import SPAN_SETTINGS, SpanQuestions
+from crossover.tasks.questions.squad import SpanQuestion
+from crossover.tasks.questions.stories import Question
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
 

@@ -18,10 +18,10 @@ from crossover.inference.predictor import load
 from crossover.measure.numerics import Numerics
 from crossover.study.contest import prepare_model
 from crossover.tasks import TASKS
-from crossover.tasks.forecasting_shops import shops
+from crossover.tasks.forecasting.shops import shops
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
-from unit.tasks.panels import panel_csv
+from unit.tasks.forecasting.panels import panel_csv
 
 SIZE = "width=8,layers=2,max_length=64"
 

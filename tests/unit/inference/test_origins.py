@@ -19,7 +19,7 @@ from crossover.models.ports import PerRow, Tokens
 from crossover.models.presets import parse_model
 from crossover.study.contest import enter, origin_note, prepare_model, read_task
 from crossover.tasks import TASKS
-from crossover.tasks.headlines import generate_headlines
+from crossover.tasks.text.headlines import generate_headlines
 from crossover.train.settings import TrainSettings
 from crossover.train.tune import proposals
 

@@ -11,7 +11,7 @@ from crossover.models.counting import count_parameters, model_cost
 from crossover.models.settings import ModelSettings
 from crossover.study.contest import Contest, build_task, enter, prepare_model
 from crossover.study.request import CompareRequest
-from crossover.tasks.generated import parity
+from crossover.tasks.generated.task import parity
 from unit.train.tiny_task import TinyTask
 
 TASK = TinyTask(

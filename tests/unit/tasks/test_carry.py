@@ -17,7 +17,7 @@ from crossover.models.mixers import MIXERS
 from crossover.models.presets import parse_model
 from crossover.tasks.base import Batch
 from crossover.tasks.carry import carries
-from crossover.tasks.language_modeling import LanguageModeling, own
+from crossover.tasks.language.modeling import LanguageModeling, own
 from crossover.testing import check_task
 
 TEXT = "".join(f"line {i}: the quick brown fox jumps over {i * i} lazy dogs.\n" for i in range(120))

@@ -19,7 +19,7 @@ from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
-from crossover.tasks.language_modeling import LanguageModeling, own
+from crossover.tasks.language.modeling import LanguageModeling, own
 from crossover.train.evaluate import evaluate
 from crossover.train.loop import train
 from crossover.train.progress import Progress

@@ -26,7 +26,7 @@ from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experim
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task
-from crossover.tasks.generated import draw_copy
+from crossover.tasks.generated.task import draw_copy
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
 

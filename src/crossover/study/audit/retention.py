@@ -18,7 +18,7 @@ from crossover.study.contest import prepare_model
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks import TASKS
 from crossover.tasks.base import Sums, Task
-from crossover.tasks.generated import PARITY_FACTORS
+from crossover.tasks.generated.task import PARITY_FACTORS
 from crossover.train.budget import Budget
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings

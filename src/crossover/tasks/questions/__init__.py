@@ -1,0 +1,1 @@
+"""Questions: about stories, by class, and about texts, by span."""

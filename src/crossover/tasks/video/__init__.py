@@ -1,0 +1,1 @@
+"""Clips: labels, questions, next frames."""
