@@ -396,8 +396,8 @@ def flags_of(task: dict[str, Any]) -> set[str]:
 def test_a_task_on_files_of_ones_own_is_explained_without_them(name: str, run: Run) -> None:
     (task,) = run("tasks", name)["tasks"]
     assert all(task[key] for key in ("description", "definition", "data", "flags", "metric", "baselines"))
-    given = {"split": "group=author", "split_seed": 3, "horizon": 2, "window": 4, "rare": "drop"}
-    flags = {flag.replace("-", "_") for flag in flags_of(task)} - {"patch", "units", "tags"}
+    given = {"split": "group=author", "split_seed": 3, "horizon": 2, "window": 4, "rare": "drop", "backtest": 2}
+    flags = {flag.replace("-", "_") for flag in flags_of(task)} - {"patch", "units", "tags", "set"}
     options = DataOptions(**{flag: given.get(flag, "file") for flag in flags})
     with pytest.raises(CrossoverError) as caught:
         TASKS.get(name)(options)
@@ -415,7 +415,7 @@ def test_an_alias_is_explained_as_its_task(run: Run) -> None:
 
 def test_a_task_is_explained_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     for name, told in {
-        "forecasting/co2": ("definition: Windows of a series", "\n  59 of 2284 weeks", "seasonal naive"),
+        "forecasting/co2": ("definition: Windows of series", "\n  59 of 2284 weeks", "seasonal naive"),
         "classification/digits": ("definition: One of C labels", "rows: train=1257, valid=180, test=360"),
         "parity": ("definition: Whether the ones so far", "notes:\n  Trained on rows", "baselines: Majority"),
     }.items():

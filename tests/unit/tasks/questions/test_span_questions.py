@@ -15,7 +15,7 @@ from crossover.tasks.questions.squad import SpanQuestion, squad_document
 from crossover.tasks.questions.stories import Language
 from crossover.testing import check_task
 
-WRITE = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "stories_as_squad.py"))["write"]
+WRITE = runpy.run_path(str(Path(__file__).parents[4] / "examples" / "stories_as_squad.py"))["write"]
 
 
 def file_of_stories(folder: Path, language: Language, *, stories: int = 40) -> Path:
