@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ class SpeechData:
     notes: tuple[str, ...] = ()
 
 
-class SpeechTask(RowTask):
+class SpeechTask(RowTask, ABC):
     """Batches of a task on sound: train is drawn for (seed, epoch) and masked, valid and test stay as they are."""
 
     front: Front
@@ -111,9 +112,9 @@ class SpeechTask(RowTask):
             first += len(splits[split])
         self.splits = splits
 
+    @abstractmethod
     def targets(self, texts: Sequence[str]) -> np.ndarray | list[np.ndarray]:
-        """What the loss reads of rows with these texts."""
-        raise NotImplementedError
+        """What the loss reads of rows with these texts: classes [N], or symbols [S] of each row."""
 
     def train_rows(self, seed: int, epoch: int) -> SpeechRows:
         """Train's rows in an epoch."""
