@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossover.costs import Shape, Term
+from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.spans import last_steps, real_resets, segments
 
@@ -60,6 +62,47 @@ def no_steps(k_BGTK: Tensor, slots: int) -> Window:
     batch, heads, _, size = k_BGTK.shape
     empty = k_BGTK.new_zeros(batch, heads, slots, size)
     return Window(empty, empty, torch.zeros(batch, dtype=torch.int64, device=k_BGTK.device))
+
+
+def empty_window(
+    reach: Reach,
+    weight: Tensor,
+    *,
+    batch: int,
+    heads: int,
+    head_size: int,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> Window:
+    """The window before the first step: where and in which dtype a projection by `weight` computes, unless told."""
+    device = torch.device(device) if device is not None else weight.device
+    shape = (batch, heads, 0, head_size)
+    return no_steps(torch.zeros(shape, device=device, dtype=dtype or computed_dtype(weight, device)), reach.before)
+
+
+def window_scores(reach: Reach, shape: Shape, *, products: float, kept: float) -> Term:
+    """The cost of scores and values over every step's window, counted whole; skipped: keys that are not there.
+
+    `products` are the FLOPs of one pair of a query and a key in every row, `kept` the bytes for the backward pass.
+    """
+    pairs = shape.time * (reach.before + 1 + reach.after)
+    lacking = _lacking(reach.before, shape.time, shape.context) + _lacking(reach.after, shape.time, 0)
+    return Term(
+        name="scores",
+        flops_forward=products * pairs,
+        flops_backward=2 * products * pairs,
+        flops_skipped=products * lacking,
+        activation_bytes=kept,
+        serial_steps=1,
+        scales_with=("batch", "time", "heads"),
+    )
+
+
+def _lacking(side: int, time: int, context: int) -> int:
+    """Keys on one side of the steps of a row that are not there, `context` of them standing before it."""
+    absent = max(side - context, 0)
+    steps = min(time, absent)
+    return steps * absent - steps * (steps - 1) // 2
 
 
 def surround(

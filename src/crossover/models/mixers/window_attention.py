@@ -18,12 +18,11 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import AttentionSolve, fused_attention
 from crossover.models.mixers.attention import Attention, AttentionSettings
-from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.rotary import rotate, turns
 from crossover.models.mixers.spans import no_state
 from crossover.models.mixers.terms import cost_of
-from crossover.models.mixers.window import Blocks, no_steps, surround
+from crossover.models.mixers.window import Blocks, empty_window, surround, window_scores
 from crossover.sharding import Sharding
 
 _COUNTER_BYTES = 8
@@ -83,24 +82,8 @@ class WindowAttentionSettings(AttentionSettings):
         )
 
     def _windows(self, shape: Shape, execution: Execution) -> Term:
-        pairs = shape.time * (self.before + 1 + self.after)
         products = 4 * shape.batch * self.heads * self.head_size
-        lacking = self._lacking(shape.time, shape.context) + (0 if self.causal else self._lacking(shape.time, 0))
-        return Term(
-            name="scores",
-            flops_forward=products * pairs,
-            flops_backward=2 * products * pairs,
-            flops_skipped=products * lacking,
-            activation_bytes=self._kept(shape, execution),
-            serial_steps=1,
-            scales_with=("batch", "time", "heads"),
-        )
-
-    def _lacking(self, time: int, context: int) -> int:
-        """Keys that the first steps of a row lack, `context` of them being there."""
-        absent = max(self.before - context, 0)
-        steps = min(time, absent)
-        return steps * absent - steps * (steps - 1) // 2
+        return window_scores(self, shape, products=products, kept=self._kept(shape, execution))
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: the keys and values of every block (fused), or of every query's window."""
@@ -194,14 +177,16 @@ class WindowAttention(Attention):
         """An empty window; `capacity` changes nothing, since it does not grow."""
         if not self.causal:
             raise no_state(self.settings)
-        weight, settings = self.qkv.weight, self.settings
-        device = torch.device(device) if device is not None else weight.device
-        like = torch.zeros(
-            (batch, settings.key_heads, 0, settings.head_size),
+        settings = self.settings
+        return empty_window(
+            settings,
+            self.qkv.weight,
+            batch=batch,
+            heads=settings.key_heads,
+            head_size=settings.head_size,
             device=device,
-            dtype=dtype or computed_dtype(weight, device),
+            dtype=dtype,
         )
-        return no_steps(like, settings.before)
 
     def prepare(self, x_BTD: Tensor, state: State | None, span: Span) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, H, T, K], keys and values [B, G, T, K], not turned yet."""

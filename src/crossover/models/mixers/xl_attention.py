@@ -23,11 +23,10 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.embedding import sinusoids
 from crossover.models.initialise import normal
-from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.spans import hide, no_state, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
-from crossover.models.mixers.window import Blocks, Surroundings, no_steps, surround
+from crossover.models.mixers.window import Blocks, Surroundings, empty_window, surround, window_scores
 from crossover.sharding import Sharding
 
 _COUNTER_BYTES = 8
@@ -128,23 +127,7 @@ class XLAttentionSettings(MixerSettings):
     def _scores(self, shape: Shape, execution: Execution) -> Term:
         """Content, position and values: three products over all pairs of a query and a key in its window."""
         products = 6 * shape.batch * self.width
-        pairs = shape.time * self.window
-        lacking = self._lacking(shape.time, shape.context) + (0 if self.causal else self._lacking(shape.time, 0))
-        return Term(
-            name="scores",
-            flops_forward=products * pairs,
-            flops_backward=2 * products * pairs,
-            flops_skipped=products * lacking,
-            activation_bytes=self._kept(shape, execution),
-            serial_steps=1,
-            scales_with=("batch", "time", "heads"),
-        )
-
-    def _lacking(self, time: int, context: int) -> int:
-        """Keys that the first steps of a row lack, `context` of them being there."""
-        absent = max(self.memory - context, 0)
-        steps = min(time, absent)
-        return steps * absent - steps * (steps - 1) // 2
+        return window_scores(self, shape, products=products, kept=self._kept(shape, execution))
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: queries with either bias, keys and values of every window or block, weights and their mask."""
@@ -232,14 +215,16 @@ class XLAttention(Mixer):
         """An empty memory; `capacity` changes nothing, since it does not grow."""
         if not self.causal:
             raise no_state(self.settings)
-        weight, settings = self.qkv.weight, self.settings
-        device = torch.device(device) if device is not None else weight.device
-        like = torch.zeros(
-            (batch, settings.heads, 0, settings.head_size),
+        settings = self.settings
+        return empty_window(
+            settings,
+            self.qkv.weight,
+            batch=batch,
+            heads=settings.heads,
+            head_size=settings.head_size,
             device=device,
-            dtype=dtype or computed_dtype(weight, device),
+            dtype=dtype,
         )
-        return no_steps(like, settings.memory)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
