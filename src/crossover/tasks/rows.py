@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -15,6 +15,9 @@ from crossover.data.batching import batch_indices, pad, stream_indices
 from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.objectives import IGNORE, Objective
+
+_SCORED_STREAMS = 8
+"""Valid and test are read as so many streams, whatever the batch, so that a score does not depend on it."""
 
 
 class RowSource(Protocol):
@@ -74,6 +77,26 @@ class Rows:
         )
 
 
+@dataclass(frozen=True)
+class ChangedRows:
+    """Rows whose batches are changed as they are gathered: by what is drawn for an epoch, say."""
+
+    rows: RowSource
+    change: Callable[[Batch], Batch]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths_N(self) -> np.ndarray:
+        """Number of steps of each row."""
+        return self.rows.lengths_N
+
+    def gather(self, rows_B: np.ndarray) -> Batch:
+        """The batch of these rows, changed."""
+        return self.change(self.rows.gather(rows_B))
+
+
 class RowTask:
     """The shared half of every in-memory task; see `crossover.tasks.base.Task` for what the methods promise.
 
@@ -100,32 +123,24 @@ class RowTask:
         start: int = 0,
         by: Literal["rows", "tokens"] = "rows",
     ) -> Iterator[Batch]:
-        """One epoch of batches; train shuffled by (seed, epoch), the other splits in order."""
-        shuffle = split == "train"
-        rows = self.splits[split]
-        yield from self.batches_of(
-            rows, seed=seed, epoch=epoch, batch=batch, shuffle=shuffle, shard=shard, start=start, by=by
-        )
+        """One epoch of batches; train shuffled by (seed, epoch), the other splits in order.
 
-    @staticmethod
-    def batches_of(
-        rows: RowSource,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shuffle: bool,
-        shard: tuple[int, int],
-        start: int,
-        by: Literal["rows", "tokens"],
-    ) -> Iterator[Batch]:
-        """One epoch of batches of any rows."""
+        Where the task carries a state, each row of a batch goes on where the row before it stopped: the split is read
+        as `batch` streams side by side (or as many as hold `batch` tokens), and scored as at most 8.
+        """
+        train = split == "train"
+        rows = self.train_rows(seed, epoch) if train else self.splits[split]
+        if self.spec.carry != "none":
+            streams = batch if by == "rows" else batch // int(rows.lengths_N.max(initial=1))
+            streams = streams if train else min(streams, _SCORED_STREAMS)
+            yield from _in_streams(rows, streams=streams, shard=shard, start=start)
+            return
         chosen = batch_indices(
             len(rows),
             batch=batch,
             seed=seed,
             epoch=epoch,
-            shuffle=shuffle,
+            shuffle=train,
             shard=shard,
             start=start,
             by=by,
@@ -134,12 +149,9 @@ class RowTask:
         for rows_B in chosen:
             yield rows.gather(rows_B)
 
-    @staticmethod
-    def streams_of(rows: RowSource, *, streams: int, shard: tuple[int, int], start: int) -> Iterator[Batch]:
-        """One epoch of parallel streams through rows that follow one another."""
-        chosen = stream_indices(len(rows), streams=streams, shard=shard, start=start)
-        for step, rows_B in enumerate(chosen, start=start):
-            yield replace(rows.gather(rows_B), continues=step > 0)
+    def train_rows(self, seed: int, epoch: int) -> RowSource:
+        """Train's rows in an epoch: a family that draws, cuts or varies them does so by (seed, epoch) here."""
+        return self.splits["train"]
 
     def count(self, batch: Batch) -> int:
         """What the loss sum is divided by."""
@@ -189,3 +201,9 @@ class RowTask:
     def encode(self, texts: list[str]) -> Batch:
         """Refuses: this task has no textual input."""
         raise DataError(f"task {self.spec.name!r} takes no text: give a data file with --file instead")
+
+
+def _in_streams(rows: RowSource, *, streams: int, shard: tuple[int, int], start: int) -> Iterator[Batch]:
+    """One epoch of parallel streams through rows that follow one another."""
+    for step, rows_B in enumerate(stream_indices(len(rows), streams=streams, shard=shard, start=start), start=start):
+        yield replace(rows.gather(rows_B), continues=step > 0)

@@ -5,11 +5,11 @@ Devlin et al. 2019, "BERT", arXiv 1810.04805, section 3.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from crossover.tasks.language.unlabelled import (
 )
 from crossover.tasks.objectives import IGNORE, TokenPrediction
 from crossover.tasks.options import Setting, Whole
-from crossover.tasks.rows import Rows, RowTask
+from crossover.tasks.rows import ChangedRows, Rows, RowTask
 from crossover.tasks.text.reader import VOCABULARY_SETTINGS, make_vocabulary, read_text_settings, unit_of
 
 FAMILY = "masked-language-modeling"
@@ -127,20 +127,9 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
         # Streams of two numbers; train's draws take those of (seed, epoch, row).
         self.splits = {split: self._hide(rows, (number,)) for number, (split, rows) in enumerate(self.whole.items())}
 
-    def batches(
-        self,
-        split: Split,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shard: tuple[int, int] = (0, 1),
-        start: int = 0,
-        by: Literal["rows", "tokens"] = "rows",
-    ) -> Iterator[Batch]:
-        """As `RowTask.batches`; train's units are hidden by (seed, epoch, row)."""
-        chosen = super().batches(split, seed=seed, epoch=epoch, batch=batch, shard=shard, start=start, by=by)
-        return (self._hide_anew(given, (seed, epoch)) for given in chosen) if split == "train" else chosen
+    def train_rows(self, seed: int, epoch: int) -> ChangedRows:
+        """Train's rows with units hidden by (seed, epoch, row)."""
+        return ChangedRows(self.splits["train"], partial(self._hide_anew, stream=(seed, epoch)))
 
     def _hide_anew(self, batch: Batch, stream: tuple[int, ...]) -> Batch:
         """The same rows of train with other units hidden, drawn row by row: batch and shard do not matter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -34,8 +34,6 @@ SETTINGS: dict[str, Setting] = {
     "carry": Choice(("false", "true", "able"), "false"),
 }
 _CARRY: dict[str, Literal["none", "able", "all"]] = {"false": "none", "true": "all", "able": "able"}
-_SCORED_STREAMS = 8
-"""Valid and test are read as so many streams, whatever the batch, so that a score does not depend on it."""
 _RECIPES: dict[str, dict[str, Any]] = {
     "transformer": {"lr": 3e-3},
     "lstm": {"lr": 6e-3},
@@ -131,35 +129,8 @@ class LanguageModeling(TextPredictor, RowTask):
         fields = {"carry": _CARRY[settings["carry"]], "notes": tuple(notes), **fields}
         super().__init__(_spec(name, vocabulary, block=block, unit=units, **fields), vocabulary)
 
-    def batches(
-        self,
-        split: Split,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shard: tuple[int, int] = (0, 1),
-        start: int = 0,
-        by: Literal["rows", "tokens"] = "rows",
-    ) -> Iterator[Batch]:
-        """As `RowTask.batches`; train is cut at an offset of its own in every epoch, so that blocks differ.
-
-        With `carry` each row of a batch goes on where the row before it stopped: the text is read as that many
-        streams (or as many as hold `batch` tokens).
-        """
-        blocks = self._shifted(seed, epoch) if split == "train" else self.splits[split]
-        if self.spec.carry == "none":
-            shuffle = split == "train"
-            yield from self.batches_of(
-                blocks, seed=seed, epoch=epoch, batch=batch, shuffle=shuffle, shard=shard, start=start, by=by
-            )
-            return
-        streams = batch if by == "rows" else batch // blocks.block
-        if split != "train":
-            streams = min(streams, _SCORED_STREAMS)
-        yield from self.streams_of(blocks, streams=streams, shard=shard, start=start)
-
-    def _shifted(self, seed: int, epoch: int) -> TextBlocks:
+    def train_rows(self, seed: int, epoch: int) -> TextBlocks:
+        """Train cut at an offset of its own in every epoch, so that blocks differ."""
         blocks = self.splits["train"]
         offset = int(np.random.default_rng([seed, epoch]).integers(blocks.block))
         return replace(blocks, offset=min(offset, max(len(blocks.tokens) - blocks.block - 1, 0)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -89,7 +89,7 @@ class SpeechData:
 
 
 class SpeechTask(RowTask, ABC):
-    """Batches of a task on sound: train is drawn for (seed, epoch) and masked, valid and test stay as they are."""
+    """A task on sound: train is drawn for (seed, epoch) and masked, valid and test stay as they are."""
 
     front: Front
     data: SpeechData
@@ -127,24 +127,6 @@ class SpeechTask(RowTask, ABC):
             counts_N=utterances.counts_N,
             targets=self.targets(utterances.texts),
             **fields,
-        )
-
-    def batches(
-        self,
-        split: Split,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shard: tuple[int, int] = (0, 1),
-        start: int = 0,
-        by: Literal["rows", "tokens"] = "rows",
-    ) -> Iterator[Batch]:
-        """As `RowTask.batches`; train's rows and masks are drawn for (seed, epoch)."""
-        train = split == "train"
-        rows = self.train_rows(seed, epoch) if train else self.splits[split]
-        yield from self.batches_of(
-            rows, seed=seed, epoch=epoch, batch=batch, shuffle=train, shard=shard, start=start, by=by
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from crossover.models.ports import PerRow
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.objectives import Classification, SquaredError, classification_items
 from crossover.tasks.options import Choice, Flag, Setting, Whole
-from crossover.tasks.rows import Rows, RowTask
+from crossover.tasks.rows import ChangedRows, Rows, RowSource, RowTask
 from crossover.tasks.text.files import read_texts
 from crossover.tasks.text.linear import LinearText, fit_linear_text
 from crossover.tasks.text.reader import (
@@ -187,21 +187,10 @@ class TextClassification(TextPredictor, RowTask):
         super().__init__(spec, reader, mean=mean, scale=scale, column=source.column)
         self.objective = Classification(source.labels) if source.labels else SquaredError()
 
-    def batches(
-        self,
-        split: Split,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shard: tuple[int, int] = (0, 1),
-        start: int = 0,
-        by: Literal["rows", "tokens"] = "rows",
-    ) -> Iterator[Batch]:
-        """One epoch of batches; in train a share of the units is hidden as unknown ones, drawn anew each epoch."""
-        chosen = super().batches(split, seed=seed, epoch=epoch, batch=batch, shard=shard, start=start, by=by)
-        hides = split == "train" and self.word_dropout > 0
-        return (self._hide(rows, seed, epoch) for rows in chosen) if hides else chosen
+    def train_rows(self, seed: int, epoch: int) -> RowSource:
+        """Train's rows, a share of their units hidden as unknown ones, drawn anew each epoch."""
+        rows = self.splits["train"]
+        return ChangedRows(rows, partial(self._hide, seed=seed, epoch=epoch)) if self.word_dropout > 0 else rows
 
     def _hide(self, batch: Batch, seed: int, epoch: int) -> Batch:
         """Drawn row by row, so that what is hidden depends on neither batch nor shard (Iyyer et al. 2015)."""

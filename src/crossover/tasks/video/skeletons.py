@@ -5,10 +5,10 @@ Shape suffixes: T frames, J joints, D coordinates, C channels of a step (3 J pos
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from crossover.data.skeletons import BONES, HIP, JOINTS, NECK, Recording, parse_
 from crossover.errors import DataError
 from crossover.tasks.base import Batch, Reference, Split
 from crossover.tasks.options import Choice, Flag, Setting, Whole, read_settings, refuse_unread
-from crossover.tasks.video.clips import ClipClassification
+from crossover.tasks.video.clips import ClipClassification, ClipRows
 from crossover.tasks.video.frame_form import FrameForm
 from crossover.tasks.video.reader import ClipReader, spec_of
 
@@ -151,29 +151,16 @@ class SkeletonActions(SkeletonReader, ClipClassification):
         super().__init__(name, clips, *args, one_unit=True, **fields)
         self.joints = joints["train"] if augment else None
 
-    def batches(
-        self,
-        split: Split,
-        *,
-        seed: int,
-        epoch: int,
-        batch: int,
-        shard: tuple[int, int] = (0, 1),
-        start: int = 0,
-        by: Literal["rows", "tokens"] = "rows",
-    ) -> Iterator[Batch]:
-        """One epoch of batches; those of train are varied, each row by (seed, epoch, row) alone."""
-        rows = self.splits[split]
-        if split == "train" and self.joints is not None:
+    def train_rows(self, seed: int, epoch: int) -> ClipRows:
+        """Train's clips varied, each by (seed, epoch, row) alone."""
+        rows = self.splits["train"]
+        if self.joints is None:
+            return rows
 
-            def change(joints_TJD: np.ndarray, row: int) -> np.ndarray:
-                return with_velocities(varied(joints_TJD, np.random.default_rng([seed, epoch, row])))
+        def change(joints_TJD: np.ndarray, row: int) -> np.ndarray:
+            return with_velocities(varied(joints_TJD, np.random.default_rng([seed, epoch, row])))
 
-            rows = replace(rows, clips=self.joints, change=change)
-        shuffle = split == "train"
-        yield from self.batches_of(
-            rows, seed=seed, epoch=epoch, batch=batch, shuffle=shuffle, shard=shard, start=start, by=by
-        )
+        return replace(rows, clips=self.joints, change=change)
 
 
 def action3d(options: DataOptions) -> SkeletonActions:
