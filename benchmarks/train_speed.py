@@ -11,9 +11,6 @@ table: those of a step that is nothing but its arithmetic, at the speed of the f
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,11 +18,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from in_turn import STOCK_TOO, Child, measured_in_turn, serve
+
 if TYPE_CHECKING:
     from crossover.measure.workload import Workload
 
 ROUNDS, WARM_UP, ROUND_SECONDS = 5, 3, 2.0
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +177,8 @@ def verify_transformer() -> float:
         return float((mixer(x)[0] - mixer.definition(x)[0]).abs().max())
 
 
-def serve(kind: str, name: str) -> None:
-    """Child process: for every line of input take steps for about `ROUND_SECONDS` and print the seconds of one."""
+def seconds(kind: str, name: str) -> Callable[[], float]:
+    """Takes steps for about `ROUND_SECONDS`; returns the seconds of one."""
     step = (ours if kind == "ours" else stock)(CASES[name])
     first = [step() for _ in range(WARM_UP)]
     if not all(loss == loss and abs(loss) < 1e4 for loss in first):
@@ -188,38 +186,20 @@ def serve(kind: str, name: str) -> None:
     started = time.perf_counter()
     step()
     steps = max(4, round(ROUND_SECONDS / (time.perf_counter() - started)))
-    print(json.dumps(first), flush=True)
-    for _ in sys.stdin:
+
+    def measure() -> float:
         started = time.perf_counter()
         for _ in range(steps):
             step()
-        print(json.dumps((time.perf_counter() - started) / steps), flush=True)
+        return (time.perf_counter() - started) / steps
+
+    return measure
 
 
 def rounds(name: str) -> dict[str, list[float]]:
     """Seconds of a step of each kind, measured in turn."""
-    kinds = {"ours": ("ours", {}), "stock": ("stock", {}), "stock, same allocator": ("stock", ALLOCATOR)}
-    children = {}
-    for label, (kind, extra) in kinds.items():
-        children[label] = subprocess.Popen(
-            [sys.executable, __file__, kind, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **extra},
-        )
-        if not children[label].stdout.readline():
-            raise SystemExit(f"{label} {name} did not start")
-    taken: dict[str, list[float]] = {label: [] for label in kinds}
-    for _ in range(ROUNDS):
-        for label, child in children.items():
-            child.stdin.write("\n")
-            child.stdin.flush()
-            taken[label].append(json.loads(child.stdout.readline()))
-    for child in children.values():
-        child.stdin.close()
-        child.wait()
-    return taken
+    children = {label: Child([*child.arguments, name], child.environment) for label, child in STOCK_TOO.items()}
+    return measured_in_turn(__file__, children, rounds=ROUNDS)
 
 
 def row(name: str, case: Case, taken: dict[str, list[float]]) -> str:
@@ -274,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    serve(seconds(*sys.argv[1:])) if len(sys.argv) > 1 else main()

@@ -10,15 +10,15 @@ model gives the stock model's outputs with the stock model's weights. Keeps its 
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain, count
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from in_turn import STOCK_TOO, measured_in_turn, serve
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,14 +27,9 @@ if TYPE_CHECKING:
     from crossover.tasks.base import Batch, Task
 
 LAYERS, WIDTH, HEADS = 3, 256, 4
-ROWS, TOKENS = 64, 1600
+ROWS, TOKENS = 128, 1100
+"""A batch of either kind: about 960 real target tokens on Tatoeba."""
 ROUNDS, WARM_UP, STEPS = 5, 3, 12
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
-KINDS: dict[str, tuple[str, dict[str, str]]] = {
-    "ours": ("ours", {}),
-    "stock": ("stock", {}),
-    "stock, same allocator": ("stock", ALLOCATOR),
-}
 
 
 def task() -> Task:
@@ -179,43 +174,18 @@ def stepper(kind: str) -> Callable[[], int]:
     return step
 
 
-def serve(kind: str) -> None:
-    """Child process: for every line of input take `STEPS` steps and print real target tokens a second."""
+def speed(kind: str) -> Callable[[], float]:
+    """Takes `STEPS` training steps; returns real target tokens a second."""
     step = stepper(kind)
     for _ in range(WARM_UP):
         step()
-    print("ready", flush=True)
-    for _ in sys.stdin:
+
+    def measure() -> float:
         started = time.perf_counter()
         tokens = sum(step() for _ in range(STEPS))
-        print(json.dumps(tokens / (time.perf_counter() - started)), flush=True)
+        return tokens / (time.perf_counter() - started)
 
-
-def speeds() -> dict[str, list[float]]:
-    """Tokens a second of each kind, round by round."""
-    children = {
-        label: subprocess.Popen(
-            [sys.executable, __file__, kind],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **extra},
-        )
-        for label, (kind, extra) in KINDS.items()
-    }
-    for label, child in children.items():
-        if not child.stdout.readline():
-            raise SystemExit(f"{label} did not start")
-    taken: dict[str, list[float]] = {label: [] for label in KINDS}
-    for _ in range(ROUNDS):
-        for label, child in children.items():
-            child.stdin.write("\n")
-            child.stdin.flush()
-            taken[label].append(json.loads(child.stdout.readline()))
-    for child in children.values():
-        child.stdin.close()
-        child.wait()
-    return taken
+    return measure
 
 
 def main() -> None:
@@ -228,7 +198,7 @@ def main() -> None:
     error = difference(of)
     if error > 1e-4:
         raise SystemExit(f"outputs differ by {error} from the stock model's; no time is taken")
-    taken = speeds()
+    taken = measured_in_turn(__file__, STOCK_TOO, rounds=ROUNDS)
     lines = [
         f"`{of.spec.name}`, {LAYERS} + {LAYERS} layers of {WIDTH}; ours in batches of {TOKENS} tokens bucketed by "
         f"length, stock in batches of {ROWS} rows. Real target tokens/s, medians of {ROUNDS} rounds.",
@@ -250,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    serve(speed(sys.argv[1])) if len(sys.argv) > 1 else main()
