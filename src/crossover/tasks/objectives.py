@@ -6,7 +6,7 @@ Shape suffixes: B rows, T steps, C classes or channels, V vocabulary, H horizon.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,16 @@ from crossover.tasks.base import Batch, Sums
 
 IGNORE = -100
 """Target value of steps that are not scored."""
+
+
+CLASSIFIED: Mapping[str, Any] = {
+    "objective": "classification",
+    "metric": "accuracy",
+    "higher_is_better": True,
+    "margin": 0.015,
+    "further_metrics": ("macro_f1",),
+}
+"""The fields of `TaskSpec` that every task with one class for each row has: 1.5 points still count as equal."""
 
 
 class Objective(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from crossover.data.batching import batch_indices, pad, stream_indices
 from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
-from crossover.tasks.objectives import IGNORE, Objective
+from crossover.tasks.objectives import IGNORE, Objective, classification_items
 
 _SCORED_STREAMS = 8
 """Valid and test are read as so many streams, whatever the batch, so that a score does not depend on it."""
@@ -32,6 +32,15 @@ class RowSource(Protocol):
 
     def gather(self, rows_B: np.ndarray) -> Batch:
         """The batch of these rows."""
+        ...
+
+
+class LabelledRows(RowSource, Protocol):
+    """Rows of which each has a class: `targets` are their indices, [N]."""
+
+    @property
+    def targets(self) -> Any:
+        """The class of each row."""
         ...
 
 
@@ -197,6 +206,22 @@ class RowTask:
             items=items,
             summary=summary,
         )
+
+    def label_baseline(
+        self,
+        name: str,
+        kind: Literal["trivial", "strong"],
+        split: Split,
+        predictions_N: np.ndarray,
+        seconds: float,
+        parameters: int | None = None,
+    ) -> Baseline:
+        """A baseline of a classification, from the classes [N] that it predicts."""
+        rows = cast(LabelledRows, self.splits[split])
+        items = classification_items(
+            np.asarray(rows.targets), predictions_N, len(self.spec.labels), lengths=rows.lengths_N
+        )
+        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
 
     def encode(self, texts: list[str]) -> Batch:
         """Refuses: this task has no textual input."""

@@ -19,16 +19,6 @@ SHOPS = (
 ROLES = Roles(targets=("sales",), id="shop", past=("visitors",), future=("promo",), static=("kind",))
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="series.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def refused(path, roles=ROLES, **request):
     with pytest.raises(DataError) as caught:
         read_panel(path, roles, **request)

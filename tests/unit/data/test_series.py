@@ -5,16 +5,6 @@ from crossover.data.series import read_ts
 from crossover.errors import DataError
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="series.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def refused(read, path, **request):
     with pytest.raises(DataError) as caught:
         read(path, **request)

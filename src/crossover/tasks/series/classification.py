@@ -21,7 +21,7 @@ from crossover.data.series import read_ts
 from crossover.errors import DataError
 from crossover.models.ports import Continuous, PerRow
 from crossover.tasks.base import Baseline, Batch, Split, TaskSpec
-from crossover.tasks.objectives import Classification, classification_items
+from crossover.tasks.objectives import CLASSIFIED, Classification
 from crossover.tasks.options import read_settings
 from crossover.tasks.rows import Rows, RowTask
 from crossover.tasks.series.labelled import (
@@ -148,27 +148,13 @@ class SequenceClassification(LabelledReader, RowTask):
         most = np.bincount(targets_N, minlength=len(self.labels)).argmax()
         steps = int(np.median(train.lengths_N))
         train_NTC, scored_NTC = resample(list(train.inputs), steps), resample(list(scored.inputs), steps)
-        found = [self._predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
+        found = [self.label_baseline("majority", "trivial", split, np.full(len(scored), most), 0.0)]
         for name, classify in CLASSIFIERS:
             began = perf_counter()
             predictions_N, parameters = classify(train_NTC, targets_N, scored_NTC)
-            found.append(self._predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
+            seconds = perf_counter() - began
+            found.append(self.label_baseline(name, "strong", split, predictions_N, seconds, parameters))
         return found
-
-    def _predicted(
-        self,
-        name: str,
-        kind: Any,
-        split: Split,
-        predictions_N: np.ndarray,
-        seconds: float,
-        parameters: int | None = None,
-    ) -> Baseline:
-        rows = self.splits[split]
-        items = classification_items(
-            np.asarray(rows.targets), predictions_N, len(self.labels), lengths=rows.lengths_N
-        )
-        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
 
 
 def restore(artifacts: Mapping[str, Any]) -> LabelledReader:
@@ -190,12 +176,8 @@ def series_spec(name: str, labels: tuple[str, ...], channels: int, max_length: i
         "description": "a label for each series",
         "inputs": Continuous(channels=channels),
         "outputs": PerRow(size=len(labels), pool="mean"),
-        "objective": "classification",
-        "metric": "accuracy",
-        "higher_is_better": True,
+        **CLASSIFIED,
         "causal": False,
-        "margin": 0.015,
-        "further_metrics": ("macro_f1",),
         "max_length": max_length,
         "unit": "steps",
         "labels": labels,

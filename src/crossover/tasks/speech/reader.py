@@ -15,7 +15,7 @@ from crossover.data.filterbank import Front, front_from_json
 from crossover.errors import DataError
 from crossover.models.ports import Continuous, PerRow, PerStep
 from crossover.tasks.base import Batch, TaskSpec
-from crossover.tasks.objectives import IGNORE
+from crossover.tasks.objectives import CLASSIFIED, IGNORE
 from crossover.tasks.speech.ctc import CTC, Symbols
 
 FAMILY = "speech"
@@ -126,11 +126,7 @@ def labels_spec(
     """The spec of a task that labels recordings; `streaming` makes it causal."""
     spec: dict[str, Any] = {
         "outputs": PerRow(size=len(labels), pool="mean"),
-        "objective": "classification",
-        "metric": "accuracy",
-        "higher_is_better": True,
-        "further_metrics": ("macro_f1",),
-        "margin": 0.015,
+        **CLASSIFIED,
         "labels": tuple(labels),
         "description": "a label for each recording",
     }

@@ -16,7 +16,7 @@ from torch import Tensor
 from crossover.data.filterbank import FilterBank, Front, fitted_front
 from crossover.errors import DataError
 from crossover.tasks.base import Baseline, Batch, Split
-from crossover.tasks.objectives import Classification, classification_items
+from crossover.tasks.objectives import Classification
 from crossover.tasks.options import Choice, Flag, Setting, Whole
 from crossover.tasks.rows import RowTask
 from crossover.tasks.speech.baselines import PooledRidge
@@ -262,18 +262,11 @@ class SpokenLabels(Labeller, SpeechTask):
         predicted = ridge.labels(asked.frames)
         seconds = perf_counter() - started
         return [
-            self._baseline("majority", "trivial", [common] * len(asked.texts), split, 0.0),
-            self._baseline("pooled bands + ridge", "strong", predicted, split, seconds, ridge.parameters),
+            self.label_baseline("majority", "trivial", split, self.targets([common] * len(asked.texts)), 0.0),
+            self.label_baseline(
+                "pooled bands + ridge", "strong", split, self.targets(predicted), seconds, ridge.parameters
+            ),
         ]
-
-    def _baseline(
-        self, name: str, kind: Any, predicted: list[str], split: Split, seconds: float, parameters: int | None = None
-    ) -> Baseline:
-        rows = self.splits[split]
-        items = classification_items(
-            np.asarray(rows.targets), self.targets(predicted), len(self.labels), lengths=rows.lengths_N
-        )
-        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """How long a recording is, its label and the predicted one."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from crossover.tasks.base import Baseline, Split
-from crossover.tasks.objectives import Classification, classification_items
+from crossover.tasks.objectives import Classification
 from crossover.tasks.rows import RowTask
 from crossover.tasks.series.random_convolutions import resample
 from crossover.tasks.series.simple_classifiers import CLASSIFIERS
@@ -21,20 +21,6 @@ class LabelledClips(RowTask):
     """What tasks that give a clip one of some labels share."""
 
     splits: Mapping[Split, ClipRows]
-
-    def predicted(
-        self,
-        name: str,
-        kind: Literal["trivial", "strong"],
-        split: Split,
-        predictions_N: np.ndarray,
-        seconds: float,
-        parameters: int | None = None,
-    ) -> Baseline:
-        """A baseline from the labels [N] that it predicts."""
-        rows = self.splits[split]
-        items = classification_items(rows.targets_N, predictions_N, len(self.spec.labels), lengths=rows.lengths_N)
-        return self.baseline(name, kind, items, seconds=seconds, parameters=parameters)
 
 
 class ClipClassification(ClipReader, LabelledClips):
@@ -58,22 +44,24 @@ class ClipClassification(ClipReader, LabelledClips):
         super().__init__(clip_spec(name, form, labels, longest, **fields), form, stride=stride, frames=frames)
         self.objective = Classification(labels)
         self.splits = {
-            split: ClipRows(clips=rows, form=form, targets_N=np.asarray(targets[split], dtype=np.int64))
+            split: ClipRows(clips=rows, form=form, targets=np.asarray(targets[split], dtype=np.int64))
             for split, rows in clips.items()
         }
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The most frequent label; the nearest neighbour; random convolutions and ridge regression."""
         train, scored = self.splits["train"], self.splits[split]
-        most = np.bincount(train.targets_N, minlength=len(self.spec.labels)).argmax()
+        most = np.bincount(train.targets, minlength=len(self.spec.labels)).argmax()
         steps = int(np.median(train.lengths_N))
         train_NTC, scored_NTC = (
             resample([simple_view(self.form, clip) for clip in clips], steps)
             for clips in (train.clips[:MOST_CLIPS], scored.clips)
         )
-        found = [self.predicted("majority", "trivial", split, np.full(len(scored), most), 0.0)]
+        found = [self.label_baseline("majority", "trivial", split, np.full(len(scored), most), 0.0)]
         for name, classify in CLASSIFIERS:
             began = perf_counter()
-            predictions_N, parameters = classify(train_NTC, train.targets_N[:MOST_CLIPS], scored_NTC)
-            found.append(self.predicted(name, "strong", split, predictions_N, perf_counter() - began, parameters))
+            predictions_N, parameters = classify(train_NTC, train.targets[:MOST_CLIPS], scored_NTC)
+            found.append(
+                self.label_baseline(name, "strong", split, predictions_N, perf_counter() - began, parameters)
+            )
         return found

@@ -123,7 +123,7 @@ class ClipRows:
 
     clips: Sequence[np.ndarray]
     form: FrameForm
-    targets_N: np.ndarray
+    targets: np.ndarray
     features: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     change: Callable[[np.ndarray, int], np.ndarray] | None = None
 
@@ -146,7 +146,7 @@ class ClipRows:
         return Batch(
             inputs=inputs,
             lengths_B=lengths_B,
-            targets=torch.from_numpy(self.targets_N[rows_B]),
+            targets=torch.from_numpy(self.targets[rows_B]),
             rows_B=torch.from_numpy(np.asarray(rows_B, dtype=np.int64)),
             features={
                 name: pad([values[i] for i in rows_B], length=inputs.shape[1])[0]

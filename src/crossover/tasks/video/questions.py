@@ -75,7 +75,7 @@ class QuestionReader(ClipReader):
         words = [
             np.concatenate([ids, np.zeros(len(clip), dtype=np.int64)]) for ids, clip in zip(asked, clips, strict=True)
         ]
-        return ClipRows(clips=clips, form=self.form, targets_N=targets_N, features={"words": words})
+        return ClipRows(clips=clips, form=self.form, targets=targets_N, features={"words": words})
 
     def encode_clips(self, clips: Clips, where: str) -> Batch:
         """Clips and their questions to a batch."""
@@ -134,9 +134,9 @@ class ClipQuestions(QuestionReader, LabelledClips):
         shown_N, parameters = convolutions(train_NTC, train.answers_N[:MOST_CLIPS], scored_NTC)
         clip_seconds = perf_counter() - began
         return [
-            self.predicted("majority", "trivial", split, np.full(len(asked_N), most), 0.0),
-            self.predicted("question only", "strong", split, asked_N, question_seconds, len(by_question)),
-            self.predicted("clip only", "strong", split, shown_N, clip_seconds, parameters),
+            self.label_baseline("majority", "trivial", split, np.full(len(asked_N), most), 0.0),
+            self.label_baseline("question only", "strong", split, asked_N, question_seconds, len(by_question)),
+            self.label_baseline("clip only", "strong", split, shown_N, clip_seconds, parameters),
         ]
 
 

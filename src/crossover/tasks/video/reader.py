@@ -14,6 +14,7 @@ from crossover.data.video_files import is_video, read_video
 from crossover.errors import DataError
 from crossover.models.ports import PerRow
 from crossover.tasks.base import Batch, TaskSpec
+from crossover.tasks.objectives import CLASSIFIED
 from crossover.tasks.video.frame_form import ClipRows, FrameForm
 
 FAMILY = "video"
@@ -51,7 +52,7 @@ class ClipReader:
         rows = [self.cut(row, where) for row in clips.rows]
         self.form.scores(rows[0], where)
         unread_N = np.zeros(len(rows), dtype=np.int64)
-        return ClipRows(clips=rows, form=self.form, targets_N=unread_N).gather(np.arange(len(rows)))
+        return ClipRows(clips=rows, form=self.form, targets=unread_N).gather(np.arange(len(rows)))
 
     def cut(self, clip: np.ndarray, where: str) -> np.ndarray:
         """A clip of the file `where` as train's were: every k-th frame, and the first so many."""
@@ -127,12 +128,8 @@ def clip_spec(name: str, form: FrameForm, labels: tuple[str, ...], max_length: i
         "description": "a label for each clip",
         "inputs": form.port(),
         "outputs": PerRow(size=len(labels)),
-        "objective": "classification",
-        "metric": "accuracy",
-        "higher_is_better": True,
+        **CLASSIFIED,
         "causal": False,
-        "margin": 0.015,
-        "further_metrics": ("macro_f1",),
         "max_length": max_length,
         "unit": "frames",
         "labels": labels,

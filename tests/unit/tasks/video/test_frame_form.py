@@ -49,7 +49,7 @@ def test_a_token_stream_that_is_longer_begins_before_the_frames():
     given = clips(2)
     form = FrameForm.of(given)
     words = [np.array([5, 6, 0, 0, 0]), np.array([7, 0, 0, 0, 0, 0])]
-    rows = ClipRows(clips=given, form=form, targets_N=np.array([0, 1]), features={"words": words})
+    rows = ClipRows(clips=given, form=form, targets=np.array([0, 1]), features={"words": words})
     batch = rows.gather(np.array([1, 0]))
     assert batch.lengths_B.tolist() == [6, 5]
     assert batch.features["words"].tolist() == [[7, 0, 0, 0, 0, 0], [5, 6, 0, 0, 0, 0]]

@@ -58,7 +58,7 @@ def test_the_faster_digit_is_the_label():
     rows = built("video/moving-digits", size=36, frames=3, clips=30).splits["test"]
     digits = digits_by_split("embedded")["test"]
     gone = []
-    for clip, label in zip(rows.clips, rows.targets_N, strict=True):
+    for clip, label in zip(rows.clips, rows.targets, strict=True):
         before, after = (_places(frame, digits, label) for frame in clip[[0, 2]])
         if before and after:
             gone.append(np.hypot(*np.subtract(after[0], before[0])))

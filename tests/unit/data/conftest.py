@@ -1,0 +1,13 @@
+"""Files that the tests of readers write."""
+
+import pytest
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content, name="series.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
