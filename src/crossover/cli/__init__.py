@@ -15,7 +15,7 @@ _COMMANDS = {
     "scale": ("scale:scale", "Measure time, memory and FLOPs along an axis, fit exponents, find crossings."),
     "train": ("train:train", "Train one model on one task and keep it."),
     "predict": ("predict:predict", "Predict with a run, or with the run that a study recommends."),
-    "export": ("predict:export", "Export a run as safetensors or ONNX."),
+    "export": ("export:export", "Export a run as safetensors or ONNX."),
     "audit": ("audit:audit", "Settle common claims about RNNs and Transformers by measurement."),
     "tasks": ("tasks:tasks", "List the tasks, or tell all about one."),
     "models": ("models:models", "List the models, or tell all about one."),

@@ -1,11 +1,11 @@
-"""``crossover predict`` and ``crossover export``: use what was trained."""
+"""``crossover predict``: use what was trained."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,6 +14,7 @@ from crossover.cli.output import print_document, print_piece, print_text, tell
 from crossover.cli.plugins import load_plugins
 
 if TYPE_CHECKING:
+    from crossover.inference.decode import Writing
     from crossover.inference.predictor import Predictor
 
 _TEMPERATURE = 0.8
@@ -82,75 +83,78 @@ def predict(
     """
     load_plugins(common.plugin)
     from crossover.errors import ConfigError
-    from crossover.inference.decode import Beam, Sampling
+    from crossover.files import write_file
+    from crossover.inference.decode import Sampling
     from crossover.inference.predictor import load
 
-    predictor = load(run, task=task, device=device)
-    if predictor.forecasts:
-        if text is not None or len(file or []) > 1:
-            raise ConfigError(
-                "a forecast takes no text: give one file of series with --file, or nothing to go on from training"
-            )
-        return _forecast(predictor, file[0] if file else None, future_values, out, common)
-    if future_values is not None:
-        raise ConfigError("--future-values belongs to forecasts: leave it out")
-    if (text is None) == (not file):
-        raise ConfigError("give either a text or --file FILE to predict from")
-    if text is not None and text.startswith("--"):
-        raise ConfigError(f"{text} is no option of predict (--help shows them): give a text, or - to read one")
-    if text == "-":
-        text = sys.stdin.read() if predictor.generates else sys.stdin.read().strip()
-    asked = temperature is not None or top_k != 0 or top_p != 1
-    heat = _TEMPERATURE if temperature is None else temperature
-    sampling = Sampling(temperature=heat, top_k=top_k, top_p=top_p, seed=seed)
-    search, drawing = Beam(size=beam) if beam else None, sampling if asked else None
-    if stream and (search or drawing or not file):
+    predictor, files = load(run, task=task, device=device), file or []
+    writing = _writing(beam=beam, best=best, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    predictor.check(writing)
+    _check_input(predictor, text, files, future_values)
+    if stream and (writing is not None or not files):
         raise ConfigError(
             "--stream hears --file FILE and writes the likeliest symbols: give nothing else to write by"
         )
+    if text == "-":
+        text = sys.stdin.read() if predictor.generates else sys.stdin.read().strip()
     predictions: list[dict[str, Any]]
     if stream:
-        predictions = _stream(predictor, file or [], chunk, aloud=out is None and not common.json)
+        predictions = _stream(predictor, files, chunk, aloud=out is None and not common.json)
+    elif predictor.forecasts:
+        predictions = predictor.forecast(files[0] if files else None, future_values=future_values)
     elif text is None:
-        predictions = predictor.predict_files(file or [], beam=search, best=best, sampling=drawing)
-    elif not predictor.generates:
-        predictions = predictor.predict([text], beam=search, best=best, sampling=drawing)
-    elif search is None:
+        predictions = predictor.predict_files(files, writing=writing)
+    elif predictor.generates:
+        sampling = writing if isinstance(writing, Sampling) else Sampling(temperature=_TEMPERATURE, seed=seed)
         predictions = [{"text": predictor.generate(text, tokens=tokens, sampling=sampling)}]
     else:
-        raise ConfigError(f"the language model in {run} draws its tokens: leave out --beam")
+        predictions = predictor.predict([text], writing=writing)
     if out is not None:
-        from crossover.files import write_file
-
-        write_file(out, _frames(predictions, out) if out.suffix.lower() == ".npz" else _lines(predictions))
-        tell(f"{len(predictions)} predictions written to {out}")
+        content, what = _file_content(predictor, predictions, out)
+        write_file(out, content)
+        tell(f"{what} written to {out}")
     if common.json:
         print_document({"predictions": predictions})
     elif out is None and not stream:
-        plain = predictor.generates or (best == 1 and (predictor.translates or predictor.transcribes))
-        for prediction in predictions:
-            named = f"{prediction['file']}: " if "file" in prediction else ""
-            print_text(named + prediction["text"] if plain else json.dumps(prediction, ensure_ascii=False))
+        for line in _lines(predictor, predictions, plain=predictor.writes and best == 1):
+            print_text(line)
     return 0
 
 
-def _forecast(
-    predictor: Predictor, file: Path | None, future_values: Path | None, out: Path | None, common: Common
-) -> int:
-    """Forecasts to a CSV file or stdout."""
-    from crossover.files import write_file
-    from crossover.inference.forecast_table import forecast_csv
+def _writing(*, beam: int, best: int, temperature: float | None, top_k: int, top_p: float, seed: int) -> Writing:
+    """How text is to be written; ConfigError for flags that ask for two ways, or for what no way gives."""
+    from crossover.errors import ConfigError
+    from crossover.inference.decode import Beam, Sampling
 
-    forecasts = predictor.forecast(file, future_values=future_values)
-    table = forecast_csv(forecasts)
-    if out is not None:
-        write_file(out, table)
-        tell(f"{table.count(chr(10)) - 1} rows written to {out}")
-    if common.json:
-        print_document({"predictions": forecasts})
-    elif out is None:
-        print_text(table.rstrip())
-    return 0
+    drawn = temperature is not None or top_k != 0 or top_p != 1
+    if beam and drawn:
+        raise ConfigError("a beam follows the likeliest texts and draws none: give either a beam or a temperature")
+    if best != 1 and not beam:
+        raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
+    if drawn:
+        heat = _TEMPERATURE if temperature is None else temperature
+        return Sampling(temperature=heat, top_k=top_k, top_p=top_p, seed=seed)
+    return Beam(size=beam, best=best) if beam else None
+
+
+def _check_input(predictor: Predictor, text: str | None, files: list[Path], future_values: Path | None) -> None:
+    """ConfigError for an input that the model does not take."""
+    from crossover.errors import ConfigError
+
+    if predictor.forecasts:
+        if text is not None or len(files) > 1:
+            raise ConfigError(
+                "a forecast takes no text: give one file of series with --file, or nothing to go on from training"
+            )
+        return
+    if future_values is not None:
+        raise ConfigError("--future-values belongs to forecasts: leave it out")
+    if (text is None) == (not files):
+        raise ConfigError("give either a text or --file FILE to predict from")
+    if files and predictor.generates:
+        raise ConfigError("a language model goes on with a text: give one, or - to read it from standard input")
+    if text is not None and text.startswith("--"):
+        raise ConfigError(f"{text} is no option of predict (--help shows them): give a text, or - to read one")
 
 
 def _stream(predictor: Predictor, files: list[Path], chunk: int, *, aloud: bool) -> list[dict[str, Any]]:
@@ -172,8 +176,25 @@ def _stream(predictor: Predictor, files: list[Path], chunk: int, *, aloud: bool)
     return found
 
 
-def _lines(predictions: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+def _lines(predictor: Predictor, predictions: list[dict[str, Any]], *, plain: bool) -> list[str]:
+    """What is printed: a table of forecasts, and of other predictions a JSON object each, or the text alone."""
+    if predictor.forecasts:
+        from crossover.inference.forecast_table import forecast_csv
+
+        return forecast_csv(predictions).rstrip().split("\n")
+    if not plain:
+        return [json.dumps(prediction, ensure_ascii=False) for prediction in predictions]
+    named = (f"{prediction['file']}: " if "file" in prediction else "" for prediction in predictions)
+    return [name + prediction["text"] for name, prediction in zip(named, predictions, strict=True)]
+
+
+def _file_content(predictor: Predictor, predictions: list[dict[str, Any]], out: Path) -> tuple[str | bytes, str]:
+    """What a file of predictions holds, and how many there are in words."""
+    lines = _lines(predictor, predictions, plain=False)
+    if predictor.forecasts:
+        return "".join(f"{line}\n" for line in lines), f"{len(lines) - 1} rows"
+    content = _frames(predictions, out) if out.suffix.lower() == ".npz" else "".join(f"{line}\n" for line in lines)
+    return content, f"{len(predictions)} predictions"
 
 
 def _frames(predictions: list[dict[str, Any]], out: Path) -> bytes:
@@ -189,43 +210,3 @@ def _frames(predictions: list[dict[str, Any]], out: Path) -> bytes:
     content = BytesIO()
     np.savez_compressed(content, clips=np.array([p["frames"] for p in predictions], dtype=np.float32))
     return content.getvalue()
-
-
-def export(
-    run: Path,
-    /,
-    *,
-    to: Literal["safetensors", "onnx"] = "safetensors",
-    out: Path,
-    task: str | None = None,
-    common: Common = COMMON,
-) -> int:
-    """Export a trained run, or the run that a study recommends.
-
-    Parameters
-    ----------
-    run
-        Folder of a run or a study.
-    to
-        The format.
-    out
-        Where to write it.
-    task
-        Which task of a study.
-    """
-    load_plugins(common.plugin)
-    from crossover.inference.export import export as write
-
-    exported = write(run, to=to, out=out, task=task)
-    if common.json:
-        files = [str(path) for path in exported.files]
-        print_document({"path": files[0], "files": files, "latency": exported.latency or None})
-        return 0
-    for path in exported.files:
-        print_text(str(path))
-    for kind, taken in exported.latency.items():
-        tell(
-            f"one {kind}, {taken['steps']} steps: {taken['onnx']['p50'] * 1e3:.2f} ms in ONNX Runtime, "
-            f"{taken['pytorch']['p50'] * 1e3:.2f} ms in PyTorch (medians)"
-        )
-    return 0

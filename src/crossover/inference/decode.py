@@ -55,20 +55,27 @@ class Sampling:
 @dataclass(frozen=True, kw_only=True)
 class Beam:
     """Beam search with `size` hypotheses a row, scored by log probability over ((5 + length) / 6)^length_penalty
-    (Wu et al. 2016, arXiv 1609.08144, equation 14)."""
+    (Wu et al. 2016, arXiv 1609.08144, equation 14); the `best` of them are what is asked for."""
 
     size: int = 4
     length_penalty: float = 0.6
+    best: int = 1
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise ConfigError(f"a beam of {self.size}: give 1 or more")
         if not self.length_penalty >= 0:
             raise ConfigError(f"length_penalty is {self.length_penalty}: give 0 or more")
+        if not 1 <= self.best <= self.size:
+            raise ConfigError(f"the best {self.best} texts need a beam of as many: give a larger --beam")
 
     def score(self, log_probability: float, length: int) -> float:
         """The score of a hypothesis of `length` tokens, its end included."""
         return float(log_probability / ((5 + length) / 6) ** self.length_penalty)
+
+
+Writing = Beam | Sampling | None
+"""How text is written: None takes the likeliest token at every step."""
 
 
 @dataclass(frozen=True)
@@ -187,9 +194,9 @@ def _nucleus(logits_BV: Tensor, sampling: Sampling) -> Tensor:
 
 @torch.inference_mode()
 def beam_search(
-    model: SequenceModel, source: Source, numerics: Numerics, beam: Beam, *, best: int = 1, limit: int | None = None
+    model: SequenceModel, source: Source, numerics: Numerics, beam: Beam, *, limit: int | None = None
 ) -> list[list[Hypothesis]]:
-    """The `best` hypotheses of every row (at most `beam.size`), the likeliest first.
+    """The `beam.best` hypotheses of every row, the likeliest first.
 
     A row is done when `beam.size` hypotheses have ended and none that is still open can get ahead of them.
     """
@@ -216,7 +223,7 @@ def beam_search(
         parents_BK, last_BK, scores_BK = (part[kept] for part in found.going())
         # The hypotheses of a row share its source: what is remembered of it moves only when rows fall out.
         state = state.select((kept[:, None] * size + parents_BK).flatten(), memory=len(kept) < len(found.scores_BC))
-    return [search.best(best) for search in sorted(done, key=lambda search: search.row)]
+    return [search.best() for search in sorted(done, key=lambda search: search.row)]
 
 
 class _Candidates(NamedTuple):
@@ -277,9 +284,9 @@ class _Search:
         reachable = self.beam.score(likeliest, self.limit + 1)
         return len(self.ended) < size or reachable > self.ended[-1].score
 
-    def best(self, count: int) -> list[Hypothesis]:
-        """The `count` best that have ended."""
-        return sorted(self.ended, key=lambda found: -found.score)[:count]
+    def best(self) -> list[Hypothesis]:
+        """The best that have ended."""
+        return sorted(self.ended, key=lambda found: -found.score)[: self.beam.best]
 
 
 def stepper(model: SequenceModel, numerics: Numerics) -> Step:

@@ -20,7 +20,7 @@ from torch import Tensor
 from crossover.errors import CheckpointError, ConfigError, unknown
 from crossover.files import unwritable, write_file, write_json
 from crossover.inference.onnx_programs import Program, programs, use_definitions
-from crossover.inference.predictor import run_folder
+from crossover.inference.run_folders import run_folder
 from crossover.inference.saved import ARTIFACTS_FILE, WEIGHTS_FILE, SavedModel, load_model
 from crossover.measure.clock import timings_in_turn
 from crossover.measure.statistics import percentiles

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crossover.data.text import Borrowed, Vocabulary, vocabulary_from_json
 from crossover.errors import ConfigError, listing
-from crossover.inference.predictor import run_folder
+from crossover.inference.run_folders import run_folder
 from crossover.inference.saved import WEIGHTS_FILE, load_model
 from crossover.models.backbones import mixer_settings
 from crossover.models.model import SequenceModel

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -14,11 +13,21 @@ from torch import Tensor
 
 from crossover.data.batching import pad
 from crossover.data.text import BEGIN, vocabulary_from_json
-from crossover.errors import CheckpointError, ConfigError, DataError, FolderError, listing, unknown
-from crossover.inference.decode import Beam, Drawer, Hypothesis, Sampling, beam_search, continuation, sample
+from crossover.errors import ConfigError, DataError, listing
+from crossover.inference.decode import (
+    Beam,
+    Drawer,
+    Hypothesis,
+    Sampling,
+    Writing,
+    beam_search,
+    continuation,
+    sample,
+)
 from crossover.inference.forward import scored_outputs
 from crossover.inference.prefix_beam import prefix_beam_search
-from crossover.inference.saved import ARTIFACTS_FILE, SavedModel, load_model
+from crossover.inference.run_folders import run_folder
+from crossover.inference.saved import SavedModel, load_model
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
 from crossover.models.model import SequenceModel
@@ -103,41 +112,33 @@ class Predictor:
         """Whether the model writes what is said in a recording."""
         return self.saved.objective == "ctc"
 
-    def predict(
-        self,
-        texts: Sequence[str],
-        *,
-        batch_rows: int = 64,
-        beam: Beam | None = None,
-        best: int = 1,
-        sampling: Sampling | None = None,
-    ) -> list[dict[str, Any]]:
+    @property
+    def writes(self) -> bool:
+        """Whether what the model gives is a text of its own."""
+        return self.generates or self.translates or self.transcribes
+
+    def predict(self, texts: Sequence[str], *, writing: Writing = None, batch_rows: int = 64) -> list[dict[str, Any]]:
         """One prediction per text, in order; DataError where the task has no textual input.
 
-        An encoder-decoder writes greedily, by `sampling`, or by `beam`: then with the score of its text, and with
-        those that come next, `best` in all, as ``"alternatives"``. Any other model with either is a ConfigError.
+        A model that writes does so by `writing`; under a beam each text comes with its score, and with those that
+        come next, `beam.best` in all, as ``"alternatives"``. ConfigError for a model that cannot write so.
         """
-        self._check(beam, best, sampling)
+        self.check(writing)
         reader, found = self.reader(), []
         for start in range(0, len(texts), batch_rows):
             batch = reader.encode(list(texts[start : start + batch_rows]))
-            if sampling is not None:
-                found += self._drawn(reader, batch, sampling, start)
-            else:
-                found += self._written(reader, batch, beam, best)
+            found += self._predicted(reader, batch, writing, first=start)
         return found
 
-    def predict_files(
-        self, paths: Sequence[Path], *, beam: Beam | None = None, best: int = 1, sampling: Sampling | None = None
-    ) -> list[dict[str, Any]]:
+    def predict_files(self, paths: Sequence[Path], *, writing: Writing = None) -> list[dict[str, Any]]:
         """Predictions for several files or those of a folder, each with its ``"file"``; errors as in `predict`."""
         named = self.files(paths)
         if len(named) == 1:
-            return self.predict_file(named[0], beam=beam, best=best, sampling=sampling)
+            return self.predict_file(named[0], writing=writing)
         return [
             {"file": str(file), **prediction}
             for file in named
-            for prediction in self.predict_file(file, beam=beam, best=best, sampling=sampling)
+            for prediction in self.predict_file(file, writing=writing)
         ]
 
     def files(self, paths: Sequence[Path]) -> list[Path]:
@@ -147,30 +148,24 @@ class Predictor:
             return list(paths)
         return [file for path in paths for file in cast(FolderReader, reader).files(path)]
 
-    def predict_file(
-        self, path: Path, *, beam: Beam | None = None, best: int = 1, sampling: Sampling | None = None
-    ) -> list[dict[str, Any]]:
-        """Predictions for the rows of a data file, or for each line of a text file; errors as in `predict`.
-
-        What is transcribed is written by its likeliest path, or by `beam`, as texts are in `predict`.
-        """
+    def predict_file(self, path: Path, *, writing: Writing = None) -> list[dict[str, Any]]:
+        """Predictions for the rows of a data file, or for each line of a text file; as in `predict`."""
+        self.check(writing)
         if self.forecasts:
             return self.forecast(path)
-        self._check(beam, best, sampling)
         reader = self.reader()
         if hasattr(reader, "encode_file"):
-            return self._written(reader, cast(FileReader, reader).encode_file(path), beam, best)
+            return self._predicted(reader, cast(FileReader, reader).encode_file(path), writing)
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
-        lines = _lines(path) if texts is None else texts
-        return self.predict(lines, beam=beam, best=best, sampling=sampling)
+        return self.predict(_lines(path) if texts is None else texts, writing=writing)
 
     def forecast(self, file: Path | None = None, *, future_values: Path | None = None) -> list[dict[str, Any]]:
         """Forecasts beyond the last row of each series: of those that training saw, or of those in `file`.
 
         Each has the series' ``"id"``, where it has one, the ``"timestamps"``, where there are any, and the
         ``"values"`` by channel; of quantiles these are the median, and ``"quantiles"`` stand beside them.
-        `future_values` is a file of the future covariates that the model reads. DataError where some are missing, a
-        series is too short, or the model is no forecaster.
+        `future_values` is a file of the future covariates that the model reads. DataError where some are missing or a
+        series is too short, ConfigError where the model is no forecaster.
         """
         if not self.forecasts:
             raise ConfigError(
@@ -179,7 +174,7 @@ class Predictor:
             )
         reader = cast(ForecastReader, self.reader())
         ahead = reader.encode_ahead(file, future_values)
-        told = self._decoded(reader, ahead.batch)
+        told = self._predicted(reader, ahead.batch, None)
         return [{**label, **forecast} for label, forecast in zip(ahead.labels, told, strict=True)]
 
     def generate(self, prompt: str, *, tokens: int, sampling: Sampling | None = None) -> str:
@@ -209,20 +204,17 @@ class Predictor:
             )
         return continuation(self.model, ids, tokens, self.numerics, Drawer(sampling, 1))
 
-    def _check(self, beam: Beam | None, best: int, sampling: Sampling | None) -> None:
-        if sampling is not None and not self.translates:
+    def check(self, writing: Writing) -> None:
+        """ConfigError where the model does not write so."""
+        if isinstance(writing, Beam) and self.generates:
+            raise ConfigError(f"the language model in {self.folder} draws its tokens: leave out --beam")
+        if isinstance(writing, Beam) and not self.writes:
+            raise ConfigError(f"the model in {self.folder} writes no text, so a beam has no meaning: leave it out")
+        if isinstance(writing, Sampling) and not (self.translates or self.generates):
             raise ConfigError(
                 f"the model in {self.folder} writes no text for a text, so leave out drawing tokens (temperature, "
                 "top-k, top-p)"
             )
-        if beam is not None and not (self.translates or self.transcribes):
-            raise ConfigError(f"the model in {self.folder} writes no text, so a beam has no meaning: leave it out")
-        if beam is not None and sampling is not None:
-            raise ConfigError(
-                "a beam follows the likeliest texts and draws none: give either a beam or a temperature"
-            )
-        if best < 1 or (best > 1 and (beam is None or best > beam.size)):
-            raise ConfigError(f"the best {best} texts need a beam of as many: give a larger --beam")
 
     def reader(self) -> Reader:
         """What reads the task's inputs and outputs; DataError where its family has no such half."""
@@ -235,42 +227,39 @@ class Predictor:
         reader: Reader = RESTORERS.get(family)(self.saved.artifacts)
         return reader
 
-    def _written(self, reader: Reader, batch: Batch, beam: Beam | None, best: int) -> list[dict[str, Any]]:
-        if beam is None:
-            return self._decoded(reader, batch)
-        return (self._searched if self.translates else self._prefixes)(reader, batch, beam, best)
+    @torch.inference_mode()
+    def _predicted(self, reader: Reader, batch: Batch, writing: Writing, *, first: int = 0) -> list[dict[str, Any]]:
+        """Predictions for a batch whose rows are counted from `first`."""
+        if isinstance(writing, Beam):
+            return (self._searched if self.translates else self._prefixes)(reader, batch, writing)
+        if isinstance(writing, Sampling):
+            rows = sample(self.model, cast(Source, batch.source), self.numerics, writing, first=first)
+            return self._told(reader, batch, rows)
+        outputs, batch = scored_outputs(self.model, batch, self.numerics, reader)
+        return reader.decode(outputs, batch)
 
-    def _searched(self, reader: Reader, batch: Batch, beam: Beam, best: int) -> list[dict[str, Any]]:
+    def _told(self, reader: Reader, batch: Batch, rows: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+        """Written ids as texts."""
+        ids = pad([np.array(row, dtype=np.int64) for row in rows])[0]
+        return reader.decode(ids, replace(batch, extra={"written": ids}))
+
+    def _searched(self, reader: Reader, batch: Batch, beam: Beam) -> list[dict[str, Any]]:
         """What a beam finds, the best of each row first."""
-        source = cast(Source, batch.source)
         found = []
-        for hypotheses in beam_search(self.model, source, self.numerics, beam, best=best):
-            ids = pad([np.array(hypothesis.ids, dtype=np.int64) for hypothesis in hypotheses])[0]
-            texts = reader.decode(ids, replace(batch, extra={"written": ids}))
-            found.append(_ranked([text["text"] for text in texts], hypotheses))
+        for hypotheses in beam_search(self.model, cast(Source, batch.source), self.numerics, beam):
+            told = self._told(reader, batch, [hypothesis.ids for hypothesis in hypotheses])
+            found.append(_ranked([text["text"] for text in told], hypotheses))
         return found
 
-    @torch.inference_mode()
-    def _prefixes(self, reader: Reader, batch: Batch, beam: Beam, best: int) -> list[dict[str, Any]]:
+    def _prefixes(self, reader: Reader, batch: Batch, beam: Beam) -> list[dict[str, Any]]:
         """What a beam over the prefixes of each row's text finds, the best first."""
         symbols = cast(Transcriber, reader).symbols
         outputs, _ = scored_outputs(self.model, batch, self.numerics, reader)
         found = []
         for row_TS, length in zip(outputs, batch.lengths_B.tolist(), strict=True):
-            hypotheses = prefix_beam_search(row_TS[:length], beam.size)[:best]
+            hypotheses = prefix_beam_search(row_TS[:length], beam.size)[: beam.best]
             found.append(_ranked([symbols.decode(hypothesis.ids) for hypothesis in hypotheses], hypotheses))
         return found
-
-    def _drawn(self, reader: Reader, batch: Batch, sampling: Sampling, first: int) -> list[dict[str, Any]]:
-        """What is drawn for each row, the rows counted from `first`."""
-        rows = sample(self.model, cast(Source, batch.source), self.numerics, sampling, first=first)
-        ids = pad([np.array(row, dtype=np.int64) for row in rows])[0]
-        return reader.decode(ids, replace(batch, extra={"written": ids}))
-
-    @torch.inference_mode()
-    def _decoded(self, reader: Reader, batch: Batch) -> list[dict[str, Any]]:
-        outputs, batch = scored_outputs(self.model, batch, self.numerics, reader)
-        return reader.decode(outputs, batch)
 
 
 def _ranked(texts: Sequence[str], hypotheses: Sequence[Hypothesis]) -> dict[str, Any]:
@@ -285,79 +274,16 @@ def load(folder: str | Path, *, task: str | None = None, device: str = "cpu") ->
     Raises CheckpointError for a folder that holds neither, ConfigError for a task that the study does not have.
     """
     run = run_folder(Path(folder), task=task)
-    numerics = replace(Numerics.default(device))
+    numerics = Numerics.default(device)
     model, saved = load_model(run, device=numerics.device)
     return Predictor(model, saved, numerics, run)
-
-
-def run_folder(folder: Path, *, task: str | None = None) -> Path:
-    """`folder` itself if it is a run, or the run that the study in it recommends; errors as in `load`.
-
-    Without `task` the study has one task, or one with a recommended run.
-    """
-    if (folder / ARTIFACTS_FILE).is_file():
-        return folder
-    study = folder / "study.json"
-    if not study.is_file():
-        raise FolderError(f"{folder} holds no finished run and no study: give the folder of one")
-    try:
-        document = json.loads(study.read_text(encoding="utf-8"))
-        chosen = _chosen(folder, {entry["task"]: entry for entry in document["recommendation"]}, task)
-        model, run = chosen.get("model"), chosen.get("run")
-        best = _best_run(folder, document, chosen["task"]) if chosen and run is None else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{study} cannot be read ({error}): run the study again") from None
-    if run is not None:
-        return _located(folder, Path(run))
-    what = f"the baseline {model!r}, which is no saved model" if model else "no model"
-    advice = f"give its best run, {best}" if best else "it has no finished run to give instead"
-    raise FolderError(f"the study in {folder} recommends {what}: {advice}")
-
-
-def _chosen(folder: Path, by_task: Mapping[str, Any], task: str | None) -> Mapping[str, Any]:
-    """The recommendation for `task`, or the only one there is ({} for none); ConfigError where that is not clear."""
-    if task is not None:
-        if task not in by_task:
-            raise ConfigError(unknown("task of the study", task, by_task))
-        return dict(by_task[task])
-    runs = [entry for entry in by_task.values() if entry["run"] is not None]
-    entries = runs if len(runs) == 1 else list(by_task.values())
-    if len(entries) > 1:
-        raise ConfigError(f"the study in {folder} has several tasks: choose one with --task {listing(by_task)}")
-    return dict(entries[0]) if entries else {}
-
-
-def _best_run(study: Path, document: Mapping[str, Any], task: str) -> Path | None:
-    """The run of a task with the best validation score, of those that are there."""
-    sign = 1 if document["tasks"][task]["higher_is_better"] else -1
-    done = [run for run in document["runs"] if run["task"] == task and run["validation"] is not None]
-    done.sort(key=lambda run: sign * run["validation"], reverse=True)
-    places = (find_run(study, Path(run["folder"])) for run in done)
-    return next((place for place in places if place is not None), None)
-
-
-def _located(study: Path, run: Path) -> Path:
-    """Where a recommended run lies now; CheckpointError where it is gone."""
-    found = find_run(study, run)
-    if found is None:
-        raise CheckpointError(
-            f"the study in {study} recommends {run}, which is not there: give the folder of another run"
-        )
-    return found
-
-
-def find_run(study: Path, run: Path) -> Path | None:
-    """A finished run of a study: as written, or under its study when that was moved; None where it is gone."""
-    parts = run.parts
-    under = Path(*parts[parts.index("runs") :]) if "runs" in parts else run
-    places = (study / under, study / run, run)
-    return next((place for place in places if (place / ARTIFACTS_FILE).is_file()), None)
 
 
 def _lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank; DataError where it cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): it would break a line at a form feed or a Unicode separator too.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: give a text file with one input per line") from None
     except (OSError, UnicodeDecodeError) as error:

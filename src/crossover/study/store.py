@@ -10,7 +10,7 @@ from typing import Any
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_json
 from crossover.inference.export import ONNX_FILE
-from crossover.inference.predictor import find_run
+from crossover.inference.run_folders import find_run
 
 VERSION = 1
 _REQUEST = "request.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +62,30 @@ def test_what_is_drawn_can_be_narrowed(language_run: Path, capsys: pytest.Captur
 def test_a_language_model_follows_no_beam(language_run: Path) -> None:
     with pytest.raises(ConfigError, match="leave out --beam"):
         predict(language_run, "a", beam=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"beam": 3, "temperature": 1.0}, "give either a beam or a temperature"),
+        ({"beam": 3, "top_k": 2}, "give either a beam or a temperature"),
+        ({"best": 2}, "the best 2 texts need a beam of as many"),
+        ({"best": 0}, "the best 0 texts need a beam of as many"),
+        ({"beam": 3, "best": 4}, "the best 4 texts need a beam of as many"),
+        ({"beam": 3, "best": 0}, "the best 0 texts need a beam of as many"),
+        ({"beam": -1}, "a beam of -1"),
+        ({"stream": True}, "--stream hears --file FILE"),
+        ({"future_values": Path("x.csv")}, "--future-values belongs to forecasts"),
+        ({"file": [Path("x.txt")]}, "give either a text or --file FILE"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    language_run: Path, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        predict(language_run, "a", **options)
+
+
+def test_a_language_model_reads_no_file(language_run: Path) -> None:
+    with pytest.raises(ConfigError, match="a language model goes on with a text"):
+        predict(language_run, file=[Path("x.txt")])

@@ -101,8 +101,8 @@ def hypotheses(model: SequenceModel, read: Source, beam: Beam, limit: int) -> li
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
 def test_a_wide_beam_finds_the_best_of_all_texts(name: str, penalty: float) -> None:
     model, read, limit = make(name, vocabulary=7, sharpness=1.5), sources((3, 2), vocabulary=7), 4
-    beam = Beam(size=130, length_penalty=penalty)
-    found = beam_search(model, read, NUMERICS, beam, best=5, limit=limit)
+    beam = Beam(size=130, length_penalty=penalty, best=5)
+    found = beam_search(model, read, NUMERICS, beam, limit=limit)
     for best, alone in zip(found, one_by_one(read), strict=True):
         expected = hypotheses(model, alone, beam, limit)[:5]
         assert [hypothesis.ids for hypothesis in best] == [ids for _, ids in expected]
@@ -112,9 +112,10 @@ def test_a_wide_beam_finds_the_best_of_all_texts(name: str, penalty: float) -> N
 @pytest.mark.parametrize("name", sorted({*NAMES, *MIXERS.names()}))
 def test_a_beam_writes_the_same_whatever_the_batch(name: str) -> None:
     model, read = make(name), sources()
-    together = beam_search(model, read, NUMERICS, Beam(size=3), best=3, limit=LIMIT)
+    beam = Beam(size=3, best=3)
+    together = beam_search(model, read, NUMERICS, beam, limit=LIMIT)
     for row, alone in zip(together, one_by_one(read), strict=True):
-        (by_itself,) = beam_search(model, alone, NUMERICS, Beam(size=3), best=3, limit=LIMIT)
+        (by_itself,) = beam_search(model, alone, NUMERICS, beam, limit=LIMIT)
         assert [hypothesis.ids for hypothesis in row] == [hypothesis.ids for hypothesis in by_itself]
         assert row[0].score >= row[-1].score
 

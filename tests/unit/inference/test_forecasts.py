@@ -87,7 +87,7 @@ def test_text_has_no_use_for_a_forecast(quantile_run, capsys):
     assert main(["predict", str(quantile_run), "tomorrow"]) == 2
     assert "takes no text" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="so a beam has no meaning"):
-        load(quantile_run).predict(["a"], beam=Beam(size=2))
+        load(quantile_run).predict(["a"], writing=Beam(size=2))
 
 
 def test_a_series_without_times_has_steps_alone():

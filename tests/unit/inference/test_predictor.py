@@ -13,7 +13,7 @@ from tiny_language import TinyLanguage
 
 from crossover.data.options import DataOptions
 from crossover.errors import CheckpointError, ConfigError, DataError, FolderError
-from crossover.inference.decode import Beam, Sampling
+from crossover.inference.decode import Sampling
 from crossover.inference.predictor import Predictor, load
 from crossover.measure.numerics import Numerics
 from crossover.models.presets import parse_model
@@ -69,7 +69,7 @@ def test_batches_and_padding_change_nothing(text_run: Path) -> None:
 
 def test_each_line_of_a_file_is_predicted(text_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
-    path.write_text("good day\n\nbad week\n")
+    path.write_text("good day\n\nbad\fweek\u2028long\r\n", encoding="utf-8")
     assert [row["label"] for row in load(text_run).predict_file(path)] == ["positive", "negative"]
     with pytest.raises(DataError, match="does not exist"):
         load(text_run).predict_file(tmp_path / "none.txt")
@@ -238,13 +238,11 @@ def test_a_translation_is_drawn_the_same_again_and_not_from_a_model_that_writes_
     train(task, parse_model("gru[width=16,layers=1]"), settings, numerics=NUMERICS, folder=tmp_path / "run")
     predictor, texts = load(tmp_path / "run"), ["three two", "six", "three two"]
     sampling = Sampling(temperature=1.0, top_k=9, seed=4)
-    drawn = predictor.predict(texts, sampling=sampling)
-    assert drawn == predictor.predict(texts, sampling=sampling, batch_rows=2) and drawn[0] != drawn[2]
-    assert predictor.predict(texts, sampling=Sampling(top_k=1)) == predictor.predict(texts)
-    with pytest.raises(ConfigError, match="either a beam or a temperature"):
-        predictor.predict(texts, sampling=sampling, beam=Beam(size=2))
+    drawn = predictor.predict(texts, writing=sampling)
+    assert drawn == predictor.predict(texts, writing=sampling, batch_rows=2) and drawn[0] != drawn[2]
+    assert predictor.predict(texts, writing=Sampling(top_k=1)) == predictor.predict(texts)
     with pytest.raises(ConfigError, match=r"writes no text for a text, so leave out drawing tokens"):
-        load(text_run).predict(TEXTS, sampling=sampling)
+        load(text_run).predict(TEXTS, writing=sampling)
 
 
 def test_impossible_requests_for_text_are_refused(language_run: Path, text_run: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_trained_run_hears_a_file_whole_in_chunks_and_by_beam(run: Path, folde
     document = streamed.to_json()
     assert document["latency"]["samples"] == len(streamed.latencies) == -(-len(SOUND) // 400)
     assert document["real_time_factor"] == pytest.approx(sum(streamed.latencies) / (len(SOUND) / 8000))
-    (searched,) = predictor.predict_file(folder / "asked.wav", beam=Beam(size=6), best=3)
+    (searched,) = predictor.predict_file(folder / "asked.wav", writing=Beam(size=6, best=3))
     assert searched["text"] == whole["text"] and searched["score"] < 0
     assert len(searched["alternatives"]) == 2
 
@@ -116,7 +116,7 @@ def test_a_model_of_whole_recordings_or_of_labels_does_not_stream(folder: Path) 
     with pytest.raises(ConfigError, match="does not transcribe"):
         Listener(predictor)
     with pytest.raises(ConfigError, match="writes no text, so a beam has no meaning"):
-        predictor.predict_file(folder / "asked.wav", beam=Beam())
+        predictor.predict_file(folder / "asked.wav", writing=Beam())
     assert predictor.predict_file(folder / "asked.wav")[0]["label"] in ("low", "mid", "high")
 
 
