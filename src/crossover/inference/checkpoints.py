@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,18 @@ import torch
 from torch import Tensor
 
 from crossover.data.foreign import ForeignVocabulary
-from crossover.errors import ConfigError, FolderError, listing
+from crossover.errors import ConfigError, DataError, FolderError, listing
 from crossover.inference.origins import Origin
-from crossover.models.ports import PerStep
+from crossover.models.model import check_model
+from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import CHECKPOINT_KINDS
 from crossover.models.settings import ModelSettings
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _TOKENIZER_PARTS = {"bert": ("vocab.txt",), "gpt2": ("vocab.json", "merges.txt")}
 _FETCHED = (WEIGHTS, CONFIG, TOKENIZER, "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+_BLOCKS = {"bert": "encoder.layer", "gpt2": "h"}
+"""What their names of a layer's weights begin with, before its number."""
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "relu": "relu"}
@@ -70,12 +73,12 @@ def load_checkpoint(name: str, folder: Path) -> Origin:
     kind = name.partition(":")[0]
     config = _read_json(folder / CONFIG)
     _check_config(name, kind, config)
-    vocabulary = ForeignVocabulary(_tokenizer(kind, folder))
+    settings = (_bert_settings if kind == "bert" else _gpt2_settings)(name, config)
+    vocabulary = _vocabulary(kind, folder)
     given = _read_weights(folder / WEIGHTS)
     try:
-        settings = (_bert_settings if kind == "bert" else _gpt2_settings)(name, config)
         weights = (_bert_weights if kind == "bert" else _gpt2_weights)(given, settings)
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise FolderError(f"{folder} holds no whole {kind} ({error} is missing): save the model again") from None
     rows = len(weights["embedding.tokens.weight"])
     if rows < vocabulary.size:
@@ -90,7 +93,25 @@ def load_checkpoint(name: str, folder: Path) -> Origin:
     outputs = PerStep(size=vocabulary.size) if kind == "gpt2" else None
     if outputs is not None:
         weights["head.project.bias"] = torch.zeros(vocabulary.size)
-    return Origin(name, settings, kind == "gpt2", outputs, vocabulary, weights)
+    origin = Origin(name, settings, kind == "gpt2", outputs, vocabulary, weights)
+    _check_sizes(folder, origin)
+    if any(f".{_BLOCKS[kind]}.{settings.layers}." in f".{key}" for key in given):
+        raise FolderError(
+            f"{folder}: its weights have more layers than the {settings.layers} of {CONFIG}: save both again"
+        )
+    return origin
+
+
+def _check_sizes(folder: Path, origin: Origin) -> None:
+    """Refuse weights of other sizes than the configuration's."""
+    ends = Tokens(vocabulary=origin.vocabulary.size), PerStep(size=origin.vocabulary.size)
+    for key, value in check_model(origin.settings, *ends, causal=origin.causal).state_dict().items():
+        held = origin.weights.get(key)
+        if held is not None and held.shape != value.shape:
+            raise FolderError(
+                f"{folder}: by its {CONFIG} {key} is {list(value.shape)}, and by its weights {list(held.shape)}: "
+                "save both again"
+            )
 
 
 def _fetch(name: str, place: str) -> Path:
@@ -122,41 +143,54 @@ def _check_config(name: str, kind: str, config: Mapping[str, Any]) -> None:
         if config.get(key, expected) != expected:
             raise ConfigError(f"{name} has {key}={config[key]!r}: only {expected!r} can be read")
     activation = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu")
-    if activation not in _ACTIVATIONS:
+    if str(activation) not in _ACTIVATIONS:
         raise ConfigError(f"{name} has the activation {activation!r}: {listing(_ACTIVATIONS)} can be read")
 
 
+def _number(name: str, config: Mapping[str, Any], key: str, default: float | None = None) -> Any:
+    """A number of the configuration: a whole one where there is no default, which stands for a missing one."""
+    value = config.get(key, default)
+    kinds = (int,) if default is None else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        what = "whole number" if default is None else "number"
+        raise FolderError(f"{CONFIG} of {name} has {key}={value!r}, which is no {what}: save the model again")
+    return value
+
+
 def _bert_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
+    number = partial(_number, name, config)
     return ModelSettings(
         name=name,
         mixers=("attention",),
-        layers=config["num_hidden_layers"],
-        width=config["hidden_size"],
+        layers=number("num_hidden_layers"),
+        width=number("hidden_size"),
         feed_forward=_ACTIVATIONS[config.get("hidden_act", "gelu")],  # type: ignore[arg-type]
-        feed_forward_width=config["intermediate_size"],
-        norm_eps=config.get("layer_norm_eps", 1e-12),
+        feed_forward_width=number("intermediate_size"),
+        norm_eps=number("layer_norm_eps", 1e-12),
         positions="learned",
         style="post-norm",
         embedding_norm=True,
-        dropout=config.get("hidden_dropout_prob", 0.1),
-        max_length=config["max_position_embeddings"],
-        mixer={"attention": {"heads": config["num_attention_heads"]}},
+        dropout=number("hidden_dropout_prob", 0.1),
+        max_length=number("max_position_embeddings"),
+        mixer={"attention": {"heads": number("num_attention_heads")}},
     )
 
 
 def _gpt2_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
+    number = partial(_number, name, config)
+    width = number("n_embd")
     return ModelSettings(
         name=name,
         mixers=("attention",),
-        layers=config["n_layer"],
-        width=config["n_embd"],
+        layers=number("n_layer"),
+        width=width,
         feed_forward=_ACTIVATIONS[config.get("activation_function", "gelu_new")],  # type: ignore[arg-type]
-        feed_forward_width=config.get("n_inner") or 4 * config["n_embd"],
-        norm_eps=config.get("layer_norm_epsilon", 1e-5),
+        feed_forward_width=4 * width if config.get("n_inner") is None else number("n_inner"),
+        norm_eps=number("layer_norm_epsilon", 1e-5),
         positions="learned",
-        dropout=config.get("resid_pdrop", 0.1),
-        max_length=config["n_positions"],
-        mixer={"attention": {"heads": config["n_head"]}},
+        dropout=number("resid_pdrop", 0.1),
+        max_length=number("n_positions"),
+        mixer={"attention": {"heads": number("n_head")}},
     )
 
 
@@ -212,15 +246,29 @@ def _linear(ours: str, given: Mapping[str, Tensor], theirs: str, *, transposed: 
     return {f"{ours}.weight": weight.T if transposed else weight, f"{ours}.bias": given[f"{theirs}.bias"]}
 
 
-def _tokenizer(kind: str, folder: Path) -> str:
-    """The tokenizer as the tokenizers library writes it; built from its parts where it was saved in them."""
-    from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
-
-    if (folder / TOKENIZER).is_file():
-        return (folder / TOKENIZER).read_text(encoding="utf-8")
-    if not all((folder / part).is_file() for part in _TOKENIZER_PARTS[kind]):
+def _vocabulary(kind: str, folder: Path) -> ForeignVocabulary:
+    """The model's own; its tokenizer is built from its parts where it was saved in them."""
+    whole = (folder / TOKENIZER).is_file()
+    if not whole and not all((folder / part).is_file() for part in _TOKENIZER_PARTS[kind]):
         needed = " and ".join(_TOKENIZER_PARTS[kind])
         raise FolderError(f"{folder} holds no tokenizer: save the model's own beside it ({TOKENIZER}, or {needed})")
+    try:
+        return ForeignVocabulary(_tokenizer(kind, folder, whole=whole))
+    except FolderError:
+        raise
+    except DataError as error:
+        raise FolderError(f"{folder / TOKENIZER}: {error}") from None
+    except Exception as error:
+        # The tokenizers library raises plain Exception for whatever is wrong with a file.
+        raise FolderError(f"the tokenizer in {folder} cannot be read ({error}): save the model's own again") from None
+
+
+def _tokenizer(kind: str, folder: Path, *, whole: bool) -> str:
+    """The tokenizer as the tokenizers library writes it."""
+    from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+
+    if whole:
+        return (folder / TOKENIZER).read_text(encoding="utf-8")
     if kind == "gpt2":
         return str(ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).to_str())
     config = folder / "tokenizer_config.json"

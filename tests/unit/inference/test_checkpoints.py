@@ -213,6 +213,13 @@ def change(folder: Path, **values) -> None:
         ("bert", {"is_decoder": True}, "is_decoder=True: only False"),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True: only False"),
         ("gpt2", {"n_layer": 3}, "holds no whole gpt2 ('h.2.attn.c_attn.weight' is missing)"),
+        ("gpt2", {"n_layer": 1}, "more layers than the 1 of config.json"),
+        ("bert", {"num_hidden_layers": 1}, "more layers than the 1 of config.json"),
+        ("bert", {"hidden_size": "24"}, "hidden_size='24', which is no whole number"),
+        ("bert", {"hidden_dropout_prob": "x"}, "hidden_dropout_prob='x', which is no number"),
+        ("bert", {"hidden_act": ["gelu"]}, "activation ['gelu']: gelu, gelu_new"),
+        ("bert", {"intermediate_size": 41}, "feed_forward.enter.weight is [41, 24], and by its weights [40, 24]"),
+        ("gpt2", {"n_inner": 7}, "feed_forward.enter.weight is [7, 24], and by its weights [96, 24]"),
     ],
 )
 def test_a_configuration_that_we_do_not_compute_is_named(tmp_path, kind, values, sentence):
@@ -242,6 +249,23 @@ def test_damaged_weights_are_refused(tmp_path):
     name = write_bert(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(FolderError, match="cannot be read"):
+        find_origin(name)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("vocab.txt", b""),
+        ("vocab.txt", b"profit\nloss\n"),
+        ("vocab.txt", b"\xff\xfe"),
+        ("tokenizer.json", b"\xff\xfe"),
+        ("tokenizer.json", b"{}"),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused(tmp_path, file, content):
+    name = write_bert(tmp_path)
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(FolderError, match="tokenizer"):
         find_origin(name)
 
 
