@@ -227,9 +227,6 @@ def train_vocabulary(
     """
     if kind not in KINDS:
         raise ConfigError(unknown("kind of units", kind, KINDS))
-    smallest = len(SPECIALS) + (BYTES if kind == "subwords" else 1)
-    if size < smallest:
-        raise ConfigError(f"a vocabulary of {size} {kind}: use at least {smallest}")
     if kind == "subwords":
         return _train_subwords(texts, size, minimum_count, lowercase)
     empty = ListedVocabulary(kind, (), lowercase=lowercase)
@@ -240,7 +237,8 @@ def train_vocabulary(
 def vocabulary_of(
     kind: str, counts: Mapping[str, int], *, size: int, minimum_count: int = 1, lowercase: bool = False
 ) -> ListedVocabulary:
-    """The vocabulary of tokens that were counted in the training texts; see `train_vocabulary`."""
+    """The vocabulary of tokens that were counted in the training texts; errors as in `train_vocabulary`."""
+    _check_size(kind, size, len(SPECIALS) + 1)
     kept = [token for token, count in counts.items() if count >= minimum_count]
     kept.sort(key=lambda token: (-counts[token], token))
     if not kept:
@@ -248,9 +246,15 @@ def vocabulary_of(
     return ListedVocabulary(kind, kept[: size - len(SPECIALS)], lowercase=lowercase)
 
 
+def _check_size(kind: str, size: int, smallest: int) -> None:
+    if size < smallest:
+        raise ConfigError(f"a vocabulary of {size} {kind}: use at least {smallest}")
+
+
 def _train_subwords(texts: Sequence[str], size: int, minimum_count: int, lowercase: bool) -> SubwordVocabulary:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+    _check_size("subwords", size, len(SPECIALS) + BYTES)
     if not any(text.strip() for text in texts):
         raise DataError(f"the {len(texts)} training texts are empty: subwords need some text")
     tokenizer = Tokenizer(models.BPE())

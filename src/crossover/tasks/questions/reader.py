@@ -82,7 +82,10 @@ def _line(line: str, where: str) -> str:
         return line
     try:
         asked = json.loads(line)
-        return join_question(str(asked["context"]), str(asked["question"]))
+        context, question = asked["context"], asked["question"]
+        if not isinstance(context, str) or not isinstance(question, str):
+            raise TypeError("both are texts")
+        return join_question(context, question)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{where} is no JSON object with a context and a question ({type(error).__name__}: {error}): correct it"

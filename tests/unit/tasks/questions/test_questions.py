@@ -59,7 +59,15 @@ def test_files_of_every_form_give_the_same_questions(tmp_path: Path):
         assert [split_question(text) for text in read_questions(path)] == asked
 
 
-@pytest.mark.parametrize("line", ['{"context": "Ann left."}', '{"context": ', '{"question": 3, "context": null'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"context": "Ann left."}',
+        '{"context": ',
+        '{"context": null, "question": "Who left?"}',
+        '{"context": "Ann left.", "question": 3}',
+    ],
+)
 def test_a_broken_line_is_named(tmp_path: Path, line: str):
     path = tmp_path / "lines.jsonl"
     path.write_text('{"context": "Ann left.", "question": "Who left?"}\n' + line + "\n")

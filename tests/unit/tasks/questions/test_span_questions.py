@@ -160,5 +160,7 @@ def test_options_that_are_not_read_are_refused(tmp_path: Path):
         own(DataOptions())
     with pytest.raises(ConfigError, match="did you mean 'longest'"):
         own(DataOptions(data=str(path), settings={"longst": 12}))
+    with pytest.raises(ConfigError, match="a vocabulary of 1 words: use at least 5"):
+        own(DataOptions(data=str(path), settings={"vocabulary": 1}))
     with pytest.raises(DataError, match="no artifacts of a qa task"):
         restore({})
