@@ -101,6 +101,11 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     origin = find_origin(settings.origin) if settings.origin is not None else None
     if origin is not None:
         settings = untied(sized_like(settings, origin, own), spec.outputs)
+        if spec.causal and not settings.causal and "causal" not in own:
+            raise ConfigError(
+                f"{name} cannot start from {origin.name}: it sees the steps after each one, which {spec.name} hides: "
+                "start from a model that was trained on language-modeling"
+            )
     if settings.positions == "learned" and spec.max_length > settings.max_length:
         raise ConfigError(
             f"rows of {spec.name} have up to {spec.max_length} steps, more than the {settings.max_length} positions "
@@ -114,7 +119,7 @@ def prepare_model(name: str, spec: TaskSpec, changes: Mapping[str, Any] | None =
     return settings
 
 
-_SHORTER = "shorten them by --set task.max_length=N"
+_SHORTER = "shorten them by --set task.max_length=N (of language-modeling task.block=N)"
 
 
 def _is_model_setting(key: str) -> bool:

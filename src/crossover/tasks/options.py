@@ -79,6 +79,11 @@ def refuse_unread(task: str, options: DataOptions, *, reads: Collection[str]) ->
 
     `settings` is left to `read_settings`.
     """
+    if options.borrowed is not None and "borrowed" not in reads:
+        raise ConfigError(
+            f"no model can start from {options.borrowed.owner} on task {task!r}, which does not read by the "
+            "vocabulary of a trained model: name the model without --from, from=RUN or KIND:PATH"
+        )
     flags = [
         _flag(field.name)
         for field in fields(options)

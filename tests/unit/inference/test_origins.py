@@ -179,9 +179,14 @@ def test_another_model_than_the_origin_is_refused(pretrained):
 
 def test_another_kind_of_task_is_refused(pretrained):
     folder = pretrained("transformer")
-    assert "task 'recall' does not read --from" in refused(f"transformer[from={folder}]", task="recall")
+    assert f"no model can start from {folder} on task 'recall'" in refused(
+        f"transformer[from={folder}]", task="recall"
+    )
     said = refused(f"transformer[from={folder}]", task="language-modeling/python-docs")
-    assert "causal=false, but this task needs a causal model" in said
+    assert "sees the steps after each one, which language-modeling/python-docs hides" in said
+    for task in ("qa", "qa/stories", "qa/babi", "translation/names"):
+        said = refused(f"transformer[from={folder}]", task=task)
+        assert f"no model can start from {folder} on task '{task}'" in said
 
 
 def test_a_recurrence_in_one_direction_is_no_start_for_one_in_both(pretrained):
