@@ -199,9 +199,9 @@ def _times(
         [stamps[row] for row in rows], roles.time, [columns.places[row] for row in rows], path, starts
     )
     notes: list[str] = []
-    for members in groups.values():
+    for id, members in groups.items():
         texts, places = [stamps[row] for row in members], [columns.places[row] for row in members]
-        notes += check_order(seconds[members], texts, roles.time, places, path)
+        notes += check_order(seconds[members], texts, roles.time, places, path, id)
     if len(notes) > _NOTED:
         notes = [*notes[:_NOTED], f"So it is in {len(notes) - _NOTED} more series of {path.name}."]
     return stamps, seconds, notes

@@ -87,16 +87,21 @@ def _seconds(moment: datetime) -> float:
 
 
 def check_order(
-    seconds: np.ndarray, texts: Sequence[str], column: str, places: Sequence[str], path: Path
+    seconds: np.ndarray, texts: Sequence[str], column: str, places: Sequence[str], path: Path, series: str = ""
 ) -> tuple[str, ...]:
-    """Refuse timestamps that are repeated or go back, naming the first; note steps that are not like the others."""
+    """Refuse timestamps that are repeated or go back, naming the first; note steps that are not like the others.
+
+    `series` is the id of the series that these rows are, "" where a file holds a single one.
+    """
     order = np.argsort(seconds, kind="stable")
     repeated = np.sort(order[1:][np.diff(seconds[order]) == 0])
     if len(repeated):
         first = int(repeated[0])
+        of = f" of series {series!r}" if series else ""
+        advice = "" if series else ", or name with --id the column that tells series apart"
         raise DataError(
-            f"{len(repeated)} timestamps in column {column!r} of {path} are repeated, the first at {places[first]} "
-            f"({texts[first]}): keep one row for each time, or name with --id the column that tells series apart"
+            f"timestamps{of} in column {column!r} of {path} are repeated ({len(repeated)}, the first at "
+            f"{places[first]}, {texts[first]}): keep one row for each time{advice}"
         )
     steps = np.diff(seconds)
     if np.any(steps < 0):

@@ -81,7 +81,7 @@ def test_gaps_are_counted_and_located(file):
         (HOURS, Roles(time="dat"), "did you mean 'date'?"),
         ("date,a\n2024-01-01,1\nsoon,2\n", Roles(), "line 3, column 'date' of"),
         ("date,a\n2024-01-02,1\n2024-01-01,2\n", Roles(), "line 3 (2024-01-01) comes before line 2"),
-        ("date,a\n2024-01-01,1\n2024-01-01,2\n2024-01-02,3\n", Roles(), "1 timestamps in column 'date'"),
+        ("date,a\n2024-01-01,1\n2024-01-01,2\n2024-01-02,3\n", Roles(), "timestamps in column 'date' of"),
         ("date,a\n", Roles(), "no rows"),
         ("date\n2024-01-01\n", Roles(time="date"), "no column beside 'date'"),
         ("", Roles(), "is empty"),
@@ -148,3 +148,14 @@ def test_gaps_are_filled_within_their_series(file):
     a, b = read_panel(file(content), Roles(id="id"), fill_gaps=True).series
     assert a.values_TC.ravel().tolist() == [1, 2, 3]
     assert b.values_TC.ravel().tolist() == [10, 10]
+
+
+def test_repeated_times_are_refused_within_their_series(file):
+    twice = HOURS.replace("02:00", "01:00")
+    assert refused(file(twice), Roles()).endswith(
+        "are repeated (1, the first at line 4, 2024-01-01 01:00): keep one row for each time, or name with --id the "
+        "column that tells series apart"
+    )
+    told = refused(file(SHOPS.replace("a,2024-01-02", "a,2024-01-01"), "shops.csv"))
+    assert "timestamps of series 'a' in column 'day'" in told
+    assert told.endswith("(1, the first at line 4, 2024-01-01): keep one row for each time")
