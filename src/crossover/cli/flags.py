@@ -75,6 +75,8 @@ class DataFlags:
         Columns known for the steps ahead too.
     static
         Columns that are constant in each series.
+    calendar
+        Take hour, weekday, day of month and month from the timestamps, as covariates known ahead.
     quantiles
         Quantiles to forecast, such as 0.1,0.5,0.9.
     backtest
@@ -113,6 +115,7 @@ class DataFlags:
     past: str | None = None
     future: str | None = None
     static: str | None = None
+    calendar: bool = False
     quantiles: str | None = None
     backtest: int | None = None
     horizon: int | None = None

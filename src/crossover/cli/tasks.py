@@ -28,6 +28,7 @@ _OWN: dict[str, dict[str, Any]] = {
             "--target COLUMN[,COLUMN]: what to forecast (every numeric column if not given)",
             "--time COLUMN: the timestamps; --id COLUMN: which series of a panel a row is of",
             "--past COLUMNS, --future COLUMNS, --static COLUMNS: covariates known up to now, ahead, and always",
+            "--calendar: hour, weekday, day of month and month, from the timestamps, as covariates known ahead",
             "--quantiles 0.1,0.5,0.9: quantiles instead of one value; --backtest N: rolling origins",
             "--set task.head=direct, autoregressive or seq2seq (an encoder-decoder)",
             "--window N --horizon N: how many steps to forecast from, and how many to forecast",

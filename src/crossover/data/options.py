@@ -16,11 +16,12 @@ class DataOptions:
     `data` is a file, a folder or ``hf://OWNER/NAME[:SPLIT]``; `train`, `valid` and `test` name files of a given
     split instead. `split` is ``random``, ``time`` or ``group=COLUMN``. Columns: `text`, `label` (classification),
     `target`, `time` (forecasting; several targets separated by commas), `id` (which series of a panel a row is of),
-    `past`, `future` and `static` (covariates, separated by commas), `source` and `target` (translation; `aligned`
-    is the file whose lines translate those of `data`). `quantiles` (``"0.1,0.5,0.9"``) are forecast instead of one
-    value; `backtest` is a number of rolling origins. `settings` are the task's own settings
-    (``{"patch": 24, "units": "subwords", "lag": 64}``). `borrowed` is the vocabulary of the trained model that the
-    task's models start from. An option that a task does not know is a ConfigError.
+    `past`, `future` and `static` (covariates, separated by commas; `calendar` takes further ones from the
+    timestamps), `source` and `target` (translation; `aligned` is the file whose lines translate those of `data`).
+    `quantiles` (``"0.1,0.5,0.9"``) are forecast instead of one value; `backtest` is a number of rolling origins.
+    `settings` are the task's own settings (``{"patch": 24, "units": "subwords", "lag": 64}``). `borrowed` is the
+    vocabulary of the trained model that the task's models start from. An option that a task does not know is a
+    ConfigError.
     """
 
     data: str | None = None
@@ -39,6 +40,7 @@ class DataOptions:
     past: str | None = None
     future: str | None = None
     static: str | None = None
+    calendar: bool = False
     quantiles: str | None = None
     backtest: int | None = None
     horizon: int | None = None

@@ -28,6 +28,7 @@ NOTES: tuple[Message, ...] = (
         "rows are taken as equally far apart."
     ),
     _("{count} of {all} weeks have no value and are interpolated linearly."),
+    _("Read from the timestamps and known ahead: {parts}."),
     _("The last {count} rows of {file} are the validation split."),
     _("So it is in {count} more series of {file}."),
     _("{count} shops by rule, {shortest} to {longest} days each."),

@@ -30,7 +30,7 @@ class Ahead:
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
-    """The last window of a series, in its own units; `clock` is None for a series without times."""
+    """The last window of a series, in its own units; `clock` and `seconds_W` are None for a series without times."""
 
     id: str
     values_WC: np.ndarray
@@ -38,6 +38,7 @@ class Tail:
     future_LK: np.ndarray
     static: tuple[str, ...] = ()
     clock: Clock | None = None
+    seconds_W: np.ndarray | None = None
 
     @property
     def known_ahead(self) -> np.ndarray:
@@ -46,13 +47,16 @@ class Tail:
 
     def opened(self, horizon: int) -> Series:
         """The window as a series with room for the horizon, whose values are NaN."""
-        missing = ((0, horizon), (0, 0))
+        missing, length, seconds_L = ((0, horizon), (0, 0)), len(self.values_WC) + horizon, None
+        if self.clock is not None and self.seconds_W is not None:
+            seconds_L = np.concatenate([self.seconds_W, self.clock.ahead(horizon)])
         return Series(
             id=self.id,
             values_TC=np.pad(self.values_WC, missing, constant_values=np.nan),
             past_TK=np.pad(self.past_WK, missing),
-            future_LK=self.future_LK[: len(self.values_WC) + horizon],
+            future_LK=self.future_LK[:length] if self.future_LK.shape[1] else np.empty((length, 0)),
             static=self.static,
+            seconds_L=seconds_L,
         )
 
     def label(self, horizon: int) -> dict[str, Any]:
@@ -71,12 +75,14 @@ class Tail:
             "future": self.future_LK.tolist(),
             "static": list(self.static),
             "clock": None if self.clock is None else asdict(self.clock),
+            "seconds": None if self.seconds_W is None else self.seconds_W.tolist(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Tail:
         """What `to_json` gave."""
         window = len(value["values"])
+        seconds = value.get("seconds")
         past, future = (np.array(value[key], dtype=np.float64) for key in ("past", "future"))
         return cls(
             id=str(value["id"]),
@@ -85,6 +91,7 @@ class Tail:
             future_LK=future.reshape(len(value["future"]), -1),
             static=tuple(str(known) for known in value["static"]),
             clock=None if value["clock"] is None else build(Clock, value["clock"], path="clock"),
+            seconds_W=None if seconds is None else np.array(seconds, dtype=np.float64),
         )
 
 
@@ -95,9 +102,10 @@ def tails_of(panel: Panel, window: int) -> tuple[Tail, ...]:
 
 
 def _tail(series: Series, window: int) -> Tail:
-    begin, clock = len(series) - window, None
+    begin, clock, seconds_W = len(series) - window, None, None
     if series.seconds_L is not None and series.timestamps is not None:
         clock = clock_of(series.seconds_L[: len(series)], series.timestamps)
+        seconds_W = series.seconds_L[begin : len(series)]
     return Tail(
         id=series.id,
         values_WC=series.values_TC[begin:],
@@ -105,6 +113,7 @@ def _tail(series: Series, window: int) -> Tail:
         future_LK=series.future_LK[begin:],
         static=series.static,
         clock=clock,
+        seconds_W=seconds_W,
     )
 
 

@@ -150,7 +150,7 @@ def _names(given: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (given or "").split(",") if name.strip())
 
 
-_ANY = ("horizon", "window", "quantiles", "backtest")
+_ANY = ("horizon", "window", "quantiles", "backtest", "calendar")
 _OWN_FILES = ("data", "train", "valid", "test")
 _COLUMNS = ("target", "time", "id", "past", "future", "static")
 

@@ -66,6 +66,11 @@ class SeriesReader:
             raise DataError(f"the run of task {self.spec.name!r} holds no series to go on with: give one with --file")
         tails = self.tails if file is None else read_tails(file, self.roles, window)
         tails = with_future_values(tails, self.roles, horizon, future_values)
+        if self.scaling.calendar and any(tail.clock is None or not tail.clock.dated for tail in tails):
+            raise DataError(
+                f"the model reads the calendar ({', '.join(self.scaling.calendar)}), and {file} has no dates: give "
+                f"them in a column{f' {self.roles.time!r}' if self.roles.time else ''}"
+            )
         panel = Panel(series=tuple(tail.opened(horizon) for tail in tails), roles=self.roles)
         data, unknown = self.scaling.apply(panel, window)
         if unknown:

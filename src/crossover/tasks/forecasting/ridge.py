@@ -53,7 +53,6 @@ class Ridge:
 
 def fit_ridges(rows: WindowRows, strengths: tuple[float, ...], centre: Centre) -> list[Ridge]:
     """One ridge per strength, in closed form: (X'X + strength I)^-1 X'Y of the centred windows of all channels."""
-    horizon = rows.windowing.horizon
     sum_L, product_XL, count = np.zeros(0), np.zeros((0, 0)), 0
     for begin in range(0, rows.windows, CHUNK):
         windows_N = np.arange(begin, min(begin + CHUNK, rows.windows))
@@ -76,7 +75,7 @@ def fit_ridges(rows: WindowRows, strengths: tuple[float, ...], centre: Centre) -
                 intercept_H=mean_L[size:] - mean_L[:size] @ weights_XH,
                 strength=strength,
                 centre=centre,
-                covariates=size + horizon > rows.windowing.window + horizon,
+                covariates=size > rows.windowing.window,
             )
         )
     return ridges

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from crossover.data.calendar import calendar_features
 from crossover.data.columns import is_number
-from crossover.data.panel import Panel
+from crossover.data.panel import Panel, Series
 from crossover.errors import DataError, unknown
 from crossover.tasks.forecasting.covariates import Covariates
 
@@ -38,7 +39,8 @@ class Scaling:
     """Statistics of train that prediction needs too.
 
     `mean_SC` and `deviation_SC` are those of each series of `ids`; a series that train does not have is scaled by
-    the values that are given of it. `past` and `future` are [2, K], mean and deviation over all series.
+    the values that are given of it. `past` and `future` are [2, K], mean and deviation over all series; what is known
+    ahead are the future covariates and, after them, the parts of the `calendar`.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +49,7 @@ class Scaling:
     past: np.ndarray
     future: np.ndarray
     static: tuple[StaticColumn, ...] = ()
+    calendar: tuple[str, ...] = ()
 
     def statistics(self, id: str, values_TC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation [C] of a series; of `values_TC` where train has none of it."""
@@ -64,7 +67,8 @@ class Scaling:
         found = [self.statistics(series.id, series.values_TC[:window]) for series in panel.series]
         values = [(s.values_TC - mean_C) / dev_C for s, (mean_C, dev_C) in zip(panel.series, found, strict=True)]
         past = [(series.past_TK - self.past[0]) / self.past[1] for series in panel.series]
-        future = [(series.future_LK[: len(series)] - self.future[0]) / self.future[1] for series in panel.series]
+        known = [known_ahead(series, self.calendar)[: len(series)] for series in panel.series]
+        future = [(known_TK - self.future[0]) / self.future[1] for known_TK in known]
         static, unknown_values = [], []
         for series in panel.series:
             try:
@@ -106,6 +110,7 @@ class Scaling:
             "past": self.past.tolist(),
             "future": self.future.tolist(),
             "static": [column.to_json() for column in self.static],
+            "calendar": list(self.calendar),
         }
 
     @classmethod
@@ -119,6 +124,7 @@ class Scaling:
             past=np.array(value.get("past", nothing), dtype=np.float64),
             future=np.array(value.get("future", nothing), dtype=np.float64),
             static=tuple(StaticColumn.from_json(column) for column in value.get("static", [])),
+            calendar=tuple(str(part) for part in value.get("calendar", [])),
         )
 
 
@@ -161,12 +167,21 @@ class StaticColumn:
         )
 
 
+def known_ahead(series: Series, calendar: Sequence[str]) -> np.ndarray:
+    """[L, K]: the future covariates of a series, and these parts of the calendar at its times."""
+    if not calendar:
+        return series.future_LK
+    if series.seconds_L is None:
+        raise DataError(f"series {series.id!r} has no timestamps to read the calendar from: give their column")
+    return np.concatenate([series.future_LK, calendar_features(series.seconds_L, calendar)], axis=1)
+
+
 def statistics_of(values_TK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation [K] over the steps; a constant column has the deviation 1."""
+    """Mean and deviation [K] over the steps; a constant column, whose mean is rounded, has the deviation 1."""
     if len(values_TK) == 0:
         return np.zeros(values_TK.shape[1]), np.ones(values_TK.shape[1])
-    deviation_K = values_TK.std(0)
-    return values_TK.mean(0), np.where(deviation_K > 0, deviation_K, 1.0)
+    constant_K = (values_TK == values_TK[0]).all(0)
+    return values_TK.mean(0), np.where(constant_K, 1.0, values_TK.std(0))
 
 
 def static_column(name: str, values: Iterable[str]) -> StaticColumn:

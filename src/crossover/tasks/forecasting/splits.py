@@ -12,7 +12,7 @@ from crossover.data.panel import Panel, Series
 from crossover.data.splits import time_split
 from crossover.errors import ConfigError, DataError
 from crossover.tasks.base import Split
-from crossover.tasks.forecasting.scaling import Scaling, static_column, statistics_of
+from crossover.tasks.forecasting.scaling import Scaling, known_ahead, static_column, statistics_of
 from crossover.tasks.forecasting.windows import SplitRows, Windowing, WindowRows, origins_between, windows_between
 
 SHARES = (0.7, 0.1, 0.2)
@@ -146,8 +146,11 @@ def split_by_files(train: Panel, valid: Panel | None, test: Panel, files: tuple[
     )
 
 
-def scaling_of(data: SplitPanel) -> Scaling:
-    """The statistics of train: targets by series, covariates over all, static columns of the series in train."""
+def scaling_of(data: SplitPanel, calendar: Sequence[str] = ()) -> Scaling:
+    """The statistics of train: targets by series, covariates over all, static columns of the series in train.
+
+    These parts of the `calendar` are known ahead beside the future covariates.
+    """
     trained = [
         (series, rows.start, rows.stop)
         for series, rows in zip(data.panel.series, data.rows["train"], strict=True)
@@ -155,7 +158,7 @@ def scaling_of(data: SplitPanel) -> Scaling:
     ]
     found = [statistics_of(series.values_TC[start:stop]) for series, start, stop in trained]
     past = np.concatenate([series.past_TK[start:stop] for series, start, stop in trained])
-    future = np.concatenate([series.future_LK[start:stop] for series, start, stop in trained])
+    future = np.concatenate([known_ahead(series, calendar)[start:stop] for series, start, stop in trained])
     return Scaling(
         ids=tuple(series.id for series, _, _ in trained),
         mean_SC=np.stack([mean_C for mean_C, _ in found]),
@@ -166,6 +169,7 @@ def scaling_of(data: SplitPanel) -> Scaling:
             static_column(name, (series.static[place] for series, _, _ in trained))
             for place, name in enumerate(data.panel.roles.static)
         ),
+        calendar=tuple(calendar),
     )
 
 

@@ -7,11 +7,14 @@ steps (2, 3), (4, 5) with target 6 7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from crossover.data.calendar import calendar_parts
 from crossover.data.options import DataOptions
+from crossover.data.panel import Panel
+from crossover.data.timestamps import are_numbers
 from crossover.errors import ConfigError
 from crossover.tasks.base import Baseline, Split, TaskSpec
 from crossover.tasks.forecasting.ahead import tails_of
@@ -82,7 +85,8 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         )
     quantiles = read_quantiles(name, options.quantiles)
     found = data.load(options, settings, partial(split_by_time, fold=_fold(name, options, settings), horizon=horizon))
-    scaling, roles = scaling_of(found), found.panel.roles
+    calendar = read_calendar(name, found.panel) if options.calendar else ()
+    scaling = scaling_of(found, calendar)
     windowing = Windowing(
         window=window,
         horizon=horizon,
@@ -92,8 +96,8 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         autoregressive=settings["head"] != "direct",
         encoder=settings["head"] == "seq2seq",
         quantiles=quantiles,
-        past=len(roles.past),
-        future=len(roles.future),
+        past=scaling.past.shape[1],
+        future=scaling.future.shape[1],
         static=scaling.static_size,
     )
     splits, notes = split_windows(found, scaling, windowing)
@@ -108,7 +112,7 @@ def build_forecasting(data: SeriesData, options: DataOptions) -> Forecasting:
         defaults=data.defaults,
         recipes=data.recipes,
         references=() if quantiles or options.backtest else data.references,
-        notes=(_told(settings), *data.notes, *found.notes, *notes),
+        notes=(_told(settings), *_told_of(calendar), *data.notes, *found.notes, *notes),
     )
     return Forecasting(spec, found, scaling, splits, data.period)
 
@@ -130,6 +134,21 @@ def read_quantiles(task: str, given: str | None) -> tuple[float, ...]:
     return tuple(quantiles)
 
 
+def read_calendar(task: str, panel: Panel) -> tuple[str, ...]:
+    """The parts of the calendar that the steps go through; ConfigError where they have no dates, or no part."""
+    undated = [series for series in panel.series if series.timestamps is None or are_numbers(series.timestamps)]
+    if undated:
+        of = f" of series {undated[0].id!r}" if undated[0].id else ""
+        raise ConfigError(
+            f"task {task!r}: --calendar is read from dates, and the rows{of} have none: name their column with "
+            "--time, or leave --calendar out"
+        )
+    parts = calendar_parts([series.seconds_L for series in panel.series if series.seconds_L is not None])
+    if not parts:
+        raise ConfigError(f"task {task!r}: --calendar has nothing to tell of steps of a year or more: leave it out")
+    return parts
+
+
 def _fold(task: str, options: DataOptions, settings: Mapping[str, Any]) -> Fold | None:
     if options.backtest is None:
         return None
@@ -147,6 +166,10 @@ def _told(settings: Mapping[str, Any]) -> str:
     names += ("fold",) if "fold" in settings else ()
     named = ", ".join(f"task.{name}={settings[name]}" for name in names)
     return f"Settings of the task: {named}."
+
+
+def _told_of(calendar: Sequence[str]) -> tuple[str, ...]:
+    return (f"Read from the timestamps and known ahead: {', '.join(calendar)}.",) if calendar else ()
 
 
 def known_settings(data: SeriesData, window: int, backtest: int | None = None) -> dict[str, Choice | Whole]:

@@ -6,6 +6,7 @@ import torch
 
 from crossover.errors import DataError
 from crossover.tasks.forecasting.errors import ForecastError, error_items
+from crossover.tasks.forecasting.scaling import statistics_of
 from crossover.tasks.forecasting.windows import (
     SplitRows,
     Windowing,
@@ -148,3 +149,11 @@ def test_a_split_too_short_for_one_window_is_refused_with_the_numbers():
         windows_between("test", scaled(values_TC), [SplitRows(start=26, stop=30)], windowing)
     with pytest.raises(DataError, match="train split is too short: its 12 values, with 0"):
         windows_between("train", scaled(values_TC), [SplitRows(start=0, stop=12)], windowing)
+
+
+def test_a_constant_column_has_the_deviation_1_whatever_its_mean_is_rounded_to():
+    values_TK = np.stack([np.full(140, 0.1), np.full(140, 7.0), np.arange(140) * 1e-9], axis=1)
+    assert values_TK[:, 0].std() > 0
+    deviation_K = statistics_of(values_TK)[1]
+    assert deviation_K[:2].tolist() == [1, 1]
+    assert deviation_K[2] == pytest.approx(values_TK[:, 2].std())
