@@ -18,6 +18,9 @@ from crossover.errors import DataError
 
 SUFFIXES = (".wav", ".flac")
 _PACKAGES = ("soundfile", "kaldi_native_fbank")
+_FASTEST = 1_000_000
+_LOUDEST = 2.0**31
+"""Samples a second, and the largest value of the widest integers: a file that says more is damaged."""
 
 
 def require_packages() -> None:
@@ -47,8 +50,8 @@ class Recording:
 def read_recording(source: Path | bytes, name: str) -> Recording:
     """The sound in a WAV or FLAC file, or in its bytes; `name` is what a message calls it.
 
-    Raises DataError where a package or the file is missing, and where it is no audio, damaged, empty, or holds values
-    that are not finite.
+    Raises DataError where a package or the file is missing, and where it is no audio, damaged, empty, of a rate that
+    no sound has, or holds values that are not finite or beyond all measure.
     """
     require_packages()
     import soundfile
@@ -63,14 +66,16 @@ def read_recording(source: Path | bytes, name: str) -> Recording:
         raise DataError(f"{name} cannot be read as audio ({reason}): give a WAV or FLAC file that is whole") from None
     if len(samples_NC) == 0:
         raise DataError(f"{name} holds no sound: leave it out, or give a WAV or FLAC file with samples")
-    if not np.isfinite(samples_NC).all():
-        raise DataError(f"{name} holds values that are not finite: save it again, or leave it out")
+    if rate > _FASTEST:
+        raise DataError(f"{name} says that it has {rate} Hz: save it again with its true rate, or leave it out")
+    if not (np.abs(samples_NC) <= _LOUDEST).all():
+        raise DataError(f"{name} holds values that are not finite, or no sound's: save it again, or leave it out")
     return Recording(samples_NC.mean(1), int(rate), samples_NC.shape[1])
 
 
-def read_at(paths: Sequence[Path], rate: int, folder: Path) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def read_at(paths: Sequence[Path], rate: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """The samples of each file at `rate`, and a note each on how many were mixed down and how many resampled."""
-    recordings = [read_recording(path, str(path.relative_to(folder))) for path in paths]
+    recordings = [read_recording(path, str(path)) for path in paths]
     notes = []
     if mixed := sum(recording.channels > 1 for recording in recordings):
         notes.append(f"{mixed} of {len(paths)} files have several channels, which are mixed down to one.")

@@ -114,11 +114,14 @@ class Front:
 
     def steps(self, samples_N: np.ndarray, name: str) -> np.ndarray:
         """Inputs [T, C] of a whole sound; DataError where it is too short for one step."""
-        steps_TC = self.stacked(self.normalised(self.bank.frames(samples_N)))
-        if len(steps_TC) == 0:
+        self.check(samples_N, name)
+        return self.stacked(self.normalised(self.bank.frames(samples_N)))
+
+    def check(self, samples_N: np.ndarray, name: str) -> None:
+        """DataError for a sound that is too short for one step."""
+        if self.bank.count(len(samples_N)) < self.stack:
             shortest = SHIFT_MS * (self.stack - 1) + WINDOW_MS
             raise DataError(f"{name} is too short: give sounds of at least {shortest} ms")
-        return steps_TC
 
     def normalised(self, frames_FM: np.ndarray) -> np.ndarray:
         """Frames as z-scores of train, float32."""
@@ -172,4 +175,7 @@ def front_from_json(value: Mapping[str, Any]) -> Front:
     bank = FilterBank(rate=int(value["rate"]), mels=int(value["mels"]))
     if mean_M.shape != (bank.mels,) or deviation_M.shape != (bank.mels,):
         raise ValueError(f"a mean and a deviation of each of {bank.mels} mel bands are needed")
-    return Front(bank, int(value["stack"]), mean_M, deviation_M)
+    stack = int(value["stack"])
+    if stack < 1 or bank.hop < 1 or not (deviation_M > 0).all():
+        raise ValueError("frames of a step, samples of a shift and deviations are above 0")
+    return Front(bank, stack, mean_M, deviation_M)

@@ -60,6 +60,10 @@ class Listener:
         """All that is written so far."""
         return self._reader.symbols.decode(self._ids)
 
+    def check(self, samples_N: np.ndarray, name: str) -> None:
+        """DataError for a whole sound that is shorter than a step; `name` is what the message calls it."""
+        self._reader.front.check(samples_N, name)
+
     @torch.inference_mode()
     def accept(self, samples_N: np.ndarray) -> str:
         """Hear some more; what is written because of it, often nothing."""
@@ -112,12 +116,13 @@ def stream_file(
     """Transcribe a WAV or FLAC file in chunks of `chunk_ms`, as fast as they can be worked on.
 
     `told` gets each piece of text as it comes. Raises ConfigError for a chunk below 1 ms or a model that cannot
-    stream, DataError for a file that is no sound.
+    stream, DataError for a file that is no sound or is shorter than a step.
     """
     if chunk_ms < 1:
         raise ConfigError(f"chunks of {chunk_ms} ms: give 1 or more")
     listener = Listener(predictor)
     samples_N = read_recording(path, str(path)).at(listener.rate)
+    listener.check(samples_N, str(path))
     streamed = Streamed(str(path), chunk_ms / 1000, len(samples_N) / listener.rate)
     for chunk_N in chunks(samples_N, listener.rate * chunk_ms // 1000):
         started = perf_counter()

@@ -32,7 +32,7 @@ def test_channels_are_mixed_down_and_rates_resampled_and_both_counted(tmp_path: 
     soundfile.write(tmp_path / "stereo.wav", np.stack([SOUND, -SOUND], 1), 8000)
     soundfile.write(tmp_path / "fast.wav", SOUND, 16_000)
     soundfile.write(tmp_path / "plain.wav", SOUND, 8000)
-    (fast, plain, stereo), notes = read_at(audio_files(tmp_path), 8000, tmp_path)
+    (fast, plain, stereo), notes = read_at(audio_files(tmp_path), 8000)
     assert [len(sound) for sound in (fast, plain, stereo)] == [400, 800, 800]
     np.testing.assert_allclose(stereo, np.zeros(800), atol=1e-4)
     assert notes == (
@@ -64,6 +64,17 @@ def test_a_missing_file_an_empty_one_and_one_that_is_not_finite_are_named(tmp_pa
     soundfile.write(tmp_path / "nan.wav", np.full(8, np.nan), 8000, subtype="FLOAT")
     with pytest.raises(DataError, match=r"nan.wav holds values that are not finite"):
         read_recording(tmp_path / "nan.wav", "nan.wav")
+
+
+def test_a_rate_or_a_loudness_that_no_sound_has_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.full(8, 1e30), 8000, subtype="FLOAT")
+    with pytest.raises(DataError, match=r"loud.wav holds values that are not finite, or no sound's"):
+        read_recording(tmp_path / "loud.wav", "loud.wav")
+    soundfile.write(tmp_path / "fast.wav", SOUND, 2**31 - 1)
+    with pytest.raises(DataError, match=r"fast.wav says that it has 2147483647 Hz"):
+        read_recording(tmp_path / "fast.wav", "fast.wav")
+    soundfile.write(tmp_path / "counts.wav", SOUND * 2**31, 192_000, subtype="FLOAT")
+    assert read_recording(tmp_path / "counts.wav", "counts.wav").rate == 192_000
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -69,3 +69,6 @@ def test_a_front_comes_back_from_json() -> None:
     np.testing.assert_array_equal(again.steps(SOUND, "sound"), front.steps(SOUND, "sound"))
     with pytest.raises(ValueError, match="each of 5 mel bands"):
         front_from_json({**front.to_json(), "mean": [0.0]})
+    for damage in ({"stack": 0}, {"rate": 0}, {"deviation": [0.0] * 5}, {"deviation": [float("nan")] * 5}):
+        with pytest.raises(ValueError, match="are above 0"):
+            front_from_json({**front.to_json(), **damage})

@@ -127,5 +127,8 @@ def test_what_is_no_sound_and_a_chunk_of_nothing_are_refused(run: Path, tmp_path
         stream_file(predictor, tmp_path / "text.wav")
     with pytest.raises(ConfigError, match="chunks of 0 ms"):
         stream_file(predictor, tmp_path / "text.wav", chunk_ms=0)
+    soundfile.write(tmp_path / "click.wav", SOUND[:300], 8000)
+    with pytest.raises(DataError, match=r"click\.wav is too short: give sounds of at least 45 ms"):
+        stream_file(predictor, tmp_path / "click.wav")
     with pytest.raises(DataError, match="takes no text: give WAV or FLAC files"):
         predictor.predict(["hello"])

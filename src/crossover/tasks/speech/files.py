@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ def own(options: DataOptions) -> Transcription | SpokenLabels:
         notes=tuple(notes),
     )
     if options.label is not None:
+        _check_labels({text for part in said.values() for text in part.texts})
         return SpokenLabels(name, data, settings, description="your own labelled recordings")
     return Transcription(
         name,
@@ -91,7 +92,8 @@ def read_folder(path: Path, options: DataOptions, settings: Mapping[str, Any]) -
             "file and text"
         )
     group = group_column(options.split)
-    frame = read_table(table, columns=[column for column in (options.text, options.label, group) if column]).frame
+    read = read_table(table, columns=[column for column in (options.text, options.label, group) if column])
+    frame = read.frame
     named = _strings(frame, _usual(frame, FILE_COLUMNS, table))
     texts = _strings(frame, options.label or options.text or _usual(frame, TEXT_COLUMNS, table))
     groups = _strings(frame, group) if group else [""] * len(named)
@@ -110,8 +112,13 @@ def read_folder(path: Path, options: DataOptions, settings: Mapping[str, Any]) -
         tuple(files[file] for file in kept),
         tuple(told[file][0] for file in kept),
         tuple(told[file][1] for file in kept),
-        notes,
+        (*read.notes, *notes),
     )
+
+
+def _check_labels(labels: Set[str]) -> None:
+    if len(labels) < 2:
+        raise DataError(f"every recording has the label {min(labels)!r}: a classification needs at least two labels")
 
 
 def _missing(path: Path, silent: Sequence[str], absent: Sequence[str], fate: str) -> tuple[str, ...]:
@@ -149,9 +156,9 @@ def _places(options: DataOptions) -> dict[str, Path]:
 
 
 def _utterances(folder: Folder, bank: FilterBank, stack: int) -> tuple[Utterances, tuple[str, ...]]:
-    samples, notes = read_at(folder.files, bank.rate, folder.path)
+    samples, notes = read_at(folder.files, bank.rate)
     read = Utterances.of([bank.frames(samples_N) for samples_N in samples], folder.texts)
-    short = [file.name for file, frames in zip(folder.files, read.counts_N, strict=True) if frames < stack]
+    short = [str(file) for file, frames in zip(folder.files, read.counts_N, strict=True) if frames < stack]
     if short:
         least = SHIFT_MS * (stack - 1) + WINDOW_MS
         raise DataError(f"{len(short)} recordings are shorter than {least} ms, the first {short[0]}: leave them out")

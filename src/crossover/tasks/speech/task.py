@@ -104,12 +104,18 @@ class SpeechTask(RowTask, ABC):
         self._augment = Augment.of(settings)
 
     def fill(self) -> None:
-        """Make the rows of every split; `targets` must be ready."""
+        """Make the rows of every split; `targets` must be ready. DataError for rows shorter than a step."""
         splits: dict[Split, SpeechRows] = {"train": self.train_rows(0, 0)}
         first = 0
         for split in HELD:
             splits[split] = self._rows(self.data.held[split], first=first)
             first += len(splits[split])
+        for split, rows in splits.items():
+            if short := int((rows.lengths_N == 0).sum()):
+                raise DataError(
+                    f"{short} of {len(rows)} recordings of {split} are shorter than a step: give fewer frames a step "
+                    f"than --set task.stack={self.front.stack}"
+                )
         self.splits = splits
 
     @abstractmethod
