@@ -63,18 +63,24 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: give an .npz file with clips [N, T, H, W]") from None
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).splitlines()[0]
-        raise DataError(
-            f"{path} cannot be read as arrays ({reason}): for clips of unequal length give all frames in a row as "
-            "clips, and lengths [N]"
-        ) from error
+        if "Object arrays" in str(error):
+            raise DataError(
+                f"{path} holds Python objects, no arrays: for clips of unequal length give all frames in a row as "
+                "clips, and lengths [N]; frames must be of one size"
+            ) from error
+        # Anything that is no archive numpy takes for Python objects.
+        reason = (
+            "it is no archive" if "allow_pickle" in str(error) else (str(error) or "it ends early").splitlines()[0]
+        )
+        raise DataError(f"{path} cannot be read as arrays ({reason}): give an .npz file that is whole") from error
 
 
 def _rows(path: Path, frames: np.ndarray, lengths: np.ndarray | None) -> list[np.ndarray]:
     if frames.dtype.kind not in "uifb":
         raise DataError(f"'clips' of {path} is of type {frames.dtype}: give numbers")
     if frames.dtype != np.uint8:
-        frames = frames.astype(np.float32)
+        with np.errstate(over="ignore"):
+            frames = frames.astype(np.float32)
         if not np.isfinite(frames).all():
             raise DataError(f"'clips' of {path} holds values that are not finite: repair them")
     if lengths is None:

@@ -42,8 +42,11 @@ def read_video(path: Path, frame: tuple[int, ...]) -> Clips:
             ]
     except FileNotFoundError:
         raise DataError(f"{path} does not exist: give a video file") from None
-    except (av.FFmpegError, IndexError, ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be decoded as a video ({error}): convert it to mp4") from error
+    except IndexError:
+        raise DataError(f"{path} holds no pictures: give a video file") from None
+    except (av.FFmpegError, ValueError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be decoded as a video ({reason}): convert it to mp4") from error
     if not frames:
         raise DataError(f"{path} holds no frame: give a video with pictures")
     return Clips([np.stack(frames)])

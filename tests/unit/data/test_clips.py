@@ -37,11 +37,12 @@ class Trap:
 
 
 BAD = {
-    "objects": ({"clips": np.array([Trap(), None], dtype=object)}, "holds Python objects.*lengths"),
+    "objects": ({"clips": np.array([Trap(), None], dtype=object)}, "holds Python objects.*lengths.*of one size"),
     "no clips": ({"frames": FRAMES}, "holds frames, no array 'clips'"),
     "one frame": ({"clips": FRAMES[0]}, r"shape \[3, 4\]: give clips"),
     "words": ({"clips": np.array([["a"]])}, "is of type <U1: give numbers"),
     "not finite": ({"clips": np.full((1, 2, 3, 4), np.nan)}, "not finite"),
+    "too large": ({"clips": np.full((1, 2, 3, 4), 1e300)}, "not finite"),
     "lengths": ({"clips": FRAMES, "lengths": np.array([2, 2])}, "add up to 5"),
     "labels": ({"clips": FRAMES[None], "labels": np.array(["a", "b"])}, r"'labels' of .* shape \[2\] .* 1 clips"),
     "no frames": ({"clips": np.zeros((2, 0, 3, 4))}, "clip 1 of clips.npz holds no frame"),
@@ -61,7 +62,9 @@ def test_files_that_are_no_archive_are_refused(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_npz(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("clips")
-    with pytest.raises(DataError, match="cannot be read as arrays"):
+    with pytest.raises(
+        DataError, match=r"cannot be read as arrays \(it is no archive\): give an \.npz file that is whole"
+    ):
         read_npz(tmp_path / "text.npz")
     np.save(tmp_path / "one.npy", FRAMES)
     with pytest.raises(DataError, match="is one array"):

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from clip_files import film
 from crossover.data.video_files import read_video, read_videos
@@ -45,8 +46,11 @@ def test_what_cannot_be_decoded_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="does not exist"):
         read_video(tmp_path / "none.mp4", (8, 8))
     (tmp_path / "text.mp4").write_text("no video at all" * 100)
-    with pytest.raises(DataError, match="cannot be decoded as a video"):
+    with pytest.raises(DataError, match=r"cannot be decoded as a video \(Invalid data found when processing input\)"):
         read_video(tmp_path / "text.mp4", (8, 8))
+    soundfile.write(tmp_path / "sound.wav", np.zeros(800), 8000)
+    with pytest.raises(DataError, match=r"sound\.wav holds no pictures"):
+        read_video(tmp_path / "sound.wav", (8, 8))
     with pytest.raises(DataError, match="trained on other frames"):
         read_video(tmp_path / "text.mp4", (60,))
     monkeypatch.setitem(sys.modules, "av", None)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from crossover.data.batching import pad
-from crossover.data.clips import shown_frame
+from crossover.data.clips import Clips, shown_frame
 from crossover.data.png import film_strip, png_uri
 from crossover.errors import DataError
 from crossover.models.ports import Continuous, Frames
@@ -63,13 +63,16 @@ class FrameForm:
         height, width, colours = (*self.shape, 1)[:3]
         return Frames(height=height, width=width, colours=colours, features=features or {})
 
-    def scores(self, clip: np.ndarray, where: str = "") -> np.ndarray:
-        """A clip [T, *frame] to z-scores [T, P], float32; DataError where its frames are of another shape."""
-        if clip.shape[1:] != self.shape:
+    def check(self, clips: Clips, where: str) -> None:
+        """DataError where the frames of the file `where` are of another shape."""
+        if clips.frame != self.shape:
             raise DataError(
-                f"{where} has frames of {shown_frame(clip.shape[1:])}, train has {shown_frame(self.shape)}: give "
+                f"{where} has frames of {shown_frame(clips.frame)}, train has {shown_frame(self.shape)}: give "
                 "clips of that frame size"
             )
+
+    def scores(self, clip: np.ndarray) -> np.ndarray:
+        """A clip [T, *frame] to z-scores [T, P], float32."""
         flat_TP = values_of(clip).reshape(len(clip), int(np.prod(self.shape)))
         return ((flat_TP - self.mean_P) / self.deviation_P).astype(np.float32)
 
@@ -94,7 +97,13 @@ class FrameForm:
     def from_json(cls, value: Mapping[str, Any]) -> FrameForm:
         """What `to_json` gave; KeyError, TypeError or ValueError for anything else."""
         mean_P, deviation_P = (np.array(value[key], dtype=np.float64) for key in ("mean", "deviation"))
-        return cls(tuple(int(side) for side in value["shape"]), mean_P, deviation_P)
+        shape = tuple(int(side) for side in value["shape"])
+        if not 1 <= len(shape) <= 3 or min(shape) < 1:
+            raise ValueError(f"a frame of {shown_frame(shape)}")
+        entries = {(1,), (int(np.prod(shape)),)}
+        if not {mean_P.shape, deviation_P.shape} <= entries or not (deviation_P > 0).all():
+            raise ValueError("a mean and a deviation above 0, for all or each, are needed")
+        return cls(shape, mean_P, deviation_P)
 
 
 def values_of(clip: np.ndarray) -> np.ndarray:

@@ -141,11 +141,12 @@ class NextFrameReader:
         clips = read_video(path, self.form.shape) if is_video(path) else read_npz(path)
         lengths = sorted({len(row) for row in clips.rows})
         if len(lengths) > 1 or lengths[0] < 2:
-            raise DataError(
-                f"{path.name} has clips of {lengths[0]} to {lengths[-1]} frames: give 2 or more, all alike"
-            )
-        self.form.scores(clips.rows[0], path.name)
+            told = " to ".join(map(str, dict.fromkeys((lengths[0], lengths[-1]))))
+            raise DataError(f"{path.name} has clips of {told} frames: give 2 or more, all alike")
+        self.form.check(clips, path.name)
         known = values_of(np.stack(clips.rows)).astype(np.float32)
+        if known.min() < 0 or known.max() > 1:
+            raise DataError(f"{path.name} has pixels of {known.min():g} to {known.max():g}: give bytes, or 0 to 1")
         # The frames ahead are not known: their places are blank, and nothing reads them.
         blank = np.zeros((len(known), self.ahead, *known.shape[2:]), dtype=np.float32)
         padded = np.concatenate([known, blank], axis=1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from crossover.data.clips import Clips, check_frames, read_npz
+from crossover.data.clips import Clips, read_npz, shown_frame
 from crossover.data.options import DataOptions
 from crossover.data.series import LabelledSeries
 from crossover.data.video_files import read_videos
 from crossover.errors import ConfigError, DataError
+from crossover.tasks.base import Split
 from crossover.tasks.options import Choice, Setting, Whole, read_settings
 from crossover.tasks.series.labelled import SPLITS, split_own
 from crossover.tasks.video.clips import ClipClassification
@@ -40,7 +42,7 @@ def own(options: DataOptions) -> ClipClassification:
         )
 
     given = split_own(TASK, read, "FILE.npz", options, reads=("label",))
-    check_frames([clip for split in SPLITS for clip in given.rows[split]], "your files")
+    _check_alike(given.rows)
     labels = tuple(sorted({label for split in SPLITS for label in given.labels[split]}))
     if len(labels) < 2:
         raise ConfigError(f"task {TASK!r}: every clip has the label {labels[0]!r}: give clips of at least two labels")
@@ -54,6 +56,17 @@ def own(options: DataOptions) -> ClipClassification:
         embedded=False,
         notes=given.notes,
     )
+
+
+def _check_alike(rows: Mapping[Split, Sequence[np.ndarray]]) -> None:
+    """DataError where the files of two splits have frames of another size; those of one file are alike."""
+    size = {split: rows[split][0].shape[1:] for split in SPLITS}
+    for split in SPLITS:
+        if size[split] != size["train"]:
+            raise DataError(
+                f"the {split} clips have frames of {shown_frame(size[split])}, those of train "
+                f"{shown_frame(size['train'])}: give clips of one frame size"
+            )
 
 
 def _labels(clips: Clips, path: Path) -> list[str]:

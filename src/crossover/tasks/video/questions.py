@@ -81,7 +81,7 @@ class QuestionReader(ClipReader):
         """Clips and their questions to a batch."""
         if clips.questions is None and self.seen != "clip":
             raise DataError(f"{where} holds no questions: give an .npz file with clips and questions [N] beside them")
-        self.form.scores(clips.rows[0], where)
+        self.form.check(clips, where)
         count = len(clips.rows)
         rows = self.rows(clips.rows, clips.questions or [""] * count, np.zeros(count, dtype=np.int64))
         return rows.gather(np.arange(count))

@@ -30,6 +30,8 @@ class ClipReader:
     def __init__(self, spec: TaskSpec, form: FrameForm, *, stride: int = 1, frames: int = 0) -> None:
         self.spec = spec
         self.form = form
+        if stride < 1 or frames < 0:
+            raise ValueError("stride is 1 or more, frames 0 or more")
         self.stride = stride
         self.frames = frames
 
@@ -50,7 +52,7 @@ class ClipReader:
     def encode_clips(self, clips: Clips, where: str) -> Batch:
         """Clips to a batch, cut as train's were."""
         rows = [self.cut(row, where) for row in clips.rows]
-        self.form.scores(rows[0], where)
+        self.form.check(Clips(rows), where)
         unread_N = np.zeros(len(rows), dtype=np.int64)
         return ClipRows(clips=rows, form=self.form, targets=unread_N).gather(np.arange(len(rows)))
 

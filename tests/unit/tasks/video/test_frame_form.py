@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from crossover.data.clips import Clips
 from crossover.data.png import PREFIX
 from crossover.errors import DataError
 from crossover.models.ports import Continuous, Frames
@@ -42,7 +43,16 @@ def test_it_survives_json_and_refuses_other_frames():
     given = clips(4, 6, 3)[0]
     assert np.array_equal(again.scores(given), form.scores(given)) and again.port() == form.port()
     with pytest.raises(DataError, match="here has frames of 4 x 6, train has 4 x 6 x 3"):
-        form.scores(clips(4, 6)[0], "here")
+        form.check(Clips(clips(4, 6)), "here")
+    form.check(Clips(clips(4, 6, 3)), "here")
+
+
+@pytest.mark.parametrize(
+    "damage", [{"shape": []}, {"shape": [4, 0]}, {"mean": [0.0, 0.0]}, {"deviation": [0.0]}, {"deviation": 1.0}]
+)
+def test_a_damaged_form_is_refused(damage):
+    with pytest.raises(ValueError, match=r"a frame of|are needed"):
+        FrameForm.from_json({**FrameForm.of(clips(4, 6)).to_json(), **damage})
 
 
 def test_a_token_stream_that_is_longer_begins_before_the_frames():

@@ -105,7 +105,7 @@ def test_a_given_split_is_kept_and_faults_are_told(file, tmp_path):
         own()
     pixels, labels = clips(side=7)
     np.savez(tmp_path / "other.npz", clips=pixels, labels=labels)
-    with pytest.raises(DataError, match="of your files has frames of 7 x 7, the first clip of 9 x 9"):
+    with pytest.raises(DataError, match="the test clips have frames of 7 x 7, those of train 9 x 9"):
         own(train=file, test=tmp_path / "other.npz")
     np.savez(tmp_path / "other.npz", clips=pixels)
     with pytest.raises(DataError, match=r"other\.npz holds no labels"):

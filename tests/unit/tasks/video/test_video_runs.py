@@ -62,6 +62,9 @@ def test_next_frames_are_written_as_arrays(tmp_path, model):
     np.savez(tmp_path / "mixed.npz", clips=seen.reshape(-1, 16, 16), lengths=np.array([6, 8]))
     with pytest.raises(DataError, match=r"mixed\.npz has clips of 6 to 8 frames"):
         load(tmp_path / "run").predict_file(tmp_path / "mixed.npz")
+    np.savez(tmp_path / "bytes.npz", clips=seen.astype(np.int64))
+    with pytest.raises(DataError, match=r"bytes\.npz has pixels of 0 to 255: give bytes, or 0 to 1"):
+        load(tmp_path / "run").predict_file(tmp_path / "bytes.npz")
 
 
 def test_labels_are_no_arrays(tmp_path, capsys):
