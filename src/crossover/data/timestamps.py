@@ -55,6 +55,15 @@ def are_numbers(texts: Sequence[str]) -> bool:
     return len(_all(_iso, texts[:1])) == 0 and len(_all(_number, texts[:1])) == 1
 
 
+def offset_of(text: str) -> float | None:
+    """Seconds that a timestamp's offset lies ahead of UTC; None where it names no offset."""
+    try:
+        offset = datetime.fromisoformat(text).utcoffset()
+    except ValueError:
+        return None
+    return None if offset is None else offset.total_seconds()
+
+
 def _all(reader: Callable[[str], float], texts: Sequence[str]) -> np.ndarray:
     """What `reader` makes of the texts up to the first that it cannot read."""
     values = []

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from crossover.data.clock import Clock, clock_of
+from crossover.data.timestamps import parse_timestamps
 
 
 def clock(*days: str) -> Clock:
@@ -29,6 +32,12 @@ def told(found: Clock, count: int) -> list[str]:
 )  # fmt: skip
 def test_times_go_on_as_they_came(days, following):
     assert told(clock(*days), len(following)) == following
+
+
+def test_times_with_an_offset_go_on_with_it():
+    texts = [f"2024-01-01T{hour}:00+05:30" for hour in ("21", "22", "23")]
+    found = clock_of(parse_timestamps(texts, "time", texts, Path()), texts)
+    assert told(found, 2) == ["2024-01-02 00:00:00+05:30", "2024-01-02 01:00:00+05:30"]
 
 
 def test_plain_numbers_go_on_as_numbers():
