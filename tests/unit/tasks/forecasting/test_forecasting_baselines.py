@@ -11,7 +11,7 @@ from crossover.tasks.forecasting.baselines import (
     seasonal_naive,
     smoothing_baseline,
 )
-from crossover.tasks.forecasting.ridge import choose_ridge, fit_ridges
+from crossover.tasks.forecasting.ridge import choose_ridge, fit_ridges, targets_of
 from crossover.tasks.forecasting.windows import SplitRows, Windowing, windows_between
 from unit.tasks.forecasting.panels import scaled
 
@@ -94,6 +94,20 @@ def test_every_baseline_but_smoothing_has_the_items_of_the_task(independent):
         assert baseline.items["count_by_step"].sum() == parts["test"].windows * 4 * 3
     assert found[2].score < found[1].score < found[0].score
     assert [baseline.kind for baseline in found] == ["trivial", "trivial", "strong", "strong"]
+
+
+def test_a_baseline_is_spread_by_its_errors_on_valid_step_by_step():
+    values_TC, levels_Q = season(240, 12), np.array([0.1, 0.5, 0.9])
+    values_TC[180:] *= 3
+    parts = splits_of(values_TC, quantiles=tuple(levels_Q))
+    valid_NH, test_NH = (
+        (targets_of(rows, np.arange(rows.windows)) - last_value(values_TC, rows.origins_N, 4))[:, :, 0]
+        for rows in (parts["valid"], parts["test"])
+    )
+    misses_NHQ = test_NH[:, :, None] - np.quantile(valid_NH, levels_Q, axis=0).T
+    found = forecasting_baselines(parts, "test", 12)
+    assert found[0].score == pytest.approx(np.maximum(levels_Q * misses_NHQ, (levels_Q - 1) * misses_NHQ).mean())
+    assert [b.name.split(" (")[0] for b in found] == ["last value", "seasonal naive", "ridge on the window"]
 
 
 def test_without_a_period_there_is_no_seasonal_forecast():
