@@ -53,15 +53,14 @@ class ForeignVocabulary:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, with what the model expects around it (``[CLS] … [SEP]`` for BERT)."""
-        # A lone surrogate has no bytes.
-        given = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(given)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch([_readable(text) for text in texts])]
 
     def encode_gaps(self, text: str) -> list[int]:
         """Ids of `text`, where ``[MASK]`` is `mask`."""
         around = self.encode([""])[0]
         half = (len(around) + 1) // 2
-        pieces = [self._tokenizer.encode(piece, add_special_tokens=False).ids for piece in text.split(GAP)]
+        given = [_readable(piece) for piece in text.split(GAP)]
+        pieces = [piece.ids for piece in self._tokenizer.encode_batch(given, add_special_tokens=False)]
         gaps = (i for piece in pieces[1:] for i in (self.mask, *piece))
         return [*around[:half], *pieces[0], *gaps, *around[half:]]
 
@@ -75,3 +74,8 @@ class ForeignVocabulary:
     def to_json(self) -> dict[str, Any]:
         """The vocabulary as JSON, for `vocabulary_from_json`."""
         return {"kind": self.kind, "lowercase": False, "tokenizer": self._tokenizer.to_str()}
+
+
+def _readable(text: str) -> str:
+    """The text with ``?`` for what has no bytes, a lone surrogate."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -40,23 +39,10 @@ _EXPECTED: Mapping[str, Mapping[str, Any]] = {
 """Values of a configuration that change what is computed, and the only ones that our blocks compute; the default."""
 
 
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """Where a checkpoint lies and of what kind it is."""
-
-    kind: str
-    folder: Path
-
-    @property
-    def weights(self) -> Path:
-        """The file of its weights."""
-        return self.folder / WEIGHTS
-
-
 @lru_cache
-def checkpoint_files(name: str) -> CheckpointFiles:
-    """The files that ``KIND:PATH`` names: a local folder's, or fetched from the hub; FolderError for missing ones."""
-    kind, _, place = name.partition(":")
+def checkpoint_folder(name: str) -> Path:
+    """The folder of ``KIND:PATH``, local or fetched from the hub; FolderError for one that lacks a file."""
+    place = name.partition(":")[2]
     path = Path(place).expanduser()
     folder = path if path.is_dir() else _fetch(name, place)
     if not (folder / WEIGHTS).is_file():
@@ -65,7 +51,7 @@ def checkpoint_files(name: str) -> CheckpointFiles:
         raise FolderError(f"{folder} holds {found}: save the model with safe_serialization=True, as one file")
     if not (folder / CONFIG).is_file():
         raise FolderError(f"{folder} holds no {CONFIG}: give a folder that transformers saved a model in")
-    return CheckpointFiles(kind, folder)
+    return folder
 
 
 def load_checkpoint(name: str, folder: Path) -> Origin:

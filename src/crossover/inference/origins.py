@@ -19,7 +19,7 @@ from crossover.inference.saved import WEIGHTS_FILE, load_model
 from crossover.models.backbones import mixer_settings
 from crossover.models.model import SequenceModel
 from crossover.models.ports import Outputs, PerStep, Tokens
-from crossover.models.presets import is_checkpoint, parse_model, preset_name, with_setting
+from crossover.models.presets import bracket_keys, is_checkpoint, parse_model, preset_name, with_setting
 from crossover.models.settings import ModelSettings
 
 _FREE = ("name", "origin", "fresh", "learning_rate", "dropout", "causal", "embedding_std")
@@ -53,13 +53,15 @@ def find_origin(name: str) -> Origin:
 
     Raises ConfigError for a model that reads no texts, CheckpointError for a folder that cannot be read.
     """
+    loader: Any = _load_run
     if is_checkpoint(name):
-        from crossover.inference.checkpoints import checkpoint_files, load_checkpoint
+        from crossover.inference.checkpoints import checkpoint_folder, load_checkpoint
 
-        files = checkpoint_files(name)
-        return _cached(load_checkpoint, name, files.folder, files.weights.stat().st_mtime_ns)
-    folder = run_folder(Path(name))
-    return _cached(_load_run, name, folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+        loader, folder = load_checkpoint, checkpoint_folder(name)
+    else:
+        folder = run_folder(Path(name))
+    weights = folder / WEIGHTS_FILE
+    return _cached(loader, name, folder, weights.stat().st_mtime_ns if weights.is_file() else 0)
 
 
 @lru_cache(maxsize=4)
@@ -112,6 +114,8 @@ def with_origins(models: Sequence[str], origins: Sequence[str]) -> list[str]:
         chosen = by_kind.get(preset_name(parse_model(model)))
         if chosen is None:
             entered.append(model)
+        elif "origin" in bracket_keys(model):
+            raise ConfigError(f"{model} has an origin in its brackets: leave out from=… there, or --from {chosen}")
         else:
             started = with_setting(model, "from", chosen)
             entered += [started, with_setting(started, "fresh", "true")]

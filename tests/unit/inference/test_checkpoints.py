@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, GPT
 from crossover import api
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError, FolderError
-from crossover.inference.checkpoints import checkpoint_files
+from crossover.inference.checkpoints import checkpoint_folder
 from crossover.inference.export import export
 from crossover.inference.origins import find_origin, start_from
 from crossover.inference.predictor import load
@@ -146,6 +146,7 @@ def test_its_own_tokenizer_reads_the_texts(saved):
     bert, gpt2 = (find_origin(saved[kind]).vocabulary for kind in WRITERS)
     assert bert.encode(["Profits ROSE", "[MASK]"]) == [[2, 5, 12, 8, 3], [2, 1, 1, 1, 3]]
     assert bert.encode_gaps("profit [MASK] .") == [2, 5, bert.mask, 14, 3]
+    assert bert.encode_gaps("[MASK] \ud800") == [2, bert.mask, bert.unknown, 3]
     assert bert.decode([2, 5, 12, 8, 3]) == "profits rose"
     assert (bert.unknown, bert.mask, bert.special) == (1, 4, frozenset(range(5)))
     assert gpt2.encode(["to a"]) == [[5, 2, 10, 11]]
@@ -236,11 +237,11 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(FolderError, match=r"holds no tokenizer: .*vocab.txt"):
         find_origin(name)
     (tmp_path / "config.json").unlink()
-    checkpoint_files.cache_clear()
+    checkpoint_folder.cache_clear()
     with pytest.raises(FolderError, match=r"holds no config.json"):
         find_origin(name)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    checkpoint_files.cache_clear()
+    checkpoint_folder.cache_clear()
     with pytest.raises(FolderError, match=r"only pytorch_model.bin, a pickle that could carry code"):
         find_origin(name)
 

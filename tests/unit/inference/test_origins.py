@@ -9,7 +9,7 @@ import torch
 
 from crossover import api
 from crossover.data.options import DataOptions
-from crossover.errors import ConfigError, FolderError
+from crossover.errors import CheckpointError, ConfigError, FolderError
 from crossover.inference.origins import borrowed_vocabulary, find_origin, start_from, with_origins
 from crossover.inference.predictor import load
 from crossover.inference.saved import SavedModel, load_model, save_model
@@ -222,6 +222,9 @@ def test_a_model_without_texts_is_no_origin(tmp_path):
         find_origin(str(tmp_path))
     with pytest.raises(FolderError, match="holds no finished run"):
         find_origin(str(tmp_path / "nowhere"))
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        find_origin(str(tmp_path))
 
 
 def test_fresh_without_an_origin_is_refused():
@@ -241,6 +244,8 @@ def test_models_are_joined_with_the_origins_of_their_kind(pretrained):
     ]
     with pytest.raises(ConfigError, match="--models names none"):
         with_origins(["gru"], [str(lstm)])
+    with pytest.raises(ConfigError, match="has an origin in its brackets"):
+        with_origins([f"lstm[from={lstm}]"], [str(lstm)])
     with pytest.raises(ConfigError, match="are both a lstm"):
         with_origins(["lstm"], [str(lstm), str(lstm)])
 

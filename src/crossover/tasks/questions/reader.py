@@ -79,6 +79,10 @@ def _whole(text: str) -> list[dict[str, Any]] | None:
 
 def _line(line: str, where: str) -> str:
     if not line.lstrip().startswith("{"):
+        try:
+            split_question(line)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
         return line
     try:
         asked = json.loads(line)

@@ -66,6 +66,7 @@ def test_files_of_every_form_give_the_same_questions(tmp_path: Path):
         '{"context": ',
         '{"context": null, "question": "Who left?"}',
         '{"context": "Ann left.", "question": 3}',
+        "Ann left.",
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str):
