@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,12 @@ class Scaling:
 
     def statistics(self, id: str, values_TC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation [C] of a series; of `values_TC` where train has none of it."""
-        if id in self.ids:
-            place = self.ids.index(id)
-            return self.mean_SC[place], self.deviation_SC[place]
-        return statistics_of(values_TC)
+        place = self._places.get(id)
+        return statistics_of(values_TC) if place is None else (self.mean_SC[place], self.deviation_SC[place])
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {id: place for place, id in enumerate(self.ids)}
 
     def apply(self, panel: Panel, window: int) -> tuple[ScaledPanel, list[str]]:
         """The panel in z-scores, and a sentence for each static value that train does not have: it is none of those.
