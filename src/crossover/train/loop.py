@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
@@ -27,6 +26,7 @@ from crossover.models.settings import ModelSettings
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
 from crossover.train import checkpoint
+from crossover.train.average import kept_weights
 from crossover.train.budget import Budget
 from crossover.train.evaluate import evaluate
 from crossover.train.interrupts import interrupts_deferred
@@ -109,9 +109,7 @@ class _Run:
         self.model = built.to(self.device)
         self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
         self.optimizer = build_optimizer(self.model, settings)
-        self.average: AveragedModel | None = None
-        if settings.average:
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        self.kept = kept_weights(self.model, settings.average)
         self.rows_per_epoch = task.size("train")
         self.state = RunState()
         self.best: Best | None = None
@@ -187,28 +185,23 @@ class _Run:
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        self.kept.after_step()
         return torch.stack(losses).sum()
-
-    @property
-    def scored(self) -> nn.Module:
-        """The model that validation scores: the average of the trained weights where one is kept."""
-        return self.model if self.average is None else self.average.module
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights if they are the best so far."""
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
         rows = self._evaluation_rows()
+        self.kept.before_validation()
         result = evaluate(
-            self.scored, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0, carry=self.carry
+            self.kept.model, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0, carry=self.carry
         )
         scores = result.scores
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", scores["loss"], state.step, rate)
         if Best.improves(scores, self.best, metric=spec.metric, higher_is_better=spec.higher_is_better):
-            weights = {name: value.detach().clone() for name, value in self.scored.state_dict().items()}
+            weights = {name: value.detach().clone() for name, value in self.kept.model.state_dict().items()}
             self.best, state.stale = Best(state.step, scores, weights), 0
         else:
             state.stale += 1
@@ -334,7 +327,7 @@ class _Run:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "average": self.average.state_dict() if self.average is not None else None,
+            "average": self.kept.state(),
             "random": checkpoint.random_state(self.device),
             "run": self.state.to_json(),
             "best": self.best.to_json() if self.best else None,
@@ -349,8 +342,7 @@ class _Run:
         state = checkpoint.load_checkpoint(self.folder, self._identity(), device=self.device)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        self.kept.restore(state["average"])
         checkpoint.restore_random_state(state["random"], self.device)
         self.state = RunState(**state["run"])
         self.best = Best(**state["best"]) if state["best"] else None

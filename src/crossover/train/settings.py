@@ -21,7 +21,8 @@ class TrainSettings:
     rows, or tokens with ``batch_by="tokens"`` (rows bucketed by length); `accumulate` cuts each global batch into
     that many row slices, computed one after the other, which changes memory and not the result. `warmup` is a share
     of the budget; the rate then falls as a cosine to `final_rate` times its peak. `clip` bounds the norm (0:
-    never). `average` is the decay of an exponential moving average of the weights (0: none), which is then what
+    never). `average` below 1 is the decay of an exponential moving average of the weights (0: none); a whole
+    number from 2 takes the mean of the weights at so many of the last validations. Such an average is then what
     validation scores and the run keeps. `patience` stops after that many validations without a better score (0:
     never). `evaluations` is the number of validations over the budget. Raises ConfigError for a value that no run
     can have.
@@ -61,8 +62,11 @@ class TrainSettings:
         for name in ("warmup", "final_rate", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is a share, so it must lie between 0 and 1")
-        if not 0 <= self.average < 1:
-            raise ConfigError(f"average is {self.average}: a decay must be at least 0 and below 1")
+        if not (0 <= self.average < 1 or (self.average >= 2 and float(self.average).is_integer())):
+            raise ConfigError(
+                f"average is {self.average}: give a decay of at least 0 and below 1, or a whole number from 2 for "
+                "the mean of the last so many validations"
+            )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas are {self.betas}: each must be at least 0 and below 1")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):

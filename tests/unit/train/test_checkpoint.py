@@ -55,6 +55,7 @@ def _same(a: RunResult, b: RunResult) -> None:
         {"budget": "2500tokens", "batch": 60, "batch_by": "tokens"},
         {"budget": "100Mflops", "optimizer": "sgd"},
         {"average": 0.9},
+        {"average": 3, "evaluations": 3},
     ],
 )
 @pytest.mark.parametrize("stop", [1, 7, 12])

@@ -52,24 +52,6 @@ def test_the_first_loss_is_the_mean_over_the_global_batch_before_the_update() ->
     assert first == pytest.approx(float(task.loss(outputs, batch).detach()) / 16, rel=1e-6)
 
 
-def test_the_weights_that_are_kept_are_the_moving_average_of_those_trained() -> None:
-    task, model, decay = TinyTask(), tiny_model(dropout=0.0), 0.75
-    settings = TrainSettings(
-        budget="4steps", optimizer="sgd", learning_rate=0.1, warmup=0.0, final_rate=1.0, evaluations=1
-    )
-    trained = [
-        train(task, model, replace(settings, budget=f"{steps}steps"), numerics=NUMERICS).model.state_dict()
-        for steps in range(1, 5)
-    ]
-    averaged = train(task, model, replace(settings, average=decay), numerics=NUMERICS).model.state_dict()
-    for name, value in averaged.items():
-        expected = trained[0][name]
-        for weights in trained[1:]:
-            expected = decay * expected + (1 - decay) * weights[name]
-        torch.testing.assert_close(value, expected)
-    assert any(not torch.equal(value, trained[-1][name]) for name, value in averaged.items())
-
-
 def test_slices_of_a_batch_change_memory_and_not_the_result() -> None:
     task, model = TinyTask(), tiny_model(dropout=0.0)
     settings = TrainSettings(budget="6steps", optimizer="sgd", learning_rate=0.1)
