@@ -21,17 +21,18 @@ GAP = "[MASK]"
 SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 KINDS = ("words", "subwords", "characters")
 BYTES = 256
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+"""The Chinese characters, as a class of a regular expression holds them."""
 
 _SPECIAL_IDS = frozenset(range(len(SPECIALS)))
 
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _TOKEN = re.compile(
-    rf"(?P<han>[{_HAN}]+)"
+    rf"(?P<han>[{HAN}]+)"
     r"|\d+(?:[.,]\d+)*"
-    rf"|[^\W\d_{_HAN}](?:[^\W\d_{_HAN}]|\d+(?![.,]?\d)|['’\-](?=[^\W_{_HAN}]))*"
+    rf"|[^\W\d_{HAN}](?:[^\W\d_{HAN}]|\d+(?![.,]?\d)|['’\-](?=[^\W_{HAN}]))*"
     r"|\S"
 )
-_HAN_WORD = re.compile(f"[{_HAN}]")
+_HAN_WORD = re.compile(f"[{HAN}]")
 _segmenter_lock = threading.Lock()
 
 

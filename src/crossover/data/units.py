@@ -7,10 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_HAN_RUN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_UNIT = re.compile(
-    rf"[{_HAN_RUN}]|\d+(?:[.,]\d+)*|[^\W\d_{_HAN_RUN}](?:[^\W_{_HAN_RUN}]|['’\-](?=[^\W_{_HAN_RUN}]))*|\S"
-)
+from crossover.data.text import HAN
+
+_UNIT = re.compile(rf"[{HAN}]|\d+(?:[.,]\d+)*|[^\W\d_{HAN}](?:[^\W_{HAN}]|['’\-](?=[^\W_{HAN}]))*|\S")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]|\n")
 
 
