@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from crossover.data.audio import read_recording
-from crossover.errors import ConfigError
+from crossover.errors import ConfigError, DataError
 from crossover.inference.predictor import Predictor
 from crossover.measure.statistics import percentiles
 from crossover.tasks.speech.ctc import BLANK, best_path
@@ -66,7 +66,16 @@ class Listener:
 
     @torch.inference_mode()
     def accept(self, samples_N: np.ndarray) -> str:
-        """Hear some more; what is written because of it, often nothing."""
+        """Hear some more samples [N]; what is written because of it, often nothing.
+
+        Raises DataError for other arrays: whole numbers, several channels, values that are not finite.
+        """
+        samples_N = np.asarray(samples_N)
+        if samples_N.ndim != 1 or samples_N.dtype.kind != "f" or not np.isfinite(samples_N).all():
+            raise DataError(
+                f"samples {list(samples_N.shape)} of type {samples_N.dtype}: give finite floats [N] in -1 to 1, "
+                "one channel"
+            )
         steps_TC = self._steps.accept(samples_N)
         if not len(steps_TC):
             return ""

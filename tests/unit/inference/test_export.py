@@ -19,7 +19,7 @@ from crossover.inference.saved import SavedModel, save_model
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
 from crossover.models.model import build_model
-from crossover.models.ports import PerStep, SourceTarget, Tokens
+from crossover.models.ports import Frames, PerRow, PerStep, SourceTarget, Tokens
 from crossover.models.presets import parse_model
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
@@ -120,6 +120,45 @@ def test_an_encoder_decoder_writes_in_onnx_runtime_as_in_pytorch(tmp_path: Path)
         written = goes_on(step, own, BEGIN, 6)
         kept = written[: written.index(END)] if END in written else written
         assert kept == [token for token in expected[row].tolist() if token != PAD]
+
+
+def test_a_causal_model_of_frames_goes_on_in_onnx_runtime(tmp_path: Path) -> None:
+    inputs = Frames(height=9, width=6)
+    read, step = (session(path) for path in exported_untrained(inputs, PerStep(size=4), tmp_path))
+    given = np.random.default_rng(0).standard_normal((2, 7, inputs.channels)).astype(np.float32)
+    state = read({"inputs": given[:, :5]})
+    outputs = [state.pop("outputs")]
+    for time in (5, 6):
+        after = step({"inputs": given[:, time : time + 1], **state})
+        outputs.append(after.pop("outputs"))
+        state = {name.removeprefix("next_"): value for name, value in after.items()}
+    with torch.inference_mode():
+        expected, _ = load(tmp_path).model(torch.from_numpy(given))
+    np.testing.assert_allclose(np.concatenate(outputs, 1), expected, atol=1e-4)
+
+
+def test_a_model_that_labels_clips_is_one_file(tmp_path: Path) -> None:
+    inputs = Frames(height=6, width=9, colours=3, features={"words": 4})
+    (path,) = exported_untrained(inputs, PerRow(size=3), tmp_path)
+    given = np.random.default_rng(0).standard_normal((2, 7, inputs.channels)).astype(np.float32)
+    words = np.arange(14).reshape(2, 7) % 4
+    with torch.inference_mode():
+        expected, _ = load(tmp_path).model(torch.from_numpy(given), {"words": torch.from_numpy(words)})
+    found = session(path)({"inputs": given, "words": words})
+    np.testing.assert_allclose(found["outputs"], expected, atol=1e-4)
+
+
+def exported_untrained(inputs: Frames, outputs: PerStep | PerRow, folder: Path) -> list[Path]:
+    """The ONNX files of a model with its initial weights, causal where it gives outputs for each step."""
+    causal = isinstance(outputs, PerStep)
+    settings = parse_model(f"{'gru' if causal else 'attention'}[width=8,layers=1]")
+    model = build_model(settings, inputs, outputs, causal=causal, seed=3)
+    described = SavedModel(
+        task="any", task_family="any", objective="any", metric="loss",
+        settings=model.settings, inputs=inputs, outputs=outputs, causal=causal,
+    )  # fmt: skip
+    save_model(folder, model.state_dict(), described)
+    return export(folder, to="onnx", out=folder / "model.onnx").files
 
 
 def test_a_mixer_without_a_fast_form_is_exported_by_its_definition(tmp_path: Path) -> None:

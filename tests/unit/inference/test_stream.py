@@ -120,6 +120,14 @@ def test_a_model_of_whole_recordings_or_of_labels_does_not_stream(folder: Path) 
     assert predictor.predict_file(folder / "asked.wav")[0]["label"] in ("low", "mid", "high")
 
 
+def test_samples_of_another_form_are_refused(task: Task) -> None:
+    listener = Listener(untrained(task, "gru"))
+    for samples in (np.zeros((800, 2), np.float32), np.zeros(800, np.int16), np.full(800, np.nan)):
+        with pytest.raises(DataError, match=r"of type \w+: give finite floats \[N\] in -1 to 1, one channel"):
+            listener.accept(samples)
+    assert listener.accept(np.zeros(0)) == listener.accept([0.0] * 79) == ""  # type: ignore[arg-type]
+
+
 def test_what_is_no_sound_and_a_chunk_of_nothing_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     predictor = load(run)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from crossover.errors import ConfigError
 from crossover.models.embedding import Embedding, sinusoids
@@ -53,6 +54,18 @@ def test_frames_are_halved_until_they_are_small(height: int, width: int, found: 
     assert [(stage.height, stage.width) for stage in passed] == found
     model = FrameEncoder(Frames(height=height, width=width), width=5)
     assert model(torch.rand(2, 3, height * width)).shape == (2, 3, 5)
+
+
+def test_a_frame_is_read_by_convolutions_over_its_own_pixels() -> None:
+    model = FrameEncoder(Frames(height=10, width=13, colours=2), width=5).double()
+    frames = torch.rand(2, 3, 10 * 13 * 2, dtype=torch.float64)
+    x_NFHW = frames.reshape(6, 10, 13, 2).movedim(-1, 1)
+    first, second = model.patches
+    x_NFHW = F.gelu(F.conv2d(F.pad(x_NFHW, (1, 2, 1, 1)), first.weight.reshape(16, 2, 4, 4), first.bias, stride=2))
+    kernel = second.weight.reshape(32, 2, 2, 16).movedim(-1, 1)
+    x_NFHW = F.gelu(F.conv2d(F.pad(x_NFHW, (0, 1, 0, 1)), kernel, second.bias, stride=2))
+    expected = model.project(x_NFHW.movedim(1, -1).reshape(2, 3, -1))
+    torch.testing.assert_close(model(frames), expected)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ class NextFrameReader:
     """Clips in, the frames that follow out: the half of the task that needs no data."""
 
     def __init__(self, spec: TaskSpec, form: FrameForm, ahead: int) -> None:
+        if ahead < 1:
+            raise ValueError("frames ahead are 1 or more")
         self.spec = spec
         self.form = form
         self.ahead = ahead
