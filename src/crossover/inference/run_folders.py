@@ -50,9 +50,12 @@ def _chosen(folder: Path, by_task: Mapping[str, Any], task: str | None) -> Mappi
 
 
 def _best_run(study: Path, document: Mapping[str, Any], task: str) -> Path | None:
-    """The run of a task with the best validation score, of those that are there."""
+    """The run of a task with the best validation score, of those that are there; of a backtest, of its last fold."""
     sign = 1 if document["tasks"][task]["higher_is_better"] else -1
     done = [run for run in document["runs"] if run["task"] == task and run["validation"] is not None]
+    folds = document["settings"]["data"].get("backtest") or 1
+    last = max((run["seed"] % folds for run in done), default=0)
+    done = [run for run in done if run["seed"] % folds == last]
     done.sort(key=lambda run: sign * run["validation"], reverse=True)
     places = (find_run(study, Path(run["folder"])) for run in done)
     return next((place for place in places if place is not None), None)

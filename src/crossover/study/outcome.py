@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crossover.train.record import RunRecord
 RESAMPLES = 1000
 SHARES = ("accuracy", "macro_f1", "exact_match")
 """Metrics that lie between 0 and 1, whatever few seeds let an interval say."""
+_BOUNDS = {**dict.fromkeys(SHARES, (0.0, 1.0)), **dict.fromkeys(("mse", "mae", "pinball"), (0.0, inf))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Outcome:
             resamples=RESAMPLES,
             splits=self.splits(name),
         )
-        return interval.cut(0.0, 1.0) if metric in SHARES else interval
+        return interval.cut(*_BOUNDS[metric]) if metric in _BOUNDS else interval
 
     def splits(self, name: str) -> list[int]:
         """The split of each of `items`."""

@@ -134,7 +134,8 @@ def _study(folder: Path, *recommended: Entry, runs: tuple[tuple[str, str, float 
     keys = ("task", "model", "run")
     document = {
         "tasks": {task: {"higher_is_better": True} for task, _, _ in recommended},
-        "runs": [dict(zip(("task", "folder", "validation"), run, strict=True)) for run in runs],
+        "settings": {"data": {}},
+        "runs": [dict(zip(("task", "folder", "validation"), run, strict=True), seed=0) for run in runs],
         "recommendation": [dict(zip(keys, entry, strict=True)) for entry in recommended],
     }
     folder.mkdir()

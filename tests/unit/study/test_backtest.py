@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from crossover.data.options import DataOptions
-from crossover.errors import ConfigError
+from crossover.errors import ConfigError, FolderError
 from crossover.inference.predictor import load
+from crossover.inference.run_folders import find_run, run_folder
 from crossover.study.compare import run_comparison
 from crossover.study.request import CompareRequest
 from crossover.train.settings import TrainSettings
@@ -88,3 +89,19 @@ def test_what_contradicts_a_backtest_is_refused():
         request(resplit=True)
     with pytest.raises(ConfigError, match=r"leave task\.fold out"):
         request(data=DataOptions(backtest=2, settings={"fold": 1}))
+
+
+def test_a_study_that_a_baseline_wins_names_the_best_run_of_its_last_fold(study):
+    document, folder, _ = study
+    assert document["recommendation"][0]["run"] is None
+    with pytest.raises(FolderError) as caught:
+        run_folder(folder)
+    last = [run for run in document["runs"] if run["seed"] == 1]
+    best = min(last, key=lambda run: run["validation"])
+    assert str(caught.value).endswith(f"give its best run, {find_run(folder, Path(best['folder']))}")
+
+
+def test_an_error_is_never_below_0_however_far_the_folds_lie_apart(study):
+    document, _, _ = study
+    scores = [row["score"] for row in document["table"]]
+    assert all(0 <= score["low"] <= score["value"] for score in scores)

@@ -170,6 +170,14 @@ def test_known_covariates_help_the_linear_baseline(table):
     assert blind.spec.inputs.channels < own_panel(table).spec.inputs.channels
 
 
+def test_the_ridge_reads_all_that_is_known_at_an_origin_and_no_more():
+    rows = panel(DataOptions(window=14, horizon=6)).splits["test"]
+    known, origin, number = rows.data.covariates, int(rows.origins_N[-1]), int(rows.series_N[-1])
+    parts = known.past_TK[origin - 14 : origin], known.future_TK[origin - 14 : origin + 6], known.static_SF[number]
+    flat = known.flat(rows.origins_N[-1:], rows.series_N[-1:], window=14, horizon=6)[0]
+    assert flat.tolist() == np.concatenate([part.ravel() for part in parts]).tolist()
+
+
 def test_series_are_told_worst_first_and_bootstrapped_apart():
     task = panel(DataOptions(quantiles="0.5"))
     ridge = next(b for b in task.baselines("test") if b.kind == "strong")
@@ -224,7 +232,9 @@ def test_covariates_ahead_may_come_from_a_file_of_their_own(tmp_path, table):
         reader.encode_ahead()
     lines = ["shop,day,promo,price"]
     for series in shops().series:
-        for day, (promo, price) in zip(series.timestamps[-PLANNED:], series.future_LK[-PLANNED:], strict=True):
+        for day, (promo, price) in zip(
+            series.timestamps[-PLANNED - 5 :], series.future_LK[-PLANNED - 5 :], strict=True
+        ):
             lines.append(f"{series.id},{day},{promo},{price}")
     plan = tmp_path / "plan.csv"
     plan.write_text("\n".join(lines), encoding="utf-8")
