@@ -37,6 +37,13 @@ def test_numbers_have_a_mean_each_and_no_picture():
     np.testing.assert_allclose(np.concatenate([form.scores(clip) for clip in given]).std(0), 1, rtol=1e-5)
 
 
+def test_numbers_of_one_unit_have_one_deviation():
+    given = [clip * np.arange(1, 8) for clip in clips(7)]
+    form = FrameForm.of(given, one_unit=True)
+    assert form.deviation_P == pytest.approx([np.sqrt(np.concatenate(given).var(0).mean())])
+    assert form.mean_P.shape == (7,)
+
+
 def test_it_survives_json_and_refuses_other_frames():
     form = FrameForm.of(clips(4, 6, 3))
     again = FrameForm.from_json(form.to_json())

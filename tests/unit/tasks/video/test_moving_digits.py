@@ -128,18 +128,19 @@ def test_the_next_frame_is_what_the_step_after_reads():
     assert valid.extra["future"].shape == (4, 5, 256)
 
 
-def test_a_rollout_reads_its_own_frames_only():
+@pytest.mark.parametrize(("told", "seen"), [(0.25, 0.25), (1.5, 1.0), (-0.5, 0.0)])
+def test_a_rollout_reads_its_own_frames_only_as_pixels(told, seen):
     task = built("video/moving-digits-next")
     batch = next(iter(task.batches("valid", seed=0, epoch=0, batch=4)))
     read = []
 
     def step(inputs):
         read.append(inputs)
-        return torch.full((*inputs.shape[:2], 256), 0.25)
+        return torch.full((*inputs.shape[:2], 256), told)
 
     outputs = task.rollout(step, batch)
     assert outputs.shape == (4, 14, 256) and [part.shape[1] for part in read] == [10, 1, 1, 1, 1]
-    own = (0.25 - task.form.mean_P[0]) / task.form.deviation_P[0]
+    own = (seen - task.form.mean_P[0]) / task.form.deviation_P[0]
     assert all(torch.allclose(part, torch.tensor(own, dtype=torch.float32)) for part in read[1:])
 
 
