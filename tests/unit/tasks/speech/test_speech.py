@@ -120,6 +120,9 @@ def test_folders_of_a_given_split(tmp_path: Path) -> None:
     places = {part: tmp_path / part for part in ("train", "valid", "test")}
     task = TASKS.get("speech")(DataOptions(**places, settings={"rate": 8000}))
     assert [task.size(split) for split in ("train", "valid", "test")] == [12, 3, 4]
+    frames_FM = np.concatenate(task.data.train(0, 0).frames)
+    np.testing.assert_allclose(task.front.mean_M, frames_FM.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(task.front.deviation_M, frames_FM.std(0), rtol=1e-4)
 
 
 def test_recordings_and_transcripts_without_each_other_are_refused_or_left_out(tmp_path: Path) -> None:
