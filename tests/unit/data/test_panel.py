@@ -144,9 +144,9 @@ def test_a_day_first_format_is_found_within_each_series(file):
 
 
 def test_gaps_are_filled_within_their_series(file):
-    content = "id,v\na,1\na,\na,3\nb,10\nb,\n"
+    content = "id,v\na,1\na,\na,3\na,\nb,10\nb,\n"
     a, b = read_panel(file(content), Roles(id="id"), fill_gaps=True).series
-    assert a.values_TC.ravel().tolist() == [1, 2, 3]
+    assert a.values_TC.ravel().tolist() == [1, 2, 3, 3]
     assert b.values_TC.ravel().tolist() == [10, 10]
 
 

@@ -35,6 +35,11 @@ def test_a_small_difference_of_few_items_is_undecided() -> None:
     assert pair["verdict"] == "undecided" and pair["low_power"]
 
 
+def test_the_seeds_that_are_needed_are_each_trained_at_every_fold() -> None:
+    held = outcome({"lstm": (1.0, 0.2, 1.0), "gru": (0.2, 0.2, 0.2)})
+    assert [told(replace(held, folds=folds))[LSTM, GRU]["seeds_needed"] for folds in (1, 3)] == [4, 2]
+
+
 def test_a_difference_of_accuracies_lies_within_one() -> None:
     pair = told(outcome({"lstm": (1.0, 0.2, 1.0), "gru": (0.2, 0.2, 0.2)}))[LSTM, GRU]
     assert pair["corrected"]["high"] == 1.0 and pair["verdict"] == "undecided"
