@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.implementations import BertWordPieceTokenizer
 from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, GPT2LMHeadModel, GPT2Model
 
 from crossover import api
@@ -121,12 +122,14 @@ def test_other_activations_and_norms_are_read(tmp_path, activation):
     torch.testing.assert_close(hidden(name)[0], theirs(name), rtol=1e-5, atol=1e-5)
 
 
-def test_the_head_of_gpt2_predicts_as_it_did(saved):
-    origin = find_origin(saved["gpt2"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_of_gpt2_predicts_as_it_did(tmp_path, tied):
+    name = write_gpt2(tmp_path, draw(GPT2LMHeadModel(gpt2_config(tie_word_embeddings=tied))))
+    origin = find_origin(name)
     size = origin.vocabulary.size
     model = build_model(origin.settings, Tokens(vocabulary=size), PerStep(size=size), causal=True, seed=5).eval()
     assert start_from(model, origin).anew == ()
-    reference = GPT2LMHeadModel.from_pretrained(saved["gpt2"].partition(":")[2]).eval()
+    reference = GPT2LMHeadModel.from_pretrained(tmp_path).eval()
     ids_BT = rows()[0][:1]
     with torch.no_grad():
         ours, expected = model(ids_BT)[0], reference(input_ids=ids_BT).logits[..., :size]
@@ -151,6 +154,15 @@ def test_its_own_tokenizer_reads_the_texts(saved):
     assert (bert.unknown, bert.mask, bert.special) == (1, 4, frozenset(range(5)))
     assert gpt2.encode(["to a"]) == [[5, 2, 10, 11]]
     assert gpt2.mask == gpt2.unknown == 12
+
+
+def test_texts_are_read_whole_whatever_its_tokenizer_was_saved_with(tmp_path):
+    name = write_bert(tmp_path)
+    tokenizer = BertWordPieceTokenizer(str(tmp_path / "vocab.txt"))
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=8)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert find_origin(name).vocabulary.encode(["profit rose the", "."]) == [[2, 5, 8, 10, 3], [2, 14, 3]]
 
 
 def write_table(folder: Path) -> Path:

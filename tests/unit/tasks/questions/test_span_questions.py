@@ -83,6 +83,22 @@ def test_questions_about_one_article_stand_on_one_side(tmp_path: Path):
     assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
 
 
+def test_questions_about_one_context_stand_on_one_side_where_articles_are_few(tmp_path: Path):
+    asked = [
+        SpanQuestion(
+            f"{n}-{word}", context, f"Where is {word}?", (("park", context.index("park")),), "the only article"
+        )
+        for n, context in ((n, f"Ann and Ben sat in park {n}.") for n in range(12))
+        for word in ("Ann", "Ben")
+    ]
+    task = own(DataOptions(data=str(write(tmp_path / "a.json", *asked))))
+    sides = [
+        {task.questions[index].context for index in task.splits[split].questions_N}
+        for split in ("train", "valid", "test")
+    ]
+    assert all(sides) and sum(map(len, sides)) == len(set().union(*sides)) == 12
+
+
 LONG = "One two three four five six seven eight nine ten eleven twelve."
 
 
