@@ -161,6 +161,14 @@ def test_ridge_on_two_frames_beats_the_last_frame():
     assert ridge.summary["rollout_mse"] < last.summary["rollout_mse"]
 
 
+def test_the_question_alone_tells_more_than_the_commonest_answer():
+    task = built("video/moving-digits-qa", clips=400)
+    majority, question, _ = task.baselines("valid")
+    assert question.name == "question only" and question.score > majority.score
+    # Half the questions ask for one of four ways, the others for one of ten digits.
+    assert 0.1 < question.score < 0.35
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_are_checked(name):
     with pytest.raises(ConfigError, match="no room to move: give 12 or more"):
