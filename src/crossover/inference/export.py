@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from crossover.errors import CheckpointError, ConfigError, unknown
 from crossover.files import unwritable, write_file, write_json
@@ -105,17 +105,18 @@ def _export_onnx(folder: Path, out: Path) -> Exported:
 def _write_programs(folder: Path, aside: Path, *, fast: bool) -> dict[str, dict[str, Any]]:
     """Writes a checked file for each program of the model, named by its kind; returns their latencies.
 
-    `fast` False takes the mixers' definitions.
+    `fast` False writes the mixers' definitions; PyTorch is timed as it computes by itself all the same.
     """
     model, saved = load_model(folder)
     if not fast:
         use_definitions(model)
     latency: dict[str, dict[str, Any]] = {}
-    for program in programs(model.eval()):
+    written = programs(model)
+    for program, own in zip(written, written if fast else programs(load_model(folder)[0]), strict=True):
         path = aside / program.kind
         _traced(program, saved).save(str(path), external_data=False)
         _compare(path, program, saved)
-        latency[program.kind] = _latency(path, program)
+        latency[program.kind] = _latency(path, program, own.module)
     return latency
 
 
@@ -184,14 +185,14 @@ def _runner(path: Path, program: Program) -> Callable[[Sequence[Tensor]], list[n
     return run
 
 
-def _latency(path: Path, program: Program) -> dict[str, Any]:
-    """Seconds of one row of `steps` steps, or of the step after them, in ONNX Runtime and in PyTorch, in turn."""
+def _latency(path: Path, program: Program, module: nn.Module) -> dict[str, Any]:
+    """Seconds of one row of `steps` steps, or of the step after them, in ONNX Runtime and by `module`, in turn."""
     steps = program.steps(_LATENCY_STEPS)
     example, run = program.example(1, steps), _runner(path, program)
 
     def torch_run() -> None:
         with torch.inference_mode():
-            program.module(*example)
+            module(*example)
 
     timings = timings_in_turn(
         {"onnx": lambda: run(example), "pytorch": torch_run}, rounds=_LATENCY_ROUNDS, time_limit=_LATENCY_SECONDS

@@ -80,10 +80,7 @@ def _columns(result: TaskResult) -> list[tuple[Column, Figure]]:
         return lambda row: (quantities.seconds(((row.get("latency") or {}).get(kind) or {}).get(level)), "")
 
     def exported(kind: str) -> Figure:
-        return lambda row: (
-            quantities.seconds((((row.get("onnx") or {}).get(kind) or {}).get("onnx") or {}).get("p50")),
-            "",
-        )
+        return lambda row: (quantities.seconds((row.get("onnx") or {}).get(kind)), "")
 
     def plain(name: str, form: Callable[[float | None], str]) -> Figure:
         return lambda row: (form(quantities.value_of(row.get(name))), "")

@@ -189,8 +189,7 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         family = study["tasks"][chosen].get("family")
         if family in ("text-classification", "translation"):
             commands.append(f'crossover predict {where} "…"{suffix}')
-        onnx = family != "translation" and find_spec("onnxruntime") is not None
-        form = "--to onnx --out model.onnx" if onnx else "--to safetensors --out model"
+        form = "--to onnx --out model.onnx" if find_spec("onnxruntime") else "--to safetensors --out model"
         commands.append(f"crossover export {where}{suffix} {form}")
     commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]
     return commands[:3]

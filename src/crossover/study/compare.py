@@ -56,6 +56,8 @@ def run_comparison(
     gets one-line messages, `on_progress` every step, `on_begin` the number of each trial and run before it starts.
     """
     comparison = Comparison(request, folder, tell=tell, on_progress=on_progress, on_begin=on_begin)
+    comparison.tell(f"study in {folder}: the same command with --out {folder} goes on with it")
+    comparison.tell(comparison.numerics.describe())
     try:
         comparison.carry_out()
     except KeyboardInterrupt:
@@ -100,8 +102,6 @@ class Comparison:
 
     def carry_out(self, *, measure: bool = True) -> None:
         """Search, fit the baselines, train and, unless quality alone is asked for, measure."""
-        self.tell(f"study in {self.store.folder}: the same command with --out {self.store.folder} goes on with it")
-        self.tell(self.numerics.describe())
         self.tell(forecast(self.request, self.settings, self.outcomes, self.store))
         for outcome in self.outcomes:
             for note in outcome.contest.notes():

@@ -74,7 +74,10 @@ def load_study(folder: Path) -> dict[str, Any]:
 
 
 def with_exports(document: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The document of the study in `folder`, with what exported models took in ONNX Runtime in their rows."""
+    """The document of the study in `folder`, with the seconds of exported models in ONNX Runtime in their rows.
+
+    A row's ``"onnx"`` holds the median of one ``"sequence"`` and, of a causal model, of one ``"step"``.
+    """
     rows = [
         {**row, "onnx": _load_export(find_run(folder, Path(row["run"])))} if row.get("run") else row
         for row in document.get("table") or []
@@ -82,10 +85,12 @@ def with_exports(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**document, **({"table": rows} if rows else {})}
 
 
-def _load_export(run: Path | None) -> dict[str, Any] | None:
+def _load_export(run: Path | None) -> dict[str, float] | None:
+    """None where nothing was exported, or where what was noted of it cannot be read."""
     try:
-        return dict(json.loads((run / ONNX_FILE).read_text(encoding="utf-8"))) if run else None
-    except (OSError, ValueError, TypeError):
+        noted = json.loads((run / ONNX_FILE).read_text(encoding="utf-8")) if run else None
+        return {kind: float(taken["onnx"]["p50"]) for kind, taken in noted.items()} if noted else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

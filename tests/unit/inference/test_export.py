@@ -14,10 +14,12 @@ from crossover.errors import CheckpointError, ConfigError
 from crossover.inference import export as exporting
 from crossover.inference.decode import Sampling, only_text, write
 from crossover.inference.export import export
+from crossover.inference.onnx_programs import Program
 from crossover.inference.predictor import load
 from crossover.inference.saved import SavedModel, save_model
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
+from crossover.models.mixers.base import Mixer
 from crossover.models.model import build_model
 from crossover.models.ports import Frames, PerRow, PerStep, SourceTarget, Tokens
 from crossover.models.presets import parse_model
@@ -175,3 +177,23 @@ def test_a_mixer_without_a_fast_form_is_exported_by_its_definition(tmp_path: Pat
     with torch.inference_mode():
         expected, _ = load(tmp_path).model(torch.from_numpy(prompt))
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_pytorch_is_timed_as_it_computes_by_itself_beside_a_definition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained("transformer-xl[width=16,layers=1,memory=8]", tmp_path)
+    timed = []
+
+    def latency(path: Path, program: Program, module: torch.nn.Module) -> dict[str, Any]:
+        timed.append((defined(program.module), defined(module)))
+        return {}
+
+    monkeypatch.setattr(exporting, "_latency", latency)
+    export(tmp_path, to="onnx", out=tmp_path / "model.onnx")
+    assert timed[-2:] == [(True, False)] * 2
+
+
+def defined(module: torch.nn.Module) -> bool:
+    """Whether its mixers compute by their definitions."""
+    return any("forward" in vars(part) for part in module.modules() if isinstance(part, Mixer))

@@ -88,9 +88,17 @@ def test_rows_tell_what_their_exported_models_took(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "parity" / "lstm" / "seed0"
     run.mkdir(parents=True)
     (run / "artifacts.json").write_text("{}")
-    (run / "onnx.json").write_text('{"step": {"steps": 9}}')
+    (run / "onnx.json").write_text('{"step": {"steps": 9, "onnx": {"p50": 0.5, "p99": 0.7}}}')
     table = [{"model": "lstm", "run": "elsewhere/runs/parity/lstm/seed0"}, {"model": "ridge", "run": None}]
     told = with_exports({"kind": "compare", "table": table}, tmp_path)
-    assert told["table"] == [{**table[0], "onnx": {"step": {"steps": 9}}}, table[1]]
-    (run / "onnx.json").write_text("not JSON")
-    assert with_exports({"table": table}, tmp_path)["table"][0]["onnx"] is None
+    assert told["table"] == [{**table[0], "onnx": {"step": 0.5}}, table[1]]
+    for damaged in (
+        "not JSON",
+        "[1]",
+        "7",
+        '{"step": 3}',
+        '{"step": {"onnx": {}}}',
+        '{"step": {"onnx": {"p50": ""}}}',
+    ):
+        (run / "onnx.json").write_text(damaged)
+        assert with_exports({"table": table}, tmp_path)["table"][0]["onnx"] is None
