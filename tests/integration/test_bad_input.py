@@ -165,7 +165,7 @@ BAD_DATA = {
     ),
     "repeated timestamps": (
         ("forecasting", "--data", "repeated.csv", *FORECAST),
-        ("19 timestamps", "repeated", "line 103 (100)", "keep one row"),
+        ("timestamps in column 'day'", "repeated", "(19, the first at line 103, 100)", "keep one row"),
     ),
     "a series that is too short": (
         ("forecasting", "--data", "short.csv", *FORECAST),

@@ -104,8 +104,9 @@ def frames_term(inputs: Frames, width: int, shape: Shape, execution: Execution) 
     """The cost of reading `shape`'s frames; its name is ``embedding``."""
     frames, passed, flat = shape.batch * shape.time, stages(inputs), flat_values(inputs)
     products = [2 * frames * stage.entering * stage.values for stage in passed] + [2 * frames * flat * width]
-    # Each patch's values, what the product gives, and what GELU makes of it stay for the backward pass.
-    kept = width + sum(stage.height * stage.width * (stage.entering + 2 * stage.filters) for stage in passed)
+    # Each layer's patches and products stay for the backward pass, and what the dense layer takes of the last one.
+    kept = width + sum(stage.height * stage.width * stage.entering + stage.values for stage in passed)
+    kept += flat if passed else 0
     return Term(
         name="embedding",
         flops_forward=sum(products),

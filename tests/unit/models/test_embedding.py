@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
 from crossover.models.embedding import Embedding, sinusoids
-from crossover.models.frames import FrameEncoder, merged, stages
+from crossover.models.frames import FrameEncoder, frames_term, merged, stages
 from crossover.models.ports import Continuous, Frames, Tokens
 from crossover.models.settings import ModelSettings
 
@@ -66,6 +67,21 @@ def test_a_frame_is_read_by_convolutions_over_its_own_pixels() -> None:
     x_NFHW = F.gelu(F.conv2d(F.pad(x_NFHW, (0, 1, 0, 1)), kernel, second.bias, stride=2))
     expected = model.project(x_NFHW.movedim(1, -1).reshape(2, 3, -1))
     torch.testing.assert_close(model(frames), expected)
+
+
+def test_what_reading_a_frame_keeps_is_counted() -> None:
+    inputs, kept = Frames(height=16, width=12, colours=2), []
+    model = FrameEncoder(inputs, width=5)
+    weights = {weight.data_ptr() for weight in model.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.extend([tensor.numel()] if tensor.untyped_storage().data_ptr() not in weights else [])
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = model(torch.rand(2, 3, inputs.channels))
+    term = frames_term(inputs, 5, Shape(batch=2, time=3), Execution())
+    assert term.activation_bytes == Execution().element_bytes * (sum(kept) + outputs.numel())
 
 
 @pytest.mark.parametrize(
