@@ -55,6 +55,11 @@ class ForeignVocabulary:
         """Ids of each text, with what the model expects around it (``[CLS] … [SEP]`` for BERT)."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch([_readable(text) for text in texts])]
 
+    def encode_units(self, units: Sequence[str]) -> list[list[int]]:
+        """Ids of each unit, read as after a space, as most words of a text are."""
+        given = [" " + _readable(unit) for unit in units]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(given, add_special_tokens=False)]
+
     def encode_gaps(self, text: str) -> list[int]:
         """Ids of `text`, where ``[MASK]`` is `mask`."""
         around = self.encode([""])[0]

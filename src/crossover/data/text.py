@@ -117,6 +117,10 @@ class Vocabulary(Protocol):
         """Ids of each text."""
         ...
 
+    def encode_units(self, units: Sequence[str]) -> list[list[int]]:
+        """Ids of each word or sign that a text was cut into beforehand, with nothing around them."""
+        ...
+
     def encode_gaps(self, text: str) -> list[int]:
         """Ids of `text`, where ``[MASK]`` is `mask`."""
         ...
@@ -128,6 +132,11 @@ class Vocabulary(Protocol):
     def to_json(self) -> dict[str, Any]:
         """The vocabulary as JSON, for `vocabulary_from_json`."""
         ...
+
+
+def unit_names(vocabulary: Vocabulary, ids: Sequence[int]) -> list[str]:
+    """The text of each unit by itself; a dot for one that stands for no text."""
+    return [vocabulary.decode([i]).strip() or "·" for i in ids]
 
 
 class ListedVocabulary:
@@ -160,6 +169,11 @@ class ListedVocabulary:
         """The id of each token as it stands."""
         get = self._ids.get
         return [get(token, UNKNOWN) for token in tokens]
+
+    def encode_units(self, units: Sequence[str]) -> list[list[int]]:
+        """A word's one id, also where `split_words` would cut it; of characters an id each."""
+        given = [unit.lower() if self.lowercase else unit for unit in units]
+        return [[i] for i in self.ids_of(given)] if self.kind == "words" else [self.ids_of(unit) for unit in given]
 
     def encode_gaps(self, text: str) -> list[int]:
         """Ids of `text`, where ``[MASK]`` is `mask`."""
@@ -197,6 +211,10 @@ class SubwordVocabulary:
         """Ids of each text."""
         given = [_without_surrogates(t.lower() if self.lowercase else t) for t in texts]
         return [encoding.ids for encoding in self._tokenizer.encode_batch(given, add_special_tokens=False)]
+
+    def encode_units(self, units: Sequence[str]) -> list[list[int]]:
+        """Ids of each unit, read as after a space, as most words of a text are."""
+        return self.encode([" " + unit for unit in units])
 
     def encode_gaps(self, text: str) -> list[int]:
         """Ids of `text`, where ``[MASK]`` is `mask`."""
@@ -306,6 +324,11 @@ class Borrowed:
 
     vocabulary: Vocabulary
     owner: str
+
+    @property
+    def note(self) -> str:
+        """What a task that reads by it says of it."""
+        return f"Texts are read by the vocabulary of {self.owner} ({self.vocabulary.size} units)."
 
 
 def _encode_gaps(vocabulary: Vocabulary, text: str) -> list[int]:

@@ -83,7 +83,8 @@ class AdditiveAttention(Cross):
         k_BSD, source_BSD, real_BS = memory
         hidden_BTSD = torch.tanh(self.query(x_BTD)[:, :, None] + k_BSD[:, None])
         scores_BTS = (hidden_BTSD @ self.score.to(k_BSD.dtype)[:, None]).squeeze(-1)
-        weights_BTS = scores_BTS.float().masked_fill(~real_BS[:, None], -torch.inf).softmax(-1)
+        exact_BTS = scores_BTS.to(torch.promote_types(scores_BTS.dtype, torch.float32))
+        weights_BTS = exact_BTS.masked_fill(~real_BS[:, None], -torch.inf).softmax(-1)
         return self.out(weights_BTS.to(source_BSD.dtype) @ source_BSD)
 
 

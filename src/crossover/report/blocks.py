@@ -153,15 +153,17 @@ class Chart:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix of counts: true labels down, predicted labels across."""
+    """A matrix: `shades` from 0 to 1, row by row, and what stands in each cell; nothing where the shade says all."""
 
     name: str
     title: Text
     description: Text
     x_title: Text
     y_title: Text
-    labels: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    shades: tuple[tuple[float, ...], ...]
+    figures: tuple[tuple[str, ...], ...] = ()
 
 
 Block = Paragraph | Callout | Bullets | Command | Table | Chart | Heatmap

@@ -214,7 +214,7 @@ def _errors(result: TaskResult, styles: Styles) -> Section | None:
     blocks: list[Block] = []
     blocks.extend(c for build in _CHARTS_OF_ERRORS if (c := build(result, styles)))
     blocks.extend(forecast_blocks(result, styles))
-    blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result, entry)))
+    blocks.extend(heatmap for entry in entries if (heatmap := curves.confusion(result.task, entry)))
     blocks.extend(_per_class(entry) for entry in entries if entry.get("per_class"))
     return Section(f"errors-{result.task}", _("Where the errors lie"), tuple(blocks)) if blocks else None
 

@@ -285,12 +285,13 @@ def error_by_step(result: TaskResult, styles: Styles) -> Chart | None:
     )
 
 
-def confusion(result: TaskResult, entry: Mapping[str, Any]) -> Heatmap | None:
+def confusion(task: str, entry: Mapping[str, Any]) -> Heatmap | None:
     """How often each true label was given each predicted one."""
     if not entry.get("confusion"):
         return None
+    labels = tuple(str(label) for label in entry["labels"])
     return Heatmap(
-        f"confusion-{result.task}-{entry['model']}",
+        f"confusion-{task}-{entry['model']}",
         _("Confusion matrix of {model}", model=entry["model"]),
         Sentences(
             (
@@ -300,8 +301,10 @@ def confusion(result: TaskResult, entry: Mapping[str, Any]) -> Heatmap | None:
         ),
         _("predicted"),
         _("true"),
-        tuple(str(label) for label in entry["labels"]),
-        tuple(tuple(int(n) for n in counts) for counts in entry["confusion"]),
+        labels,
+        labels,
+        tuple(tuple(n / max(1, sum(counts)) for n in counts) for counts in entry["confusion"]),
+        tuple(tuple(str(int(n)) for n in counts) for counts in entry["confusion"]),
     )
 
 

@@ -16,6 +16,7 @@ from crossover.report.messages import Text, Translator, _, ngettext
 
 _TEXT_LIMIT = 12
 _ROWS_PER_SERIES = 8
+_STRONGEST = 5
 _CLOSE = 4.0
 _FEW_DECADES = 200.0
 
@@ -193,27 +194,39 @@ def _crossing_label(crossing: Crossing) -> dict[str, Any]:
 
 
 def heatmap_figure(heatmap: Heatmap, say: Translator) -> dict[str, Any]:
-    """The Plotly figure of a confusion matrix: shaded by the share of the row, labelled with counts."""
-    shares = [[n / max(1, sum(counts)) for n in counts] for counts in heatmap.counts]
-    small = len(heatmap.labels) <= _TEXT_LIMIT
+    """The Plotly figure of a matrix; cells are told by their number, since two rows or columns may have one name."""
+    small = max(len(heatmap.rows), len(heatmap.columns)) <= _TEXT_LIMIT
     trace = {
-        "type": "heatmap", "x": list(heatmap.labels), "y": list(heatmap.labels), "z": shares, "zmin": 0, "zmax": 1,
-        "text": [[str(n) for n in counts] for counts in heatmap.counts], "showscale": False, "xgap": 2, "ygap": 2,
+        "type": "heatmap", "x": list(range(len(heatmap.columns))), "y": list(range(len(heatmap.rows))),
+        "z": [list(shades) for shades in heatmap.shades], "zmin": 0, "showscale": False, "xgap": 2, "ygap": 2,
         "colorscale": [[0, color("heat-low")], [1, color("heat-high")]],
-        "hovertemplate": "%{y} → %{x}<br>%{text} (%{z:.0%})<extra></extra>",
-        **({"texttemplate": "%{text}"} if small else {}),
+        "hovertext": [
+            [f"{row} → {column}<br>{_in_cell(heatmap, i, j)}" for j, column in enumerate(heatmap.columns)]
+            for i, row in enumerate(heatmap.rows)
+        ],
+        "hoverinfo": "text",
     }  # fmt: skip
+    if heatmap.figures:
+        trace |= {"zmax": 1, "text": [list(figures) for figures in heatmap.figures]}
+        trace |= {"texttemplate": "%{text}"} if small else {}
     layout = {
-        "xaxis": {"title": {"text": say(heatmap.x_title)}, "type": "category", "showgrid": False},
-        "yaxis": {
-            "title": {"text": say(heatmap.y_title)},
-            "type": "category",
-            "autorange": "reversed",
-            "showgrid": False,
-        },
+        "xaxis": _named_axis(say(heatmap.x_title), heatmap.columns),
+        "yaxis": {**_named_axis(say(heatmap.y_title), heatmap.rows), "autorange": "reversed"},
         "showlegend": False,
     }
     return {"data": [trace], "layout": layout}
+
+
+def _named_axis(title: str, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "title": {"text": title}, "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": list(names),
+        "showgrid": False, "zeroline": False,
+    }  # fmt: skip
+
+
+def _in_cell(heatmap: Heatmap, row: int, column: int) -> str:
+    share = f"{heatmap.shades[row][column]:.0%}"
+    return f"{heatmap.figures[row][column]} ({share})" if heatmap.figures else share
 
 
 def chart_table(chart: Chart) -> Table:
@@ -235,13 +248,25 @@ def _chosen(length: int) -> list[int]:
 
 
 def heatmap_table(heatmap: Heatmap) -> Table:
-    """A confusion matrix as a table of counts."""
-    columns = (Column(heatmap.y_title, figure=False), *(Column(label) for label in heatmap.labels))
+    """A matrix as a table of what stands in its cells; where that is nothing, of each row's strongest columns."""
+    if not heatmap.figures:
+        return _strongest(heatmap)
+    columns = (Column(heatmap.y_title, figure=False), *(Column(label) for label in heatmap.columns))
     rows = tuple(
-        Row((Cell(label), *(Cell(str(n)) for n in counts)))
-        for label, counts in zip(heatmap.labels, heatmap.counts, strict=True)
+        Row((Cell(label), *(Cell(text) for text in texts)))
+        for label, texts in zip(heatmap.rows, heatmap.figures, strict=True)
     )
     return Table(heatmap.description, columns, rows)
+
+
+def _strongest(heatmap: Heatmap) -> Table:
+    rows = []
+    for label, shades in zip(heatmap.rows, heatmap.shades, strict=True):
+        best = sorted(range(len(shades)), key=lambda j: (-shades[j], j))[:_STRONGEST]
+        told = ", ".join(f"{heatmap.columns[j]} {shades[j]:.0%}" for j in best)
+        rows.append(Row((Cell(label), Cell(told))))
+    columns = (Column(heatmap.y_title, figure=False), Column(heatmap.x_title, figure=False))
+    return Table(heatmap.description, columns, tuple(rows))
 
 
 def alternative_text(chart: Chart | Heatmap) -> Text:

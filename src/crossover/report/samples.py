@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crossover.report.blocks import Cell, Column, Row, Section, Table, Tone
+from crossover.report.blocks import Block, Cell, Column, Heatmap, Row, Section, Table, Tone
 from crossover.report.messages import _
 from crossover.report.notes import recognised
 from crossover.report.verdicts import TaskResult
@@ -18,11 +18,12 @@ _PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]+")
 
 def samples_section(result: TaskResult) -> Section | None:
     """Some rows of each model's best run; None where there are none."""
-    blocks = [
-        (_passages if all("decoding" in item for item in entry["items"]) else _predictions)(entry)
-        for entry in result.study["samples"]
-        if entry["task"] == result.task and entry.get("items")
-    ]
+    blocks: list[Block] = []
+    for entry in result.study["samples"]:
+        if entry["task"] == result.task and entry.get("items"):
+            passages = all("decoding" in item for item in entry["items"])
+            blocks.append(_passages(entry) if passages else _predictions(entry))
+            blocks.extend(_influences(result.task, entry))
     return Section(f"samples-{result.task}", _("Samples"), tuple(blocks)) if blocks else None
 
 
@@ -47,6 +48,26 @@ def _passages(entry: Mapping[str, Any]) -> Table:
         Row((Cell(item["input"]), Cell(item["target"]), Cell(item["prediction"]))) for item in entry["items"]
     )
     return Table(_("Passages written by {model}, drawn at temperature 0.8", model=entry["model"]), columns, rows)
+
+
+def _influences(task: str, entry: Mapping[str, Any]) -> Iterator[Heatmap]:
+    """Which steps the right output of a sample rests on, of those that it was measured for."""
+    for row, item in enumerate(entry["items"]):
+        if influence := item.get("influence"):
+            yield Heatmap(
+                f"influence-{task}-{entry['model']}-{row}",
+                _("What an output of {model} rests on", model=entry["model"]),
+                _(
+                    "Sample {number}: how strongly a small change of each unit that was read would change the right "
+                    "output, as a share of all of them (the norm of the gradient of its log-probability).",
+                    number=str(row + 1),
+                ),
+                _("read"),
+                _("right output"),
+                tuple(influence["written"]) or (item["target"],),
+                tuple(influence["read"]),
+                tuple(tuple(shares) for shares in influence["shares"]),
+            )
 
 
 def _sample_cell(item: Mapping[str, str], part: str) -> Cell:

@@ -254,6 +254,15 @@ class RolloutTask(Task, Protocol):
         ...
 
 
+class NamedStepsTask(Task, Protocol):
+    """A task whose steps have names, so that people can see which of them an output rests on."""
+
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """Of the one row of `batch`: what is read at each step (of its source, where it has one), what should be
+        written at each scored step (empty where the row has one output)."""
+        ...
+
+
 Write = Callable[[Sequence[int], int], list[int]]
 """The tokens that a model writes after those given, so many."""
 

@@ -15,9 +15,13 @@ from torch import nn
 from crossover.errors import DataError
 from crossover.inference.decode import Drawer, Sampling, continuation
 from crossover.inference.forward import Stream, scored_outputs
+from crossover.inference.influence import influences
 from crossover.measure.numerics import Numerics
 from crossover.models.model import SequenceModel
 from crossover.tasks.base import Split, Sums, Task, WritingTask
+
+_DRAWN = 2
+"""Samples of which is shown what they rest on."""
 
 _BATCH_FACTOR = 2
 """Evaluation keeps no activations, so its batches are this much larger than training's."""
@@ -72,6 +76,9 @@ def evaluate(
                     shown += task.samples(outputs, batch, samples - len(shown))
             if samples and hasattr(task, "passages"):
                 shown = _passages(model, cast(WritingTask, task), split, numerics)
+        drawn = influences(cast(SequenceModel, model), task, split, numerics, among=len(shown), limit=_DRAWN)
+        for row, influence in drawn.items():
+            shown[row] = {**shown[row], "influence": influence}
     finally:
         model.train(was_training)
     if not rows:

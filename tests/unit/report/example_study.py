@@ -350,6 +350,11 @@ def compare_study() -> dict[str, Any]:
                         "input": "Profit of Northwind did not fall below 12 million",
                         "target": "positive",
                         "prediction": "positive",
+                        "influence": {
+                            "read": ["Profit", "of", "Northwind", "did", "not", "fall", "below", "12", "million"],
+                            "written": [],
+                            "shares": [[0.1, 0.02, 0.04, 0.06, 0.36, 0.3, 0.08, 0.03, 0.01]],
+                        },
                     },
                     {"input": "南风集团营收未能超过去年的 3.2 亿元", "target": "negative", "prediction": "neutral"},
                 ],

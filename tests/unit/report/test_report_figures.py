@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import pytest
 
 from crossover.report.blocks import Axis, Chart, Heatmap, Report, Section, Series, Style
+from crossover.report.curves import confusion
 from crossover.report.figures import chart_figure, chart_table, heatmap_figure, heatmap_table
 from crossover.report.html import render_html
 from crossover.report.messages import translate
@@ -79,8 +80,17 @@ def test_a_long_line_is_told_by_some_points_and_its_last() -> None:
     assert table.rows[-1].cells[1].text == "99"
 
 
+def test_a_matrix_may_have_two_columns_of_one_name() -> None:
+    heatmap = Heatmap("h", "t", "d", "read", "right output", ("up",), ("the", "price", "the"), ((0.2, 0.5, 0.3),))
+    drawn = heatmap_figure(heatmap, say)
+    assert drawn["data"][0]["x"] == [0, 1, 2]
+    assert drawn["layout"]["xaxis"]["ticktext"] == ["the", "price", "the"]
+    assert [cell.text for cell in heatmap_table(heatmap).rows[0].cells] == ["up", "price 50%, the 30%, the 20%"]
+
+
 def test_a_confusion_matrix_is_shaded_by_the_share_of_the_row() -> None:
-    heatmap = Heatmap("h", "t", "d", "predicted", "true", ("a", "b"), ((3, 1), (0, 0)))
+    entry = {"model": "lstm", "labels": ["a", "b"], "confusion": [[3, 1], [0, 0]], "seed": 0}
+    heatmap = confusion("task", entry)
     (trace,) = heatmap_figure(heatmap, say)["data"]
     assert trace["z"] == [[0.75, 0.25], [0.0, 0.0]]
     assert trace["text"] == [["3", "1"], ["0", "0"]]

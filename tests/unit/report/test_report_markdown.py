@@ -59,3 +59,9 @@ def test_passages_that_a_model_writes_stand_beside_the_real_text() -> None:
     text = markdown(study)
     assert "Passages written by lstm, drawn at temperature 0.8" in text and "how the text goes on" in text
     assert " a knot" in text and "Sample predictions of" not in text
+
+
+def test_what_an_output_rests_on_is_told_by_its_strongest_units() -> None:
+    text = markdown(compare_study())
+    assert "What an output of lstm rests on" in text
+    assert "| positive | not 36%, fall 30%, Profit 10%, below 8%, did 6% |" in text

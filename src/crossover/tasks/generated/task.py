@@ -71,6 +71,11 @@ class GeneratedTask(RowTask):
         """A baseline's items with whatever statistics the task adds to `TokenPrediction`'s."""
         return items
 
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """The tokens, and the targets of the scored steps."""
+        targets = batch.targets[batch.targets != IGNORE]
+        return [str(i) for i in batch.inputs[0].tolist()], [str(i) for i in targets.tolist()]
+
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """The tokens of a row, its targets and the predictions at the scored steps."""
         predicted_BT = outputs.argmax(-1)

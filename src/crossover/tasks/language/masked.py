@@ -17,7 +17,7 @@ from torch import Tensor
 
 from crossover.data.batching import pad
 from crossover.data.options import DataOptions
-from crossover.data.text import GAP, SPECIALS, Borrowed, Vocabulary, vocabulary_from_json
+from crossover.data.text import GAP, SPECIALS, Borrowed, Vocabulary, unit_names, vocabulary_from_json
 from crossover.errors import DataError
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
@@ -185,6 +185,16 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
                 parameters=self._neighbours.parameters,
             ),
         ]
+
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """The units and gaps of a row, and what stood in the gaps."""
+        hidden = batch.targets[batch.targets != IGNORE].tolist()
+        ids = batch.inputs[0].tolist()
+        read = [
+            GAP if i == self.vocabulary.mask else name
+            for i, name in zip(ids, unit_names(self.vocabulary, ids), strict=True)
+        ]
+        return read, unit_names(self.vocabulary, hidden)
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """A row with its gaps, what stood in them, and the model's guesses."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from crossover.data.text import ListedVocabulary, vocabulary_from_json
+from crossover.data.text import Borrowed, ListedVocabulary, Vocabulary, unit_names, vocabulary_from_json
 from crossover.data.units import cut_sentences, cut_units
 from crossover.errors import DataError
 from crossover.models.ports import PerRow, Tokens
@@ -25,6 +24,7 @@ from crossover.tasks.questions.scores import AnswerClasses
 from crossover.tasks.questions.stories import Question
 from crossover.tasks.rows import Rows, RowTask
 from crossover.tasks.text.linear import LinearText, fit_linear_text
+from crossover.tasks.text.reader import unit_of
 
 FAMILY = "qa-stories"
 STORY_SETTINGS: Mapping[str, Choice | Whole] = {
@@ -47,7 +47,7 @@ class StoryReader:
     `place` (in its sentence, capped). The mark at a sentence's end is left out.
     """
 
-    vocabulary: ListedVocabulary
+    vocabulary: Vocabulary
     question: str
     sentences: int
 
@@ -65,16 +65,16 @@ class StoryReader:
         asked = [(question, 0)]
         before = asked if self.question in ("first", "both") else []
         after = asked if self.question in ("last", "both") else []
-        tokens: list[str] = []
+        ids: list[int] = []
         distances: list[int] = []
         places: list[int] = []
         for sentence, distance in (*before, *told, *after):
-            words = story_units(sentence)
-            tokens += words
-            distances += [min(distance, DISTANCES)] * len(words)
-            places += [min(place, PLACES - 1) for place in range(len(words))]
+            for place, pieces in enumerate(self.vocabulary.encode_units(story_units(sentence))):
+                ids += pieces
+                distances += [min(distance, DISTANCES)] * len(pieces)
+                places += [min(place, PLACES - 1)] * len(pieces)
         features = {"part": np.sign(distances), "distance": np.array(distances), "place": np.array(places)}
-        return np.array(self.vocabulary.ids_of(tokens)), features
+        return np.array(ids), features
 
 
 @cache
@@ -131,8 +131,6 @@ def restore(artifacts: Mapping[str, Any]) -> StoryPredictor:
     """The predictor that `StoryPredictor.artifacts` described; DataError where something is missing or wrong."""
     try:
         vocabulary = vocabulary_from_json(artifacts["vocabulary"])
-        if not isinstance(vocabulary, ListedVocabulary):
-            raise TypeError(f"its vocabulary is of {vocabulary.kind}")
         reader = StoryReader(vocabulary, str(artifacts["question"]), int(artifacts["sentences"]))
         spec = story_spec(str(artifacts["name"]), reader, tuple(str(label) for label in artifacts["labels"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -153,7 +151,7 @@ def story_spec(name: str, reader: StoryReader, answers: tuple[str, ...], **field
         higher_is_better=True,
         causal=False,
         margin=0.015,
-        unit="words",
+        unit=unit_of(reader.vocabulary),
         labels=answers,
     )
     return replace(spec, **fields)
@@ -194,14 +192,17 @@ class StoryAnswers(StoryPredictor, RowTask):
         *,
         kinds: Sequence[str],
         penalties: Sequence[float],
+        borrowed: Borrowed | None = None,
         notes: tuple[str, ...] = (),
         **fields: Any,
     ) -> None:
         train = questions["train"]
-        counts = Counter(
-            unit for row in train for sentence in (*row.story, row.text) for unit in story_units(sentence)
-        )
-        vocabulary = ListedVocabulary("words", sorted(counts), lowercase=True)
+        if borrowed is None:
+            sentences = (sentence for row in train for sentence in (*row.story, row.text))
+            words = sorted({unit for sentence in sentences for unit in story_units(sentence)})
+            vocabulary: Vocabulary = ListedVocabulary("words", words, lowercase=True)
+        else:
+            vocabulary, notes = borrowed.vocabulary, (*notes, borrowed.note)
         reader = StoryReader(vocabulary, settings["question"], settings["sentences"])
         answers = tuple(sorted({row.answer for row in train}))
         classes, numbers = ({name: i for i, name in enumerate(names)} for names in (answers, kinds))
@@ -243,6 +244,10 @@ class StoryAnswers(StoryPredictor, RowTask):
                 parameters=self._linear.parameters,
             ),
         ]
+
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """The units of story and question."""
+        return unit_names(self.reader.vocabulary, batch.inputs[0].tolist()), []
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """The first rows of the batch: what is read of the story, and the question; the answer and the model's."""

@@ -49,7 +49,7 @@ BABI_REFERENCES = (
 def stories(options: DataOptions) -> StoryAnswers:
     """Generated stories in English or Chinese; `split_seed` is the seed of the generator."""
     name = "qa/stories"
-    refuse_unread(name, options, reads=("split_seed",))
+    refuse_unread(name, options, reads=("split_seed", "borrowed"))
     known = {**STORY_SETTINGS, "language": Choice(("english", "chinese"), "english")}
     settings = read_settings(name, options.settings, known)
     drawn = generate_stories(sum(STORIES.values()), seed=options.split_seed, language=settings["language"])
@@ -63,6 +63,7 @@ def stories(options: DataOptions) -> StoryAnswers:
         settings,
         kinds=KINDS,
         penalties=(0.25, 1.0),
+        borrowed=options.borrowed,
         description="who is where, who has what and what was before, in generated stories",
         budget="120s",
         batch_rows=64,
@@ -74,7 +75,7 @@ def stories(options: DataOptions) -> StoryAnswers:
 def babi(options: DataOptions) -> StoryAnswers:
     """bAbI (Weston et al. 2015), its twenty tasks in one model; valid is cut off train by story and task."""
     name = "qa/babi"
-    refuse_unread(name, options, reads=("split_seed",))
+    refuse_unread(name, options, reads=("split_seed", "borrowed"))
     settings = read_settings(name, options.settings, STORY_SETTINGS)
     read = read_babi(locate(name).parent)
     train = [(story, question) for story, asked in enumerate(read["train"]) for question in asked]
@@ -96,6 +97,7 @@ def babi(options: DataOptions) -> StoryAnswers:
         settings,
         kinds=[f"task-{number}" for number in range(1, TASKS + 1)],
         penalties=(0.25, 1.0),
+        borrowed=options.borrowed,
         description="twenty kinds of questions about small stories, all in one model",
         embedded=False,
         budget="600s",

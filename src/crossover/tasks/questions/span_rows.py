@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
 
 from crossover.data.batching import pad
-from crossover.data.text import BEGIN, ListedVocabulary
+from crossover.data.text import Vocabulary
 from crossover.data.units import Unit, cut_units
 from crossover.models.ports import Tokens
 from crossover.tasks.base import Batch
@@ -23,7 +24,8 @@ from crossover.tasks.questions.squad import SpanQuestion
 class SpanRow:
     """One question with its context.
 
-    A row is the step NO_ANSWER, the question's units, the context's units. `part_T` is 1 for the context's, `match_T`
+    A row is the step NO_ANSWER, the question's units, the context's units, each of one step or more as its vocabulary
+    reads it. `part_T` is 1 for the context's, `match_T`
     is 1 for units that stand in both; `places_T2` are the characters of the context that a unit is cut from (0, 0
     outside of it); `target_2` the first and last step of the answer, IGNORE where it was cut off or is not known.
     """
@@ -40,7 +42,7 @@ class SpanRow:
 class SpanReader:
     """Questions with their contexts to rows of at most `longest` steps."""
 
-    vocabulary: ListedVocabulary
+    vocabulary: Vocabulary
     longest: int
 
     @property
@@ -53,17 +55,22 @@ class SpanReader:
         asked, told = cut_units(question), cut_units(context)
         shared = {unit.text.lower() for unit in asked} & {unit.text.lower() for unit in told}
         units = [*asked, *told]
-        tokens = [unit.text.lower() for unit in units]
-        first = 1 + len(asked)
+        # A sign that the vocabulary's normalisation drops keeps its step, so that an answer may begin or end there.
+        pieces = [ids or [self.vocabulary.unknown] for ids in self.vocabulary.encode_units([u.text for u in units])]
+        sizes_U = np.array([len(ids) for ids in pieces], dtype=np.int64)
+        before_U = 1 + np.concatenate([[0], np.cumsum(sizes_U)])
         target = (NO_ANSWER, NO_ANSWER)
         if answer is not None:
-            begin, end = covering(told, answer[1], answer[1] + len(answer[0]))
-            target = (first + begin, first + end)
+            begin, end = (len(asked) + i for i in covering(told, answer[1], answer[1] + len(answer[0])))
+            target = (int(before_U[begin]), int(before_U[end + 1]) - 1)
+        part_U = np.array([0] * len(asked) + [1] * len(told), dtype=np.int64)
+        match_U = np.array([unit.text.lower() in shared for unit in units], dtype=np.int64)
+        places_U2 = np.array([(0, 0)] * len(asked) + [(unit.begin, unit.end) for unit in told], dtype=np.int64)
         return SpanRow(
-            ids_T=np.array([BEGIN, *self.vocabulary.ids_of(tokens)], dtype=np.int64),
-            part_T=np.array([0] * first + [1] * len(told), dtype=np.int64),
-            match_T=np.array([0, *(int(token in shared) for token in tokens)], dtype=np.int64),
-            places_T2=np.array([(0, 0)] * first + [(unit.begin, unit.end) for unit in told], dtype=np.int64),
+            ids_T=np.array([self.vocabulary.mask, *chain.from_iterable(pieces)], dtype=np.int64),
+            part_T=np.array([0, *np.repeat(part_U, sizes_U)], dtype=np.int64),
+            match_T=np.array([0, *np.repeat(match_U, sizes_U)], dtype=np.int64),
+            places_T2=np.concatenate([[(0, 0)], np.repeat(places_U2.reshape(-1, 2), sizes_U, axis=0)]),
             context=context,
             target_2=target,
         )

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from crossover.data.options import DataOptions
 from crossover.data.splits import random_split
-from crossover.data.text import ListedVocabulary, vocabulary_from_json, vocabulary_of
+from crossover.data.text import Borrowed, Vocabulary, vocabulary_from_json, vocabulary_of
 from crossover.data.units import cut_units
 from crossover.errors import DataError
 from crossover.models.ports import PerStep
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
 from crossover.tasks.objectives import IGNORE
-from crossover.tasks.options import Choice, Whole, read_settings, refuse_unread
+from crossover.tasks.options import Choice, Whole
 from crossover.tasks.questions.reader import read_questions, split_question
 from crossover.tasks.questions.span_baselines import NearestWindow, first_sentence
 from crossover.tasks.questions.span_rows import SpanReader, SpanRow, SpanRows, first_answer
@@ -28,6 +28,7 @@ from crossover.tasks.questions.span_scores import NO_ANSWER, SpanAnswers, span_t
 from crossover.tasks.questions.squad import SpanQuestion, read_squad
 from crossover.tasks.rows import RowTask
 from crossover.tasks.text.files import named_files
+from crossover.tasks.text.reader import read_text_settings, unit_of
 from crossover.tasks.text.sources import FRACTIONS, VALID_OF_TRAIN
 
 FAMILY = "qa"
@@ -100,8 +101,6 @@ def restore(artifacts: Mapping[str, Any]) -> SpanPredictor:
     """The predictor that `SpanPredictor.artifacts` described; DataError where something is missing or wrong."""
     try:
         vocabulary = vocabulary_from_json(artifacts["vocabulary"])
-        if not isinstance(vocabulary, ListedVocabulary):
-            raise TypeError(f"its vocabulary is of {vocabulary.kind}")
         reader = SpanReader(vocabulary, int(artifacts["longest"]))
         objective = SpanAnswers((), no_answer=bool(artifacts["no_answer"]), longest=int(artifacts["longest_answer"]))
         spec = span_spec(str(artifacts["name"]), reader)
@@ -127,7 +126,7 @@ def span_spec(name: str, reader: SpanReader, **fields: Any) -> TaskSpec:
         max_length=reader.longest,
         batch_rows=32,
         embedded=False,
-        unit="words",
+        unit=unit_of(reader.vocabulary),
         defaults={"layers": 2, "width": 128, "dropout": 0.1},
     )
     return replace(spec, **fields)
@@ -145,15 +144,19 @@ class SpanQuestions(SpanPredictor, RowTask):
         questions: Mapping[Split, Sequence[SpanQuestion]],
         settings: Mapping[str, Any],
         *,
+        borrowed: Borrowed | None = None,
         notes: tuple[str, ...] = (),
         **fields: Any,
     ) -> None:
         train = questions["train"]
         texts = [*dict.fromkeys(question.context for question in train), *(question.text for question in train)]
-        counts = Counter(unit.text.lower() for text in texts for unit in cut_units(text))
-        vocabulary = vocabulary_of(
-            "words", counts, size=settings["vocabulary"], minimum_count=settings["minimum_count"], lowercase=True
-        )
+        if borrowed is None:
+            counts = Counter(unit.text.lower() for text in texts for unit in cut_units(text))
+            vocabulary: Vocabulary = vocabulary_of(
+                "words", counts, size=settings["vocabulary"], minimum_count=settings["minimum_count"], lowercase=True
+            )
+        else:
+            vocabulary, notes = borrowed.vocabulary, (*notes, borrowed.note)
         reader = SpanReader(vocabulary, settings["longest"])
         self.splits, self.questions = {}, list[SpanQuestion]()
         for split in ("train", "valid", "test"):
@@ -289,7 +292,7 @@ def _cut(
 
 def own(options: DataOptions) -> SpanQuestions:
     """Answers in the user's texts, in the form of SQuAD."""
-    refuse_unread(FAMILY, options, reads=("data", "train", "valid", "test", "split_seed"))
-    settings = read_settings(FAMILY, options.settings, SPAN_SETTINGS)
+    reads = ("data", "train", "valid", "test", "split_seed", "borrowed")
+    settings = read_text_settings(FAMILY, options, SPAN_SETTINGS, reads=reads)
     questions, notes = read_splits(options)
-    return SpanQuestions(FAMILY, questions, settings, notes=notes)
+    return SpanQuestions(FAMILY, questions, settings, borrowed=options.borrowed, notes=notes)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crossover.data.batching import pad
 from crossover.data.options import DataOptions
-from crossover.data.text import Borrowed, split_words, vocabulary_from_json
+from crossover.data.text import Borrowed, split_words, unit_names, vocabulary_from_json
 from crossover.errors import ConfigError, DataError
 from crossover.models.ports import PerRow
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
@@ -218,6 +218,10 @@ class TextClassification(TextPredictor, RowTask):
             self.baseline(names[0], "trivial", trivial, seconds=trivial_seconds),
             self.baseline(names[1], "strong", strong, seconds=strong_seconds, parameters=self._linear.parameters),
         ]
+
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """The units of the text."""
+        return unit_names(self.reader.vocabulary, batch.inputs[0].tolist()), []
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """The first rows of the batch: the text as the model reads it, its label and the model's."""

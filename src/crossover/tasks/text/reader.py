@@ -61,8 +61,7 @@ def make_vocabulary(
 ) -> tuple[Vocabulary, tuple[str, ...]]:
     """The vocabulary of training `texts` by `VOCABULARY_SETTINGS`, or the borrowed one with a note of its owner."""
     if borrowed is not None:
-        vocabulary = borrowed.vocabulary
-        return vocabulary, (f"Texts are read by the vocabulary of {borrowed.owner} ({vocabulary.size} units).",)
+        return borrowed.vocabulary, (borrowed.note,)
     trained = train_vocabulary(
         settings["units"],
         texts,

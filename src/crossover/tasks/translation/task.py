@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from crossover.data.batching import pad
-from crossover.data.text import BEGIN, Vocabulary, split_words, train_vocabulary
+from crossover.data.text import BEGIN, Vocabulary, split_words, train_vocabulary, unit_names
 from crossover.errors import ConfigError
 from crossover.models.encoder import Source
 from crossover.tasks.base import Baseline, Batch, Split
@@ -144,6 +144,11 @@ class Translation(Translator, RowTask):
             **self.scored.statistics(written, range(rows.first, rows.first + len(rows))),
         }
         return self.baseline(name, kind, items, seconds=perf_counter() - started, parameters=parameters)
+
+    def step_names(self, batch: Batch) -> tuple[list[str], list[str]]:
+        """The units of the source, and those of its first reference."""
+        read = batch.source.inputs[0].tolist() if batch.source is not None else []
+        return unit_names(self.reader.source, read), unit_names(self.reader.target, batch.targets[0].tolist())
 
     def samples(self, outputs: Tensor, batch: Batch, limit: int = 5) -> list[dict[str, str]]:
         """The first rows of the batch: the source, its references, and what the model wrote."""

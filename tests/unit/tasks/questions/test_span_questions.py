@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers.implementations import BertWordPieceTokenizer
 
+from crossover.data.foreign import ForeignVocabulary
 from crossover.data.options import DataOptions
+from crossover.data.text import Borrowed, train_vocabulary
 from crossover.errors import ConfigError, DataError
 from crossover.tasks.objectives import IGNORE
 from crossover.tasks.questions.spans import SpanQuestions, own, restore
-from crossover.tasks.questions.squad import SpanQuestion, squad_document
+from crossover.tasks.questions.squad import SpanQuestion, read_squad, squad_document
 from crossover.tasks.questions.stories import Language
 from crossover.testing import check_task
 
@@ -51,6 +54,38 @@ def test_the_task_holds_what_every_task_holds_and_a_sure_model_scores_one(tmp_pa
     assert (scores["f1"], scores["exact_match"]) == (1.0, 1.0)
     shown = task.samples(outputs, batch, limit=3)
     assert [row["prediction"] for row in shown] == [row["target"] for row in shown]
+
+
+def wordpieces(texts: list[str]) -> ForeignVocabulary:
+    """A BERT's tokenizer of a few pieces of `texts`, most words in several."""
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(texts, vocab_size=60, show_progress=False)
+    return ForeignVocabulary(tokenizer.to_str())
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+@pytest.mark.parametrize("units", ["words", "subwords", "characters", "wordpieces"])
+def test_read_by_the_vocabulary_of_a_trained_model_answers_keep_their_place(
+    tmp_path: Path, units: str, language: Language
+):
+    path = file_of_stories(tmp_path, language)
+    texts = [question.context for question in read_squad(path)[0]]
+    vocabulary = wordpieces(texts) if units == "wordpieces" else train_vocabulary(units, texts, size=300)  # type: ignore[arg-type]
+    task = own(DataOptions(data=str(path), borrowed=Borrowed(vocabulary, "RUN")))
+    assert f"Texts are read by the vocabulary of RUN ({vocabulary.size} units)." in task.spec.notes
+    assert not [result for result in check_task(task) if not result.passed]
+    outputs, batch = sure(task)
+    assert task.score(task.metrics(outputs, batch))["exact_match"] == 1.0
+    with pytest.raises(ConfigError, match="minimum_count cannot be set"):
+        own(DataOptions(data=str(path), borrowed=Borrowed(vocabulary, "RUN"), settings={"minimum_count": 1}))
+
+
+def test_a_sign_that_a_vocabulary_drops_keeps_its_step(tmp_path: Path):
+    path = write(tmp_path / "a.json", ask("q", "They met at \u0301 today.", "At what?", "\u0301"))
+    vocabulary = wordpieces(["they met at today"])
+    task = own(DataOptions(train=path, valid=path, test=path, borrowed=Borrowed(vocabulary, "RUN")))
+    outputs, batch = sure(task)
+    assert task.decode(outputs, batch)[0]["answer"] == "\u0301"
 
 
 def test_answers_are_cut_from_the_original_text(tmp_path: Path):

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from crossover.data.options import DataOptions
+from crossover.data.text import train_vocabulary
 from crossover.errors import ConfigError, DataError
 from crossover.tasks.questions import answers as story_answers
-from crossover.tasks.questions.answers import DISTANCES, PLACES, StoryAnswers, restore
+from crossover.tasks.questions.answers import DISTANCES, PLACES, StoryAnswers, StoryReader, restore
 from crossover.tasks.questions.sources import stories
 from crossover.tasks.questions.stories import KINDS, Question
 
@@ -57,6 +58,14 @@ def test_a_row_is_story_and_question_with_where_each_unit_stands(question: str, 
     assert features["distance"].tolist() == distances
     assert features["part"].tolist() == [min(distance, 1) for distance in distances]
     assert features["place"].tolist()[-3:] == ([0, 1, 2] if question != "first" else [3, 0, 1])
+
+
+def test_the_parts_of_a_word_share_its_place():
+    borrowed = train_vocabulary("characters", [*STORY, "Where is Ann?"], size=100, lowercase=True)
+    ids, features = StoryReader(borrowed, "last", 50).read(STORY[2:], "Who?")
+    assert borrowed.decode(ids.tolist()) == "annleftwho"
+    assert features["distance"].tolist() == [1] * 7 + [0] * 3
+    assert features["place"].tolist() == [0] * 3 + [1] * 4 + [0] * 3
 
 
 def test_long_stories_are_read_from_their_end_and_features_stay_in_their_tables():
