@@ -3,7 +3,7 @@
     CROSSOVER_DATA=… python benchmarks/beam_search.py
 
 Both are the same search with the same beam of 4 over 1,000 test sentences of each task, by models that were trained
-on it for a minute; the source is encoded once in both. Generated phrases are short, captions as long as sentences are,
+on it for a minute; the source is encoded once in both. Generated phrases are short, captions as long as sentences,
 Python's documentation holds long ones; without CROSSOVER_DATA only the phrases are read. The texts of both must be
 the same, and those of the batch the same as one by one, before a time counts. The two run in turn. Keeps its table in
 benchmarks/results.
