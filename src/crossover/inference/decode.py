@@ -86,12 +86,18 @@ class Hypothesis:
     score: float
 
 
-def write(model: SequenceModel, source: Source, numerics: Numerics, *, limit: int | None = None) -> Tensor:
-    """What an encoder-decoder writes greedily from each source, [B, L] int64, PAD after its end.
+def write(
+    model: SequenceModel, source: Source, numerics: Numerics, *, beam: int = 1, limit: int | None = None
+) -> Tensor:
+    """What an encoder-decoder writes from each source, [B, L] int64, PAD after its end: greedily, or by a beam.
 
     A row gets at most `limit` tokens, here and below (None: twice its source and some).
     """
-    rows = _write(model, source, numerics, _likeliest, limit)
+    if beam == 1:
+        rows: Sequence[Sequence[int]] = _write(model, source, numerics, _likeliest, limit)
+    else:
+        found = beam_search(model, source, numerics, Beam(size=beam), limit=limit)
+        rows = [best.ids for best, *_ in found]
     ids = [torch.tensor(row, dtype=torch.int64) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=PAD)
 

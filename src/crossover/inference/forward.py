@@ -89,15 +89,15 @@ def scored_outputs(
 ) -> tuple[Tensor, Batch]:
     """The outputs that `task` scores and decodes: those of `batch_outputs`, or rolled out from the model's own.
 
-    With a `stream` the batch is its next. Where the task's decoding is greedy, what the model writes from the batch's
-    sources is added to its `extra`.
+    With a `stream` the batch is its next. Where the task scores what is written, what the model writes from the
+    batch's sources is added to its `extra`.
     """
     if task.spec.decoding == "rollout":
         batch = _on_device(batch, numerics)
         return cast(RolloutTask, task).rollout(_stepper(model, numerics, batch.source), batch), batch
     outputs, batch = (stream or Stream(carry=False)).outputs(model, batch, numerics)
     if task.spec.decoding == "greedy" and batch.source is not None:
-        written = write(cast(SequenceModel, model), batch.source, numerics)
+        written = write(cast(SequenceModel, model), batch.source, numerics, beam=task.spec.beam)
         batch = replace(batch, extra={**batch.extra, "written": written})
     return outputs, batch
 

@@ -38,8 +38,10 @@ SETTINGS: dict[str, Setting] = {
     "vocabulary": Whole(4000, 300),
     "shared": Flag(),
     "longest": Whole(0, 0),
+    "beam": Whole(1),
 }
-"""`vocabulary` ids at most a side; `shared` makes one vocabulary of both; `longest` 0 leaves every text whole."""
+"""`vocabulary` ids at most a side; `shared` makes one vocabulary of both; `longest` 0 leaves every text whole; `beam`
+hypotheses are kept while valid and test are written (1: greedily)."""
 
 
 class PairRows:
@@ -100,11 +102,14 @@ class Translation(Translator, RowTask):
             if over:
                 fate = "left out" if split == "train" else "cut"
                 notes.append(f"{over} {split} rows longer than {longest} {settings['source_units']} were {fate}.")
+        beam = int(settings["beam"])
+        if beam > 1:
+            notes.append(f"Written by a beam of {beam}.")
         steps = max(int(rows.lengths_N.max(initial=1)) for rows in self.splits.values())
         words_N = np.array([len(split_words(source)) for source in sources])
         self.scored = TranslationObjective(reader, references, words_N, metric=fields.get("metric", "bleu"))
         self.objective = self.scored
-        super().__init__(translation_spec(name, reader, steps, notes=tuple(notes), **fields), reader)
+        super().__init__(translation_spec(name, reader, steps, beam=beam, notes=tuple(notes), **fields), reader)
 
     def baselines(self, split: Split) -> list[Baseline]:
         """The most frequent translation of train, and the translation of train's nearest source (by its letters)."""

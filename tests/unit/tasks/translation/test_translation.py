@@ -10,6 +10,7 @@ import torch
 from crossover.data.options import DataOptions
 from crossover.data.text import BEGIN, END, PAD
 from crossover.errors import ConfigError, DataError
+from crossover.inference.decode import Beam, beam_search
 from crossover.inference.forward import scored_outputs
 from crossover.measure.numerics import Numerics
 from crossover.models.model import build_model
@@ -96,6 +97,22 @@ def test_what_a_model_writes_by_itself_is_scored() -> None:
     texts = [prediction["text"] for prediction in task.decode(outputs, scored)]
     assert texts == [task.reader.text([i for i in row if i != PAD]) for row in scored.extra["written"].tolist()]
     assert [sample["prediction"] for sample in task.samples(outputs, scored, 2)] == texts[:2]
+
+
+def test_a_task_may_score_what_a_beam_finds() -> None:
+    task = made(beam=3)
+    assert "Written by a beam of 3." in task.spec.notes
+    model = build_model(
+        parse_model("gru[width=8,layers=1]"), task.spec.inputs, task.spec.outputs, causal=True, seed=0
+    ).eval()
+    batch = next(iter(task.batches("test", seed=0, epoch=0, batch=4)))
+    assert batch.source is not None
+    _, scored = scored_outputs(model, batch, NUMERICS, task)
+    found = beam_search(model, batch.source, NUMERICS, Beam(size=3))
+    written = [[i for i in row if i != PAD] for row in scored.extra["written"].tolist()]
+    assert written == [list(best.ids) for best, *_ in found]
+    _, greedy = scored_outputs(model, batch, NUMERICS, made())
+    assert written != [[i for i in row if i != PAD] for row in greedy.extra["written"].tolist()]
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
