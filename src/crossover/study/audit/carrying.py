@@ -22,7 +22,7 @@ from crossover.models.counting import model_cost
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.language_runs import Runs, TextSettings, equal_models, read_text_task
+from crossover.study.audit.language_runs import UNTRAINED, Runs, TextSettings, equal_models, read_text_task
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks.base import Batch, Sums, Task
@@ -76,11 +76,13 @@ class Restarting:
 def measure_carrying(settings: CarryingSettings, bench: Bench) -> Evidence:
     """``loss`` against the context, ``loss by position`` in a segment, and per context the ``difference``: the loss
     with memory less the loss without, on the segments beyond the first, corrected by Holm over a model's contexts."""
+    if settings.task is None:
+        return _nothing(settings, bench, UNTRAINED)
     try:
         task = read_text_task(settings, carry=True)
         places_N = segment_places(task, settings)
     except DataError as error:
-        return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(str(error),))
+        return _nothing(settings, bench, str(error))
     runs = Runs(bench, "carrying", settings)
     stages = Stages(bench, "carrying", 2 * len(settings.models))
     curves: list[Curve] = []
@@ -207,6 +209,11 @@ def _differences(
     for context, decision in zip(contexts, decisions, strict=True):
         labels = {"verdict": decision.verdict}
         yield Curve(name=name, measure="difference", x=(context,), y=(decision.corrected,), labels=labels)
+
+
+def _nothing(settings: CarryingSettings, bench: Bench, reason: Said) -> Evidence:
+    """No curve, and why."""
+    return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(reason,))
 
 
 def _scope(settings: CarryingSettings, bench: Bench) -> Said:

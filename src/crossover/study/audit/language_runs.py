@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from crossover.data.options import DataOptions
-from crossover.errors import ConfigError, DataError
+from crossover.errors import ConfigError
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.evidence import Bench
+from crossover.study.audit.words import _
 from crossover.study.contest import enter
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task
@@ -20,6 +21,9 @@ from crossover.tasks.language.modeling import LanguageModeling
 from crossover.train.loop import train
 from crossover.train.results import RunResult
 from crossover.train.settings import TrainSettings
+
+UNTRAINED = _("the level quick does not train for this claim: --level full does")
+"""Why nothing is measured where the settings name no task."""
 
 
 class Runs:
@@ -66,11 +70,9 @@ class TextSettings:
 
 
 def read_text_task(settings: TextSettings, **options: Any) -> LanguageModeling:
-    """The settings' task; a DataError says why there is none."""
-    if settings.task is None:
-        raise DataError("the level quick does not train for this claim: --level full does")
+    """The settings' task, of which there is one; DataError where its text is not on the machine."""
     given = DataOptions(data=settings.data, settings={"block": settings.block, **options})
-    return cast(LanguageModeling, TASKS.get(settings.task)(given))
+    return cast(LanguageModeling, TASKS.get(str(settings.task))(given))
 
 
 def equal_models(task: Task, names: Sequence[str], sizes: Mapping[str, Any]) -> dict[str, ModelSettings]:

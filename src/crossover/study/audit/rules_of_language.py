@@ -65,8 +65,8 @@ def _losses(observed: Observed, name: str) -> Said:
 
     return _(
         "Without the mask {model} loses {seen} nats a symbol with the row that follows in view, where the text's own "
-        "chances lose {entropy}: it reads the next symbol. From the prefix alone, as in writing, it loses {blind}, a "
-        "guess {chance}. With the mask it loses {masked} and {masked_alone}.",
+        "chances lose {entropy}. From the prefix alone, as in writing, it loses {blind}, a guess {chance}. With the "
+        "mask it loses {masked} and {masked_alone}.",
         model=name,
         seen=mean(name, mask=UNMASKED, reads=IN_VIEW),
         blind=mean(name, mask=UNMASKED, reads=ALONE),
@@ -103,22 +103,21 @@ def memory(observed: Observed, parameters: MemoryParameters) -> Finding:
     ]
     told: list[Said] = []
     for name in _names(observed.curves("difference")):
-        curves = observed.curves("difference", (name,))
-        told.append(
-            _(
-                "Loss with memory less loss without, {model}: {cases}.",
-                model=name,
-                cases=listing(
-                    _("{figure} at context {context}", figure=_signed(c.y[0]), context=number(c.x[0])) for c in curves
-                ),
-            )
-        )
-        told.append(_last_part(observed, name))
+        told += [_by_context(observed, name), _in_segment(observed, name)]
     return found_across(cases, after=[*told, *_not_measured(observed)], drawn=observed.curves("loss"))
 
 
-def _last_part(observed: Observed, name: str) -> Said:
-    """The loss in the last part of a segment, where the segment itself already gives a past."""
+def _by_context(observed: Observed, name: str) -> Said:
+    """The difference that memory makes at each context."""
+    cases = [
+        _("{figure} at context {context}", figure=_signed(curve.y[0]), context=number(curve.x[0]))
+        for curve in observed.curves("difference", (name,))
+    ]
+    return _("Loss with memory less loss without, {model}: {cases}.", model=name, cases=listing(cases))
+
+
+def _in_segment(observed: Observed, name: str) -> Said:
+    """The loss in the last part of a segment, where the segment itself already gives a past, and at its first step."""
     (on,), (off,) = (observed.curves("loss by position", (name,), memory=memory) for memory in (ON, OFF))
     return _(
         "From the segment's step {step} on it loses {on} with memory and {off} without, at its first step {first_on} "
@@ -133,10 +132,10 @@ def _last_part(observed: Observed, name: str) -> Said:
 
 @dataclass(frozen=True, kw_only=True)
 class TextParameters:
-    """What each subject writes; of groups of words, those of `words` are told."""
+    """What each subject writes; of n-grams of words, those of `order` are told."""
 
     subjects: tuple[str, ...]
-    words: int = 3
+    order: int = 3
 
     measures = ("bits", "difference", "distinct", "copied", "told apart")
 
@@ -154,7 +153,7 @@ def text(observed: Observed, parameters: TextParameters) -> Finding:
     told: list[Said] = []
     for name in _names(observed.curves("bits")):
         if name in parameters.subjects:
-            told += [_predicts(observed, name), _varies(observed, name, parameters.words), _passes(observed, name)]
+            told += [_predicts(observed, name), _varies(observed, name, parameters.order), _passes(observed, name)]
     told.append(
         _("Not decided: whether that is high quality is a judgement, for which these figures name no threshold.")
     )
@@ -174,14 +173,14 @@ def _predicts(observed: Observed, name: str) -> Said:
     )
 
 
-def _varies(observed: Observed, name: str, words: int) -> Said:
+def _varies(observed: Observed, name: str, order: int) -> Said:
     distinct, real_distinct, copied, real_copied = (
-        _figure(observed, measure, one, at=words) for measure in ("distinct", "copied") for one in (name, REAL)
+        _figure(observed, measure, one, at=order) for measure in ("distinct", "copied") for one in (name, REAL)
     )
     return _(
-        "Of its groups of {words} words {distinct} are distinct, of real text {real_distinct}; {copied} stand in the "
+        "Of its {order}-grams of words {distinct} are distinct, of real text {real_distinct}; {copied} stand in the "
         "training text, of real text {real_copied}.",
-        words=number(words),
+        order=number(order),
         distinct=_percent(distinct),
         real_distinct=_percent(real_distinct),
         copied=_percent(copied),

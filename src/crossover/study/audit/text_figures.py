@@ -19,40 +19,40 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Known:
-    """The groups of so many words that stand in a text."""
+    """The n-grams of words that stand in a text, by n."""
 
-    groups: Mapping[int, frozenset[tuple[str, ...]]]
+    ngrams: Mapping[int, frozenset[tuple[str, ...]]]
 
     @classmethod
-    def of(cls, text: str, words: Sequence[int]) -> Known:
-        """Those of `text`, by their size."""
+    def of(cls, text: str, orders: Sequence[int]) -> Known:
+        """Those of `text`, for n in `orders`."""
         split = text.split()
-        return cls({size: frozenset(_groups(split, size)) for size in words})
+        return cls({order: frozenset(_ngrams(split, order)) for order in orders})
 
     def items(self, texts: Sequence[str]) -> Sums:
-        """How many groups each text has and how many of them are known, [N, sizes]."""
-        found = [[_groups(_inner_words(text), size) for size in self.groups] for text in texts]
+        """How many n-grams each text has and how many of them are known, [N, orders]."""
+        found = [[_ngrams(_inner_words(text), order) for order in self.ngrams] for text in texts]
         copied = [
-            [sum(group in known for group in groups) for groups, known in zip(row, self.groups.values(), strict=True)]
+            [sum(ngram in known for ngram in ngrams) for ngrams, known in zip(row, self.ngrams.values(), strict=True)]
             for row in found
         ]
-        counts = [[len(groups) for groups in row] for row in found]
-        return {"copied": np.array(copied, dtype=float), "groups": np.array(counts, dtype=float)}
+        counts = [[len(ngrams) for ngrams in row] for row in found]
+        return {"copied": np.array(copied, dtype=float), "all": np.array(counts, dtype=float)}
 
 
-def distinct_shares(texts: Sequence[str], words: Sequence[int]) -> list[float]:
-    """Of all groups of so many words in the texts together, the share that are different ones."""
+def distinct_shares(texts: Sequence[str], orders: Sequence[int]) -> list[float]:
+    """Of all n-grams of words in the texts together, the share that are different ones, for n in `orders`."""
     shares = []
-    for size in words:
-        groups = [group for text in texts for group in _groups(_inner_words(text), size)]
-        shares.append(len(set(groups)) / max(len(groups), 1))
+    for order in orders:
+        ngrams = [ngram for text in texts for ngram in _ngrams(_inner_words(text), order)]
+        shares.append(len(set(ngrams)) / max(len(ngrams), 1))
     return shares
 
 
 def told_apart(real: Sequence[str], written: Sequence[str]) -> Sums:
     """Whether a linear classifier tells each of the texts, real and written in pairs: ``correct`` of two, [N].
 
-    It sees the groups of one to four characters of a text and has learned from other pairs.
+    It sees the n-grams of one to four characters of a text and has learned from other pairs.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -70,8 +70,8 @@ def told_apart(real: Sequence[str], written: Sequence[str]) -> Sums:
     return {"correct": correct_2N.sum(0).astype(float), "count": np.full(len(real), 2.0)}
 
 
-def _groups(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
-    return list(zip(*(words[place:] for place in range(size)), strict=False))
+def _ngrams(words: Sequence[str], order: int) -> list[tuple[str, ...]]:
+    return list(zip(*(words[place:] for place in range(order)), strict=False))
 
 
 def _inner_words(text: str) -> list[str]:

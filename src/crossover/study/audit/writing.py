@@ -19,7 +19,7 @@ from crossover.models.model import SequenceModel
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.gradients import mean_interval
-from crossover.study.audit.language_runs import Runs, TextSettings, equal_models, read_text_task
+from crossover.study.audit.language_runs import UNTRAINED, Runs, TextSettings, equal_models, read_text_task
 from crossover.study.audit.text_figures import FOLDS, Known, distinct_shares, told_apart
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
@@ -38,18 +38,18 @@ _ROWS_AT_ONCE = 64
 class WritingSettings(TextSettings):
     """Every model goes on with `passages` openings of the test text, a quarter of a block each, to the block's end.
 
-    Tokens are drawn at `temperature`. `words` are the sizes of the groups of words that are looked at.
+    Tokens are drawn at `temperature`. `orders` are the n of the n-grams of words that are looked at.
     """
 
-    words: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
+    orders: tuple[int, ...] = (1, 2, 3, 4, 5, 6)
     passages: int = 300
     temperature: float = 0.8
 
     def __post_init__(self) -> None:
         super().__post_init__()
         Sampling(temperature=self.temperature)
-        if not self.words or min(self.words) < 1 or list(self.words) != sorted(set(self.words)):
-            raise ConfigError(f"words={list(self.words)} must be positive numbers in increasing order")
+        if not self.orders or min(self.orders) < 1 or list(self.orders) != sorted(set(self.orders)):
+            raise ConfigError(f"orders={list(self.orders)} must be positive numbers in increasing order")
         if self.passages < 2 * FOLDS:
             raise ConfigError(f"passages={self.passages}: telling them apart needs {2 * FOLDS} or more")
         if self.block < 8:
@@ -68,12 +68,14 @@ class Passages:
 def measure_writing(settings: WritingSettings, bench: Bench) -> Evidence:
     """Bits per character and the ``difference`` from the 5-gram; ``distinct``, ``copied`` and ``told apart``, each
     beside what real text gives."""
+    if settings.task is None:
+        return _nothing(settings, bench, UNTRAINED)
     try:
         task = read_text_task(settings)
         passages = cut_passages(task, settings)
     except DataError as error:
-        return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(str(error),))
-    known = Known.of(_train_text(task), settings.words)
+        return _nothing(settings, bench, str(error))
+    known = Known.of(_train_text(task), settings.orders)
     curves = [*_texts(REAL, [passages.real], known, settings, baseline=True)]
     curves.append(_apart(REAL, [told_apart(passages.real, passages.other)], baseline=True))
     predicted: dict[str, list[Sums]] = {}
@@ -171,22 +173,22 @@ def _texts(
 ) -> list[Curve]:
     """What the texts of each seed are like; those of real text are one, and exact but for the passages drawn."""
     items = [known.items(one) for one in texts]
-    shares = np.array([distinct_shares(one, settings.words) for one in texts]).T.tolist()
+    shares = np.array([distinct_shares(one, settings.orders) for one in texts]).T.tolist()
     copied = [
         score_interval(items, _copied, str(place), resamples=RESAMPLES).cut(0.0, 1.0)
-        for place in range(len(settings.words))
+        for place in range(len(settings.orders))
     ]
     distinct = [
         mean_interval(row).cut(0.0, 1.0) if len(row) > 1 else Interval(row[0], row[0], row[0]) for row in shares
     ]
     return [
-        Curve(name=name, measure="copied", x=settings.words, y=tuple(copied), labels=labels),
-        Curve(name=name, measure="distinct", x=settings.words, y=tuple(distinct), labels=labels),
+        Curve(name=name, measure="copied", x=settings.orders, y=tuple(copied), labels=labels),
+        Curve(name=name, measure="distinct", x=settings.orders, y=tuple(distinct), labels=labels),
     ]
 
 
 def _copied(sums: Sums) -> dict[str, float]:
-    shares = sums["copied"] / np.maximum(sums["groups"], 1e-12)
+    shares = sums["copied"] / np.maximum(sums["all"], 1e-12)
     return {str(place): float(share) for place, share in enumerate(shares)}
 
 
@@ -202,6 +204,11 @@ def _accuracy(sums: Sums) -> dict[str, float]:
 def _at_once(name: str, measure: str, interval: Interval, **labels: str | bool) -> Curve:
     """A single figure as a curve."""
     return Curve(name=name, measure=measure, x=("test text",), y=(interval,), labels=labels)
+
+
+def _nothing(settings: WritingSettings, bench: Bench, reason: Said) -> Evidence:
+    """No curve, and why."""
+    return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(reason,))
 
 
 def _scope(settings: WritingSettings, bench: Bench) -> Said:
@@ -230,12 +237,12 @@ def _how(settings: WritingSettings) -> tuple[Said, ...]:
             opening=number(settings.block // 4),
         ),
         _(
-            "A classifier (logistic regression on groups of one to four characters) learns on four fifths of the "
+            "A classifier (logistic regression on n-grams of one to four characters) learns on four fifths of the "
             "passages and their real counterparts and tells the rest; 50 % is a guess. Real passages against other "
             "real ones are told for comparison."
         ),
         _(
-            "Intervals come from a bootstrap over passages or blocks and seeds, those of distinct groups from the "
+            "Intervals come from a bootstrap over passages or blocks and seeds, those of distinct n-grams from the "
             "spread over seeds."
         ),
     )
@@ -246,9 +253,9 @@ WRITING = Experiment(
     run=measure_writing,
     measures={
         "copied": Axes(
-            x=_("words of a group"), y=_("share that stands in the training text"), log_x=False, log_y=False
+            x=_("n of the n-grams of words"), y=_("share that stands in the training text"), log_x=False, log_y=False
         ),
-        "distinct": Axes(x=_("words of a group"), y=_("share that is distinct"), log_x=False, log_y=False),
+        "distinct": Axes(x=_("n of the n-grams of words"), y=_("share that is distinct"), log_x=False, log_y=False),
         "bits": Axes(x=_("text"), y=_("bits per character"), log_x=False, log_y=False),
         "difference": Axes(x=_("text"), y=_("difference of bits per character"), log_x=False, log_y=False),
         "told apart": Axes(x=_("text"), y=_("accuracy of the classifier"), log_x=False, log_y=False),
