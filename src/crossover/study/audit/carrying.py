@@ -22,7 +22,14 @@ from crossover.models.counting import model_cost
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.language_runs import UNTRAINED, Runs, TextSettings, equal_models, read_text_task
+from crossover.study.audit.language_runs import (
+    UNTRAINED,
+    Runs,
+    TextSettings,
+    equal_models,
+    read_text_task,
+    unmeasured,
+)
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks.base import Batch, Sums, Task
@@ -77,12 +84,12 @@ def measure_carrying(settings: CarryingSettings, bench: Bench) -> Evidence:
     """``loss`` against the context, ``loss by position`` in a segment, and per context the ``difference``: the loss
     with memory less the loss without, on the segments beyond the first, corrected by Holm over a model's contexts."""
     if settings.task is None:
-        return _nothing(settings, bench, UNTRAINED)
+        return unmeasured(UNTRAINED, _how(settings))
     try:
         task = read_text_task(settings, carry=True)
         places_N = segment_places(task, settings)
     except DataError as error:
-        return _nothing(settings, bench, str(error))
+        return unmeasured(str(error), _how(settings))
     runs = Runs(bench, "carrying", settings)
     stages = Stages(bench, "carrying", 2 * len(settings.models))
     curves: list[Curve] = []
@@ -142,7 +149,7 @@ def _trained(
     budget = settings.budget if memory == ON else f"{steps_without(model, task, settings)}steps"
     return [
         runs.train(
-            f"{model.name}-{memory}".replace(" ", "-"),
+            f"{model.name}, {memory}",
             cast(Task, subject),
             model,
             TrainSettings(budget=budget, batch=settings.batch, seed=seed, evaluations=5),
@@ -211,16 +218,11 @@ def _differences(
         yield Curve(name=name, measure="difference", x=(context,), y=(decision.corrected,), labels=labels)
 
 
-def _nothing(settings: CarryingSettings, bench: Bench, reason: Said) -> Evidence:
-    """No curve, and why."""
-    return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(reason,))
-
-
 def _scope(settings: CarryingSettings, bench: Bench) -> Said:
     return _(
         "{task}; {models} of equal parameters, width {width}, {layers} layers, {seeds} seeds of {budget} at batch "
         "{batch}; segments of {block} steps, context {from} to {to}; {device}",
-        task=settings.task or _("nothing"),
+        task=str(settings.task),
         models=listing(settings.models),
         width=number(settings.width),
         layers=number(settings.layers),

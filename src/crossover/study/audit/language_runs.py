@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.evidence import Bench
-from crossover.study.audit.words import _
+from crossover.study.audit.evidence import Bench, Evidence
+from crossover.study.audit.words import Said, _
 from crossover.study.contest import enter
+from crossover.study.store import Store
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task
 from crossover.tasks.language.modeling import LanguageModeling
@@ -26,19 +26,24 @@ UNTRAINED = _("the level quick does not train for this claim: --level full does"
 """Why nothing is measured where the settings name no task."""
 
 
+def unmeasured(reason: Said, how: tuple[Said, ...]) -> Evidence:
+    """No curve, and why."""
+    return Evidence(curves=(), scope=_("nothing"), how=how, missing=(reason,))
+
+
 class Runs:
     """The runs of one experiment: in a folder of its own by its settings, where finished ones are read back."""
 
     def __init__(self, bench: Bench, experiment: str, settings: Any) -> None:
         told = json.dumps(asdict(settings), sort_keys=True)
         name = f"{experiment}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-        self.bench = bench
-        self.folder: Path = bench.store.folder / "runs" / name
+        self.numerics = bench.numerics
+        self.store = Store(bench.store.folder / "studies" / name)
 
     def train(self, name: str, task: Task, model: ModelSettings, settings: TrainSettings) -> RunResult:
         """The run called `name`, its test split unread: the experiment scores it by itself."""
-        folder = self.folder / name / f"seed{settings.seed}"
-        return train(task, model, settings, numerics=self.bench.numerics, folder=folder, resume=True, test=False)
+        folder = self.store.run_folder(task.spec.name, name, settings.seed)
+        return train(task, model, settings, numerics=self.numerics, folder=folder, resume=True, test=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +82,4 @@ def read_text_task(settings: TextSettings, **options: Any) -> LanguageModeling:
 
 def equal_models(task: Task, names: Sequence[str], sizes: Mapping[str, Any]) -> dict[str, ModelSettings]:
     """The named models on `task`: the first with `sizes`, the others with as many parameters in their blocks."""
-    return dict(zip(names, enter(task, tuple(names), "params", _never, sizes).models, strict=True))
-
-
-def _never(model: ModelSettings) -> float:
-    raise AssertionError(f"{model.name} is matched by parameters, not by time")
+    return dict(zip(names, enter(task, tuple(names), "params", lambda model: 0.0, sizes).models, strict=True))

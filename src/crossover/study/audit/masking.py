@@ -209,7 +209,7 @@ def _trained(
         task.spec = replace(task.spec, causal=False)
     return [
         runs.train(
-            f"{model.name}-{mask.replace(' ', '-')}",
+            f"{model.name}, {mask}",
             cast(Task, task),
             model,
             TrainSettings(

@@ -117,7 +117,7 @@ def _by_context(observed: Observed, name: str) -> Said:
 
 
 def _in_segment(observed: Observed, name: str) -> Said:
-    """The loss in the last part of a segment, where the segment itself already gives a past, and at its first step."""
+    """The loss in the last part of a segment, where the segment itself gives a past already, and at its start."""
     (on,), (off,) = (observed.curves("loss by position", (name,), memory=memory) for memory in (ON, OFF))
     return _(
         "From the segment's step {step} on it loses {on} with memory and {off} without, at its first step {first_on} "

@@ -19,7 +19,14 @@ from crossover.models.model import SequenceModel
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.gradients import mean_interval
-from crossover.study.audit.language_runs import UNTRAINED, Runs, TextSettings, equal_models, read_text_task
+from crossover.study.audit.language_runs import (
+    UNTRAINED,
+    Runs,
+    TextSettings,
+    equal_models,
+    read_text_task,
+    unmeasured,
+)
 from crossover.study.audit.text_figures import FOLDS, Known, distinct_shares, told_apart
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
@@ -69,12 +76,12 @@ def measure_writing(settings: WritingSettings, bench: Bench) -> Evidence:
     """Bits per character and the ``difference`` from the 5-gram; ``distinct``, ``copied`` and ``told apart``, each
     beside what real text gives."""
     if settings.task is None:
-        return _nothing(settings, bench, UNTRAINED)
+        return unmeasured(UNTRAINED, _how(settings))
     try:
         task = read_text_task(settings)
         passages = cut_passages(task, settings)
     except DataError as error:
-        return _nothing(settings, bench, str(error))
+        return unmeasured(str(error), _how(settings))
     known = Known.of(_train_text(task), settings.orders)
     curves = [*_texts(REAL, [passages.real], known, settings, baseline=True)]
     curves.append(_apart(REAL, [told_apart(passages.real, passages.other)], baseline=True))
@@ -206,16 +213,11 @@ def _at_once(name: str, measure: str, interval: Interval, **labels: str | bool) 
     return Curve(name=name, measure=measure, x=("test text",), y=(interval,), labels=labels)
 
 
-def _nothing(settings: WritingSettings, bench: Bench, reason: Said) -> Evidence:
-    """No curve, and why."""
-    return Evidence(curves=(), scope=_scope(settings, bench), how=_how(settings), missing=(reason,))
-
-
 def _scope(settings: WritingSettings, bench: Bench) -> Said:
     return _(
         "{task}; {models} of equal parameters, width {width}, {layers} layers, {seeds} seeds of {budget} at batch "
         "{batch}; {passages} passages of {steps} steps drawn at temperature {temperature}; {device}",
-        task=settings.task or _("nothing"),
+        task=str(settings.task),
         models=listing(settings.models),
         width=number(settings.width),
         layers=number(settings.layers),
