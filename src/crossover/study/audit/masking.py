@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from crossover.errors import ConfigError
 from crossover.inference.forward import batch_outputs
@@ -89,8 +89,7 @@ def measure_masking(settings: MaskingSettings, bench: Bench) -> Evidence:
     shares; and of this loss without the mask and with it.
     """
     task, losses_NP = chain_task(settings)
-    chain = _items(losses_NP, np.zeros_like(losses_NP))
-    chance = _items(np.full_like(losses_NP, log(len(SYMBOLS))), np.zeros_like(losses_NP))
+    chain, chance = _items(losses_NP), _items(np.full_like(losses_NP, log(len(SYMBOLS))))
     curves = [_curve(ENTROPY, [chain], settings, baseline=True), _curve(CHANCE, [chance], settings, baseline=True)]
     runs = Runs(bench, "masking", settings)
     stages = Stages(bench, "masking", 2 * len(settings.models))
@@ -99,12 +98,16 @@ def measure_masking(settings: MaskingSettings, bench: Bench) -> Evidence:
         for mask in (MASKED, UNMASKED):
             stages.begin(f"{name}, {mask}, {settings.seeds} seeds of {settings.budget}")
             trained = _trained(runs, task, model, mask, settings)
-            seen = [whole_items(one, task, settings, bench.numerics) for one in trained]
-            alone[mask] = [prefix_items(one, task, settings, bench.numerics) for one in trained]
-            curves.append(_curve(name, seen, settings, mask=mask, reads=IN_VIEW))
-            curves.append(_curve(name, alone[mask], settings, mask=mask, reads=ALONE))
-            curves.append(_difference(name, seen, [chain], mask=mask, against=ENTROPY))
-            curves.append(_difference(name, alone[mask], [chance], mask=mask, against=CHANCE))
+            in_view, alone[mask] = (
+                [next_losses(one, task, settings, bench.numerics, reads=reads) for one in trained]
+                for reads in (IN_VIEW, ALONE)
+            )
+            curves += [
+                _curve(name, in_view, settings, mask=mask, reads=IN_VIEW),
+                _curve(name, alone[mask], settings, mask=mask, reads=ALONE),
+                _difference(name, in_view, [chain], mask=mask, against=ENTROPY),
+                _difference(name, alone[mask], [chance], mask=mask, against=CHANCE),
+            ]
         curves.append(_difference(name, alone[UNMASKED], alone[MASKED], mask=UNMASKED, against=MASKED))
     return Evidence(curves=tuple(curves), scope=_scope(settings, bench), how=_how(settings))
 
@@ -134,37 +137,22 @@ def chain_task(settings: MaskingSettings) -> tuple[LanguageModeling, np.ndarray]
         for split, blocks in task.splits.items()
     }
     losses_NT = -np.log(np.array(SHARES))[drawn["test"][1:]].reshape(settings.rows, settings.block)
-    return task, losses_NT[:, _last(settings)]
+    return task, losses_NT[:, np.array(settings.prefixes) - 1]
 
 
-def whole_items(model: nn.Module, task: Task, settings: MaskingSettings, numerics: Numerics) -> Sums:
-    """What the model loses at the end of each prefix where it reads whole rows, as in training."""
-    losses, correct = [], []
-    with torch.inference_mode():
-        for given in _batches(task, settings):
-            outputs_BTV, batch = batch_outputs(model, given, numerics)
-            part_BP = [_scored(outputs_BTV[:, last], batch.targets[:, last]) for last in _last(settings)]
-            losses.append(torch.stack([loss_B for loss_B, _hit_B in part_BP], dim=1))
-            correct.append(torch.stack([hit_B for _loss_B, hit_B in part_BP], dim=1))
-    return _items(torch.cat(losses).numpy(force=True), torch.cat(correct).numpy(force=True))
-
-
-def prefix_items(model: nn.Module, task: Task, settings: MaskingSettings, numerics: Numerics) -> Sums:
-    """The same where it reads each prefix alone, as when it writes."""
-    columns = []
-    for length, last in zip(settings.prefixes, _last(settings), strict=True):
-        found = []
-        with torch.inference_mode():
-            for given in _batches(task, settings):
-                outputs_BTV, batch = batch_outputs(model, _cut(given, length), numerics)
-                found.append(torch.stack(_scored(outputs_BTV[:, last], batch.targets[:, last])))
-        columns.append(torch.cat(found, dim=1))
-    both_2NP = torch.stack(columns, dim=2).numpy(force=True)
-    return _items(both_2NP[0], both_2NP[1])
-
-
-def _batches(task: Task, settings: MaskingSettings) -> list[Batch]:
-    return list(task.batches("test", seed=0, epoch=0, batch=4 * settings.batch))
+@torch.inference_mode()
+def next_losses(model: nn.Module, task: Task, settings: MaskingSettings, numerics: Numerics, *, reads: str) -> Sums:
+    """The loss of the symbol after each prefix of every test row, [N, P]: read in the whole row, or by itself."""
+    found = []
+    for given in task.batches("test", seed=0, epoch=0, batch=4 * settings.batch):
+        losses_PB = []
+        for length in settings.prefixes:
+            read = given if reads == IN_VIEW else _cut(given, length)
+            outputs_BTV, batch = batch_outputs(model, read, numerics)
+            last = length - 1
+            losses_PB.append(F.cross_entropy(outputs_BTV[:, last], batch.targets[:, last], reduction="none"))
+        found.append(torch.stack(losses_PB, dim=1))
+    return _items(torch.cat(found).numpy(force=True))
 
 
 def _cut(batch: Batch, length: int) -> Batch:
@@ -176,22 +164,8 @@ def _cut(batch: Batch, length: int) -> Batch:
     )
 
 
-def _last(settings: MaskingSettings) -> list[int]:
-    """The step that ends each prefix."""
-    return [length - 1 for length in settings.prefixes]
-
-
-def _scored(logits_BV: Tensor, targets_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and hit of each row."""
-    return F.cross_entropy(logits_BV, targets_B, reduction="none"), (logits_BV.argmax(-1) == targets_B).float()
-
-
-def _items(losses_NP: np.ndarray, correct_NP: np.ndarray) -> Sums:
-    return {
-        "losses": losses_NP.astype(np.float64),
-        "correct": correct_NP.astype(np.float64),
-        "rows": np.ones(len(losses_NP)),
-    }
+def _items(losses_NP: np.ndarray) -> Sums:
+    return {"losses": losses_NP.astype(np.float64), "rows": np.ones(len(losses_NP))}
 
 
 def _summarise(sums: Sums) -> dict[str, float]:
