@@ -49,8 +49,8 @@ def main() -> None:
         "memory_on_off",
         "The carried state, on and off",
         [
-            f"Perplexity per character on the test text of tinyshakespeare after {SETTINGS.budget} of "
-            f"{SETTINGS.batch} streams of {SETTINGS.block} characters (without memory as many more as cost the same "
+            f"Perplexity per character on the test text of tinyshakespeare after {SETTINGS.budget.removesuffix('steps')} steps "
+            f"of {SETTINGS.batch} streams of {SETTINGS.block} characters (without memory as many more as cost the same "
             f"FLOPs), mean of {SETTINGS.seeds} seeds, where the state starts anew after every {contexts} characters; "
             "at last of a segment's first character, read as it was trained. Attention reaches back 64 characters a "
             "layer.",

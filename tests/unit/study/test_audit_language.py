@@ -285,6 +285,8 @@ def test_texts_of_one_kind_are_not_told_apart_and_those_of_two_are() -> None:
         (CarryingSettings, {"contexts": (64, 128)}, "multiples of block=64"),
         (CarryingSettings, {"contexts": (100, 128)}, "multiples of block=64"),
         (CarryingSettings, {"budget": "60s"}, "equal FLOPs need a number of steps"),
+        (CarryingSettings, {"task": "parity"}, "is no language modelling"),
+        (WritingSettings, {"task": "language-modelling"}, "did you mean 'language-modeling'"),
         (WritingSettings, {"orders": (2, 1)}, "increasing order"),
         (WritingSettings, {"passages": 5}, "needs 10 or more"),
         (WritingSettings, {"block": 4}, "needs 8 steps or more"),

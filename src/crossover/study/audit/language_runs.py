@@ -17,7 +17,7 @@ from crossover.study.contest import enter
 from crossover.study.store import Store
 from crossover.tasks import TASKS
 from crossover.tasks.base import Task
-from crossover.tasks.language.modeling import LanguageModeling
+from crossover.tasks.language.modeling import FAMILY, LanguageModeling
 from crossover.train.loop import train
 from crossover.train.results import RunResult
 from crossover.train.settings import TrainSettings
@@ -67,6 +67,8 @@ class TextSettings:
     def __post_init__(self) -> None:
         if self.seeds < 2:
             raise ConfigError(f"seeds={self.seeds}: an interval over seeds needs 2 or more")
+        if self.task is not None and TASKS.entry(self.task).name.partition("/")[0] != FAMILY:
+            raise ConfigError(f"task {self.task!r} is no language modelling: use {FAMILY} or one of {FAMILY}/…")
 
     @property
     def sizes(self) -> dict[str, Any]:

@@ -165,14 +165,9 @@ def _predictions(task: LanguageModeling, predicted: Mapping[str, Sequence[Sums]]
         items = [simple.items or {}]
         curves.append(_at_once(simple.name, "bits", drawn(items).interval(), baseline=True))
         for name in predicted if simple.kind == "strong" else ():
-            difference = drawn([_like(run, items[0]) for run in predicted[name]], items).interval()
+            difference = drawn(predicted[name], items).interval()
             curves.append(_at_once(name, "difference", difference, against=simple.name))
     return curves
-
-
-def _like(run: Sums, items: Sums) -> Sums:
-    """The statistics of a run that the other items have too, in their order."""
-    return {key: run[key] for key in items}
 
 
 def _texts(
