@@ -19,13 +19,14 @@ from crossover.study.audit.carrying import OFF, ON, CarryingSettings, measure_ca
 from crossover.study.audit.evidence import Bench, Curve
 from crossover.study.store import Store
 
+STEPS = 300
 SETTINGS = CarryingSettings(
     task="language-modeling/tinyshakespeare",
     models=("transformer-xl[memory=64]", "lstm", "mingru"),
     block=32,
     contexts=(64, 256, 4096),
     width=64,
-    budget="300steps",
+    budget=f"{STEPS}steps",
     seeds=2,
 )
 
@@ -49,11 +50,10 @@ def main() -> None:
         "memory_on_off",
         "The carried state, on and off",
         [
-            f"Perplexity per character on the test text of tinyshakespeare after {SETTINGS.budget.removesuffix('steps')} steps "
-            f"of {SETTINGS.batch} streams of {SETTINGS.block} characters (without memory as many more as cost the same "
-            f"FLOPs), mean of {SETTINGS.seeds} seeds, where the state starts anew after every {contexts} characters; "
-            "at last of a segment's first character, read as it was trained. Attention reaches back 64 characters a "
-            "layer.",
+            f"Perplexity per character on the test text of tinyshakespeare after {STEPS} steps of {SETTINGS.batch} "
+            f"streams of {SETTINGS.block} characters (without memory as many more as cost the same FLOPs), mean of "
+            f"{SETTINGS.seeds} seeds, where the state starts anew after every {contexts} characters; at last of a "
+            "segment's first character, read as it was trained. Attention reaches back 64 characters a layer.",
             "",
             f"| model | trained with memory | {contexts.replace(', ', ' | ')} | first character |",
             "|---|---|" + "---|" * (len(SETTINGS.contexts) + 2),

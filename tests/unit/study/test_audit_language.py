@@ -15,6 +15,7 @@ from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
+from crossover.report.messages import translate
 from crossover.study.audit.carrying import (
     OFF,
     ON,
@@ -68,6 +69,22 @@ def figures(*curves: Curve) -> Evidence:
     return Evidence(curves=curves, scope="", how=())
 
 
+def untranslated(evidence: Evidence, finding: Finding) -> set[str]:
+    """Templates of all that a card says which have no Chinese."""
+    say, open_said, found = translate("zh"), [finding.sentence, evidence.scope, *evidence.how], set()
+    while open_said:
+        said = open_said.pop()
+        if isinstance(said, dict):
+            found |= {said["message"]} if say.gettext(said["message"]) == said["message"] else set()
+            open_said += said.get("values", {}).values()
+    return found - {"{sentence} {next}", "{first}, {next}"}
+
+
+def test_a_flag_of_a_curve_is_no_condition_in_its_title() -> None:
+    curves = [Curve.counted("5-gram", "bits", (1,), (2.0,), baseline=True, gain=0.5, mask=MASKED)]
+    assert [one.title for one in curves] == ["5-gram, gain 0.5, causal mask"]
+
+
 # The causal mask
 
 
@@ -94,6 +111,7 @@ def test_without_its_mask_gpt_reads_the_next_symbol_and_does_not_predict_it(tmp_
     finding = decide("mask", evidence, subjects=("gpt",))
     assert finding.verdict == "does not hold", english(finding.sentence)
     assert "a guess 2.77" in english(finding.sentence)
+    assert untranslated(evidence, finding) == set()
 
 
 def test_the_chain_loses_its_entropy_and_the_last_step_of_a_row_is_not_scored() -> None:
@@ -154,8 +172,10 @@ def test_memory_tells_what_a_segment_alone_does_not(tmp_path: Path) -> None:
 
 def test_both_families_are_told_and_the_subjects_decide(tmp_path: Path) -> None:
     settings = carrying(on_text(tmp_path, ROUND * 400))
-    finding = decide("memory", measure_carrying(settings, bench(tmp_path / "study")), subjects=("lstm",))
+    evidence = measure_carrying(settings, bench(tmp_path / "study"))
+    finding = decide("memory", evidence, subjects=("lstm",))
     sentence = english(finding.sentence)
+    assert untranslated(evidence, finding) == set()
     assert "without, transformer-xl[memory=8]: " in sentence and "at context 32" in sentence
     assert "for lstm at context 8, lstm at context 32" in sentence
 
@@ -243,6 +263,7 @@ def test_a_text_is_told_in_figures_beside_real_text_and_high_is_not_decided(tmp_
     finding = decide("text", evidence, subjects=("gpt", "lstm"))
     sentence = english(finding.sentence)
     assert finding.verdict == "not decided" and "is a judgement" in sentence
+    assert untranslated(evidence, finding) == set()
     assert "gpt needs" in sentence and "lstm needs" in sentence and "Of its 3-grams of words" in sentence
 
 

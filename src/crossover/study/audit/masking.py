@@ -263,13 +263,5 @@ MASKING = Experiment(
         "loss": Axes(x=_("symbols of the prefix"), y=_("loss of the next symbol, nats"), log_y=False),
         "difference": Axes(x=_("prefixes"), y=_("difference of losses, nats"), log_x=False, log_y=False),
     },
-    full={
-        "models": ("gpt", "transformer", "lstm"),
-        "width": 64,
-        "layers": 2,
-        "learning_rate": 3e-3,
-        "budget": "1500steps",
-        "rows": 500,
-        "seeds": 5,
-    },
+    full={"models": ("gpt", "transformer", "lstm"), "budget": "1000steps", "rows": 500, "seeds": 5},
 )
