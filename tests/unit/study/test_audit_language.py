@@ -178,6 +178,7 @@ def test_both_families_are_told_and_the_subjects_decide(tmp_path: Path) -> None:
     assert untranslated(evidence, finding) == set()
     assert "without, transformer-xl[memory=8]: " in sentence and "at context 32" in sentence
     assert "for lstm at context 8, lstm at context 32" in sentence
+    assert "without memory: lstm 5, transformer-xl[memory=8] " in english(evidence.how[-1])
 
 
 def test_flops_that_memory_does_not_cost_go_into_steps(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def measure_carrying(settings: CarryingSettings, bench: Bench) -> Evidence:
     runs = Runs(bench, "carrying", settings)
     stages = Stages(bench, "carrying", 2 * len(settings.models))
     curves: list[Curve] = []
-    for name, model in equal_models(task, settings.models, settings.sizes).items():
+    models = equal_models(task, settings.models, settings.sizes)
+    for name, model in models.items():
         found: dict[str, dict[int, list[Sums]]] = {}
         for memory in (ON, OFF):
             stages.begin(f"{name}, {memory}, {settings.seeds} seeds")
@@ -106,7 +107,9 @@ def measure_carrying(settings: CarryingSettings, bench: Bench) -> Evidence:
             read = settings.contexts[-1] if memory == ON else settings.block
             curves.append(_by_position(name, task, found[memory][read], memory=memory))
         curves += _differences(name, task, found, places_N)
-    return Evidence(curves=tuple(curves), scope=_scope(settings, bench), how=_how(settings))
+    steps = listing(f"{name} {steps_without(model, task, settings):,}" for name, model in models.items())
+    how = (*_how(settings), _("Training steps without memory: {steps}.", steps=steps))
+    return Evidence(curves=tuple(curves), scope=_scope(settings, bench), how=how)
 
 
 def segment_places(task: LanguageModeling, settings: CarryingSettings) -> np.ndarray:
