@@ -1,87 +1,66 @@
-"""What the state carried from block to block is worth: perplexity with memory on against off, all else equal.
+"""What the state carried from segment to segment is worth: perplexity with memory on against off, at equal FLOPs.
 
     CROSSOVER_DATA=… python benchmarks/memory_on_off.py
 
-Every model reads tinyshakespeare as the same 16 streams of blocks of 32 characters, from the same initial weights,
-for the same steps; what differs is whether its state goes on from block to block (on) or every block starts from
-nothing (off). Both are scored on the validation text with the memory on and with it off. Keeps its table in
-benchmarks/results.
+It is the experiment of claim C42 (`crossover.study.audit.carrying`) in small: segments of 32 characters of
+tinyshakespeare, few steps, attention that reaches back 64 characters. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import torch
 from table import keep
 
-from crossover.data.options import DataOptions
 from crossover.measure.numerics import Numerics
-from crossover.models.settings import ModelSettings
-from crossover.study.contest import enter
-from crossover.tasks import TASKS
-from crossover.tasks.base import Task
-from crossover.train.evaluate import evaluate
-from crossover.train.loop import train
-from crossover.train.settings import TrainSettings
+from crossover.study.audit.carrying import OFF, ON, CarryingSettings, measure_carrying
+from crossover.study.audit.evidence import Bench, Curve
+from crossover.study.store import Store
 
-TASK, BLOCK, STREAMS, STEPS = "language-modeling/tinyshakespeare", 32, 16, 300
-MODELS = (
-    "transformer-xl[layers=2,width=64,memory=64]",
-    "lstm[layers=2]",
-    "mingru[layers=2]",
+STEPS = 300
+SETTINGS = CarryingSettings(
+    task="language-modeling/tinyshakespeare",
+    models=("transformer-xl[memory=64]", "lstm", "mingru"),
+    block=32,
+    contexts=(64, 256, 4096),
+    width=64,
+    budget=f"{STEPS}steps",
+    seeds=2,
 )
-"""The first one's size is what the others' widths are matched to."""
 
 
-class Forgetting:
-    """The same batches in the same order, of which none says that it continues another."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.spec = replace(task.spec, carry="none")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task, name)
-
-
-def rows(task: Task, model: ModelSettings, numerics: Numerics) -> Iterator[str]:
-    """A line for training with memory on and one for off."""
-    for trained, subject in (("on", task), ("off", Forgetting(task))):
-        settings = TrainSettings(budget=f"{STEPS}steps", batch=STREAMS, evaluations=4)
-        result = train(subject, model, settings, numerics=numerics, test=False)  # type: ignore[arg-type]
-        told = []
-        for carry in (True, False):
-            found = evaluate(
-                result.model, task, "valid", numerics=numerics, batch_rows=STREAMS, samples=0, carry=carry
-            )
-            parts = task.details(found.items)["by_position"]
-            told.append(f"{found.scores['perplexity']:.3f} ({math.exp(parts[0]['loss']):.1f})")
-        name = model.name.partition("[")[0]
-        yield f"| {name} | {result.record.parameters_without_embedding:,} | {trained} | {told[0]} | {told[1]} |"
-        print(name, trained, *told, flush=True)
+def row(name: str, memory: str, curves: dict[tuple[str, str, str], Curve]) -> str:
+    """A model, trained with memory or without, by the context that it is scored with."""
+    loss, position = (curves[name, measure, memory] for measure in ("loss", "loss by position"))
+    cells = [name.partition("[")[0], memory.removeprefix("memory ")]
+    cells += [f"{math.exp(value):.3f}" for value in loss.values]
+    cells += [f"{math.exp(position.values[0]):.1f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     """Train, score and keep the table."""
-    numerics = Numerics.default()
-    task = TASKS.get(TASK)(DataOptions(settings={"block": BLOCK, "carry": True}))
-    contest = enter(task, MODELS, "params", lambda model: 0.0)
-    lines = [
-        f"Perplexity per character on the validation text of tinyshakespeare after {STEPS} steps of {STREAMS} "
-        f"streams of {BLOCK} characters (in brackets: of a block's first one). Attention reaches back 64 characters.",
-        "",
-        "| model | parameters | trained with memory | scored with memory on | scored with memory off |",
-        "|---|---|---|---|---|",
-    ]
-    for model in contest.models:
-        lines += rows(task, model, numerics)
-    keep("memory_on_off", "The carried state, on and off", lines)
+    with TemporaryDirectory() as folder:
+        evidence = measure_carrying(SETTINGS, Bench(Numerics.default(), Store(Path(folder)), print))
+    curves = {(c.name, c.measure, str(c.labels.get("memory"))): c for c in evidence.curves}
+    contexts = ", ".join(str(context) for context in (SETTINGS.block, *SETTINGS.contexts))
+    keep(
+        "memory_on_off",
+        "The carried state, on and off",
+        [
+            f"Perplexity per character on the test text of tinyshakespeare after {STEPS} steps of {SETTINGS.batch} "
+            f"streams of {SETTINGS.block} characters (without memory as many more as cost the same FLOPs), mean of "
+            f"{SETTINGS.seeds} seeds, where the state starts anew after every {contexts} characters; at last of a "
+            "segment's first character, read as it was trained. Attention reaches back 64 characters a layer.",
+            "",
+            f"| model | trained with memory | {contexts.replace(', ', ' | ')} | first character |",
+            "|---|---|" + "---|" * (len(SETTINGS.contexts) + 2),
+            *(row(name, memory, curves) for name in SETTINGS.models for memory in (ON, OFF)),
+        ],
+    )
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
     main()

@@ -118,21 +118,29 @@ def sample(
     return _write(model, source, numerics, Drawer(sampling, len(source.inputs), first=first), limit)
 
 
-@torch.inference_mode()
 def continuation(
     model: SequenceModel, ids: Sequence[int], tokens: int, numerics: Numerics, choose: Choose
 ) -> Iterator[int]:
     """The `tokens` ids that a language model writes after `ids`, one at a time."""
-    device = torch.device(numerics.device)
-    row_B = torch.zeros(1, dtype=torch.int64, device=device)
-    state = model.initial_state(1, capacity=len(ids) + tokens, device=device, dtype=torch.float32)
-    chunk = torch.tensor([list(ids)], device=device)
-    for _ in range(tokens):
-        outputs_BTV, carried = model(chunk, state=state)
-        state = carried if carried is not None else state
-        drawn_B = choose(only_text(outputs_BTV[:, -1].float()), row_B)
+    for drawn_B in continuations(model, torch.tensor([list(ids)]), tokens, numerics, choose):
         yield int(drawn_B)
-        chunk = drawn_B[:, None]
+
+
+@torch.inference_mode()
+def continuations(
+    model: SequenceModel, ids_BT: Tensor, tokens: int, numerics: Numerics, choose: Choose
+) -> Iterator[Tensor]:
+    """The same after each row of `ids_BT`: `tokens` times the next id of every row, [B]."""
+    chunk_BT = ids_BT.to(numerics.device)
+    rows, length = chunk_BT.shape
+    rows_B = torch.arange(rows, device=chunk_BT.device)
+    state = model.initial_state(rows, capacity=length + tokens, device=chunk_BT.device, dtype=torch.float32)
+    for _ in range(tokens):
+        outputs_BTV, carried = model(chunk_BT, state=state)
+        state = carried if carried is not None else state
+        drawn_B = choose(only_text(outputs_BTV[:, -1].float()), rows_B)
+        yield drawn_B
+        chunk_BT = drawn_B[:, None]
 
 
 @torch.inference_mode()

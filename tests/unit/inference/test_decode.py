@@ -9,7 +9,17 @@ from torch import Tensor
 
 from crossover.data.text import BEGIN, END, PAD, SPECIALS
 from crossover.errors import ConfigError
-from crossover.inference.decode import Beam, Drawer, Sampling, beam_search, only_text, sample, write
+from crossover.inference.decode import (
+    Beam,
+    Drawer,
+    Sampling,
+    beam_search,
+    continuation,
+    continuations,
+    only_text,
+    sample,
+    write,
+)
 from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
 from crossover.models.mixers import MIXERS
@@ -173,3 +183,15 @@ def test_drawing_keeps_to_the_likeliest_tokens() -> None:
 def test_impossible_settings_are_refused(make_it, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_it()
+
+
+@pytest.mark.parametrize("name", MIXERS.names())
+def test_rows_that_are_gone_on_with_together_are_what_each_is_by_itself(name: str) -> None:
+    settings = replace(parse_model(name), width=16, dropout=0.0)
+    model = build_model(settings, Tokens(vocabulary=12), PerStep(size=12), causal=True, seed=3).eval()
+    openings_BT = sources((5, 5, 5)).inputs
+    sampling = Sampling(seed=2)
+    together = torch.stack(list(continuations(model, openings_BT, LIMIT, NUMERICS, Drawer(sampling, 3))), dim=1)
+    for row, ids in enumerate(openings_BT.tolist()):
+        alone = continuation(model, ids, LIMIT, NUMERICS, Drawer(sampling, 1, first=row))
+        assert together[row].tolist() == list(alone)

@@ -44,6 +44,7 @@ def test_the_numbers_that_decide_are_fixed_in_the_claims() -> None:
     assert [claims["C4"].parameters[key] for key in ("low", "high", "widest")] == [0.9, 1.1, 0.1]
     assert [claims["C9"].parameters[key] for key in ("low", "high")] == [0.9, 1.1]
     assert claims["C33"].parameters["threshold"] == 0.99
+    assert claims["C41"].parameters["margin"] == 0.05
 
 
 def test_a_claim_of_ones_own_is_read_with_its_settings(tmp_path: Path) -> None:

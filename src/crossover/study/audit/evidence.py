@@ -46,9 +46,11 @@ class Curve:
 
     @property
     def title(self) -> str:
-        """The name with its condition, as a legend shows it: ``elman, gain 0.5, untrained``."""
+        """The name with its condition, as a legend shows it: ``elman, gain 0.5, untrained``; flags are left out."""
         told = [
-            f"{key} {value:g}" if isinstance(value, int | float) else str(value) for key, value in self.labels.items()
+            f"{key} {value:g}" if isinstance(value, int | float) else str(value)
+            for key, value in self.labels.items()
+            if not isinstance(value, bool)
         ]
         return ", ".join([self.name, *told])
 
@@ -178,3 +180,6 @@ EXPERIMENTS.add("memory", f"{_HERE}.growth:MEMORY", "peak memory and state again
 EXPERIMENTS.add("gradients", f"{_HERE}.gradients:GRADIENTS", "gradient of the last loss at earlier inputs")
 EXPERIMENTS.add("quality", f"{_HERE}.quality:QUALITY", "test scores of models on tasks under one budget")
 EXPERIMENTS.add("retention", f"{_HERE}.retention:RETENTION", "delayed copy by lag, recall and parity")
+EXPERIMENTS.add("masking", f"{_HERE}.masking:MASKING", "a language model with the causal mask and without")
+EXPERIMENTS.add("carrying", f"{_HERE}.carrying:CARRYING", "a state carried from segment to segment, or not")
+EXPERIMENTS.add("writing", f"{_HERE}.writing:WRITING", "what language models write, beside real text")
