@@ -82,19 +82,13 @@ def influence(model: SequenceModel, batch: Batch) -> list[list[float]]:
 
 def _row(batch: Batch, row: int) -> Batch:
     """One row of a batch, without padding."""
-    rows, length = slice(row, row + 1), int(batch.lengths_B[row])
-    source = batch.source
-    stepwise = batch.targets.ndim > 1
+    one = batch[row : row + 1]
+    length, source = int(one.lengths_B), one.source
     return replace(
-        batch,
-        inputs=batch.inputs[rows, :length],
-        lengths_B=batch.lengths_B[rows],
-        targets=batch.targets[rows, :length] if stepwise else batch.targets[rows],
-        rows_B=batch.rows_B[rows],
-        features={name: values[rows, :length] for name, values in batch.features.items()},
-        extra={name: values[rows] for name, values in batch.extra.items()},
-        source=None
-        if source is None
-        else Source(source.inputs[rows, : int(source.lengths_B[row])], source.lengths_B[rows]),
+        one,
+        inputs=one.inputs[:, :length],
+        targets=one.targets[:, :length] if one.targets.ndim > 1 else one.targets,
+        features={name: values_BT[:, :length] for name, values_BT in one.features.items()},
+        source=source and Source(source.inputs[:, : int(source.lengths_B)], source.lengths_B),
         scored_BT=None,
     )

@@ -159,7 +159,9 @@ class Predictor:
         texts = cast(TextFileReader, reader).file_texts(path) if hasattr(reader, "file_texts") else None
         return self.predict(_lines(path) if texts is None else texts, writing=writing)
 
-    def forecast(self, file: Path | None = None, *, future_values: Path | None = None) -> list[dict[str, Any]]:
+    def forecast(
+        self, file: Path | None = None, *, future_values: Path | None = None, batch_rows: int = 64
+    ) -> list[dict[str, Any]]:
         """Forecasts beyond the last row of each series: of those that training saw, or of those in `file`.
 
         Each has the series' ``"id"``, where it has one, the ``"timestamps"``, where there are any, and the
@@ -174,7 +176,8 @@ class Predictor:
             )
         reader = cast(ForecastReader, self.reader())
         ahead = reader.encode_ahead(file, future_values)
-        told = self._predicted(reader, ahead.batch, None)
+        parts = (ahead.batch[start : start + batch_rows] for start in range(0, ahead.batch.size, batch_rows))
+        told = [forecast for part in parts for forecast in self._predicted(reader, part, None)]
         return [{**label, **forecast} for label, forecast in zip(ahead.labels, told, strict=True)]
 
     def generate(self, prompt: str, *, tokens: int, sampling: Sampling | None = None) -> str:

@@ -83,6 +83,7 @@ NOTES: tuple[Message, ...] = (
     _("{count} of {all} {split} stories are longer than {sentences} sentences: the last ones are read."),
     _("{count} of {all} {split} answers are none of train's and count as mistakes."),
     _("{count} of {all} {split} answers begin or end inside a unit."),
+    _("{count} of {all} {split} answers have more than {longest} units, which no model gives."),
     _("{count} of {all} {split} questions have no answer."),
     _("{count} of {all} {split} contexts were cut at {length} units; {lost} lost their answer and are {fate}."),
     _("Recordings without a tracked joint: {names}; they are left out, as are such frames."),

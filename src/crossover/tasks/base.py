@@ -60,6 +60,20 @@ class Batch:
         """Padded steps of the source; 0 without one."""
         return self.source.inputs.shape[1] if self.source is not None else 0
 
+    def __getitem__(self, rows: slice) -> Batch:
+        """Some of the rows, padded as they are."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            lengths_B=self.lengths_B[rows],
+            targets=self.targets[rows],
+            rows_B=self.rows_B[rows],
+            features={name: value[rows] for name, value in self.features.items()},
+            extra={name: value[rows] for name, value in self.extra.items()},
+            source=self.source[rows] if self.source is not None else None,
+            scored_BT=self.scored_BT[rows] if self.scored_BT is not None else None,
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         return replace(

@@ -90,7 +90,7 @@ class QuantileError:
         values = count / len(self.quantiles)
         pinball = float(sums["loss"]) / count
         shares = {
-            f"below_{quantile:g}": float(below) / values
+            f"below_{quantile}": float(below) / values
             for quantile, below in zip(self.quantiles, np.atleast_1d(sums["below"]), strict=True)
         }
         coverage = {"coverage": float(sums["inside"]) / values} if len(self.quantiles) > 1 else {}
@@ -102,7 +102,7 @@ class QuantileError:
         scores = self.summarise({name: values.sum(0) for name, values in items.items()})
         return {
             "by_step": (items["loss_by_step"].sum(0) / counts_H).tolist(),
-            "coverage": [{"quantile": q, "share": scores[f"below_{q:g}"]} for q in self.quantiles],
+            "coverage": [{"quantile": q, "share": scores[f"below_{q}"]} for q in self.quantiles],
             **_by_series(items, self.series),
         }
 

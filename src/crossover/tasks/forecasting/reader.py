@@ -117,7 +117,7 @@ class SeriesReader:
             told.append({"values": dict(zip(names, values[i].T.tolist(), strict=True))})
             if quantiles is not None:
                 told[-1]["quantiles"] = {
-                    name: {f"{q:g}": quantiles[i, :, c, n].tolist() for n, q in enumerate(self.windowing.quantiles)}
+                    name: {f"{q}": quantiles[i, :, c, n].tolist() for n, q in enumerate(self.windowing.quantiles)}
                     for c, name in enumerate(names)
                 }
         return told
@@ -143,7 +143,7 @@ class SeriesReader:
                 "values": values[i, :, 0].tolist(),
                 "quantiles": {}
                 if quantiles is None
-                else {f"{q:g}": quantiles[i, :, 0, n].tolist() for n, q in enumerate(self.windowing.quantiles)},
+                else {f"{q}": quantiles[i, :, 0, n].tolist() for n, q in enumerate(self.windowing.quantiles)},
             }
             shown.append(
                 {

@@ -160,7 +160,13 @@ class SpanQuestions(SpanPredictor, RowTask):
         reader = SpanReader(vocabulary, settings["longest"])
         self.splits, self.questions = {}, list[SpanQuestion]()
         for split in ("train", "valid", "test"):
-            rows, found = _read(reader, questions[split], split, cut=settings["long"] == "cut")
+            rows, found = _read(
+                reader,
+                questions[split],
+                split,
+                cut=settings["long"] == "cut",
+                longest_answer=settings["longest_answer"],
+            )
             notes = (*notes, *found)
             self.splits[split] = SpanRows(rows.values(), (len(self.questions) + index for index in rows))
             self.questions += questions[split]
@@ -214,7 +220,7 @@ class SpanQuestions(SpanPredictor, RowTask):
 
 
 def _read(
-    reader: SpanReader, questions: Sequence[SpanQuestion], split: Split, *, cut: bool
+    reader: SpanReader, questions: Sequence[SpanQuestion], split: Split, *, cut: bool, longest_answer: int
 ) -> tuple[dict[int, SpanRow], tuple[str, ...]]:
     """The rows of a split by the index of their question, and what was found.
 
@@ -235,6 +241,10 @@ def _read(
     notes = []
     if inexact := sum(not _exact(question, row) for question, row in zip(questions, rows.values(), strict=True)):
         notes.append(f"{inexact} of {len(questions)} {split} answers begin or end inside a unit.")
+    if wide := sum(row.target_2[1] - row.target_2[0] >= longest_answer for row in rows.values()):
+        notes.append(
+            f"{wide} of {len(questions)} {split} answers have more than {longest_answer} units, which no model gives."
+        )
     if none := sum(not question.answers for question in questions):
         notes.append(f"{none} of {len(questions)} {split} questions have no answer.")
     for index in long:
