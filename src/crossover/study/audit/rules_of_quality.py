@@ -1,4 +1,4 @@
-"""Rules about what models reach: against a number, against each other, and level with each other."""
+"""Rules about what models reach: against a number, better than others or level with them, and what they gain."""
 
 from __future__ import annotations
 
@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crossover.errors import ConfigError
+from crossover.study.audit.directed import above_zero, courses, directed, figure, growth
 from crossover.study.audit.evidence import Curve
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, both, found_across
+from crossover.study.audit.rules import (
+    Finding,
+    Observed,
+    Rule,
+    Verdict,
+    across,
+    both,
+    found_across,
+    grouped,
+    holding,
+)
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
@@ -61,7 +72,10 @@ class LevelParameters:
     subjects: tuple[str, ...]
     rivals: tuple[str, ...]
 
-    measures = ("score", "difference")
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return ("score", "difference")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -78,18 +92,30 @@ def level(observed: Observed, parameters: LevelParameters) -> Finding:
             parameters,
             {"better": "does not hold", "worse": "does not hold", "equal": "holds", "undecided": "not decided"},
         ),
+        courses(observed, parameters.subjects, parameters.rivals),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BetterParameters(LevelParameters):
-    """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better."""
+    """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better.
+
+    `grows` asks besides that the lead grows from bucket to bucket of the test rows.
+    """
 
     least: int = 0
+    grows: bool = False
 
     def __post_init__(self) -> None:
         if self.least < 0:
             raise ConfigError(f"least={self.least}: give a number of cases, or 0 for all of them")
+        if self.least and self.grows:
+            raise ConfigError("least counts cases and grows reads series of them: give one of the two")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*super().measures, *(("trend",) if self.grows else ()))
 
 
 def better(observed: Observed, parameters: BetterParameters) -> Finding:
@@ -99,10 +125,12 @@ def better(observed: Observed, parameters: BetterParameters) -> Finding:
         parameters,
         {"better": "holds", "worse": "does not hold", "equal": "does not hold", "undecided": "not decided"},
     )
-    finding = _found(observed, cases)
-    return (
-        _at_least(finding, [verdict for _told, verdict in cases], parameters.least) if parameters.least else finding
-    )
+    finding = _found(observed, cases, courses(observed, parameters.subjects, parameters.rivals))
+    if parameters.least:
+        return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
+    if parameters.grows:
+        return _growing(finding, cases, growth(observed, parameters.subjects, parameters.rivals))
+    return finding
 
 
 def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Finding:
@@ -119,6 +147,50 @@ def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Find
         least=number(least),
     )
     return Finding(verdict=verdict, sentence=sentences([told, finding.sentence]), drawn=finding.drawn)
+
+
+def _growing(
+    finding: Finding, cases: Sequence[tuple[Said, Verdict]], grown: Sequence[tuple[Said, Verdict]]
+) -> Finding:
+    """The verdict on both halves: better in the cases, and more so from bucket to bucket."""
+    half: Verdict = across(verdict for _told, verdict in grown) if grown else "not decided"
+    verdict = both([finding.verdict, half])
+    return Finding(
+        verdict=verdict,
+        sentence=sentences([*grouped(grown), finding.sentence]),
+        where=holding([*cases, *grown]) if verdict == "holds where" else None,
+        drawn=finding.drawn,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboveZeroParameters:
+    """A gain of each subject, or how much more it gains than each rival: the lower end of its interval above 0."""
+
+    measure: str
+    subjects: tuple[str, ...]
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*self.subjects, *self.rivals)
+
+
+def gains(observed: Observed, parameters: AboveZeroParameters) -> Finding:
+    """Where the whole interval lies above 0; one at most 0, or within the margin around 0, is enough to fail."""
+    return _found(
+        observed,
+        [
+            (found.told(), above_zero(found.interval, float(found.labels.get("margin", 0.0))))
+            for found in directed(observed, parameters.measure, parameters.subjects, parameters.rivals)
+        ],
+    )
 
 
 def _judged(
@@ -162,8 +234,8 @@ def _at(model: str, case: str) -> Said:
     return _("{model} on {case}", model=model, case=case)
 
 
-def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]]) -> Finding:
-    """The finding over all cases, with the scores that it rests on and what could not be measured."""
+def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], more: Sequence[Said] = ()) -> Finding:
+    """The finding over all cases, what more there is to say, the scores it rests on and what was not measured."""
     curves = observed.curves("score")
     scores = [
         _("{case}: {scores}", case=case, scores=listing(_score(curve, case) for curve in curves if case in curve.x))
@@ -172,20 +244,14 @@ def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]]) -> Finding
     missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
     lost = [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
     told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
-    return found_across(cases, after=[*told, *lost], drawn=curves)
+    return found_across(cases, after=[*more, *told, *lost], drawn=curves)
 
 
 def _score(curve: Curve, case: str) -> Said:
-    score = curve.y[curve.x.index(case)]
-    return _(
-        "{model} {score} ({low} to {high})",
-        model=curve.name,
-        score=number(score.value),
-        low=number(score.low),
-        high=number(score.high),
-    )
+    return _("{model} {score}", model=curve.title, score=figure(curve.y[curve.x.index(case)]))
 
 
 REACHES = Rule(parameters=ReachesParameters, decide=reaches)
 BETTER = Rule(parameters=BetterParameters, decide=better)
 LEVEL = Rule(parameters=LevelParameters, decide=level)
+ABOVE_ZERO = Rule(parameters=AboveZeroParameters, decide=gains)
