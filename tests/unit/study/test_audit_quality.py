@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from crossover.config import build
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
+from crossover.study import outcome, verdict
+from crossover.study.audit import contrasts
 from crossover.study.audit.cases import QualitySettings
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench, Curve, Evidence
@@ -38,7 +41,16 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def few_draws() -> Iterator[None]:
+    """No test on what was measured reads how wide an interval is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (contrasts, outcome, verdict):
+            patch.setattr(module, "RESAMPLES", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def evidence(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     folder = tmp_path_factory.mktemp("audit")
     bench = Bench(Numerics.default(), Store(folder), lambda line: None)
     changes = {"width": 8, "layers": 1}
@@ -67,7 +79,7 @@ def test_data_that_are_not_there_are_told_and_the_other_cases_stand(evidence: Ev
 
 
 @pytest.fixture(scope="module")
-def series(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def series(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """A case by share of train, one in buckets of its test rows, and what one gains over the other."""
     folder = tmp_path_factory.mktemp("series")
     rows = [f"word{i} Word{i % 5}{' more' * (i % 2)},{'yes' if i % 2 else 'no'}" for i in range(200)]
