@@ -63,6 +63,11 @@ def gain(case: Outcome, over: Outcome) -> list[Part]:
     return [(_sign(case), case), (-_sign(over), over)]
 
 
+def alone(outcome: Outcome) -> list[Part]:
+    """The one part of which two models are compared, more being better."""
+    return [(_sign(outcome), outcome)]
+
+
 def decided(contrasts: Sequence[Contrast]) -> list[tuple[Contrast, Decision, float]]:
     """Those contrasts that can be computed, each with its decision, corrected by Holm over all, and its margin.
 

@@ -33,12 +33,12 @@ def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
     cases, without = _in_buckets(settings, trained)
     return Evidence(
         curves=(
-            *_scores(cases),
+            *score_curves(cases),
             *_differences(cases),
             *_trends(settings, cases),
             *_gains(settings, trained),
         ),
-        scope=_scope(settings, trained, bench),
+        scope=scope_of(settings, trained, bench),
         how=_how(settings),
         missing=(*missing, *without),
     )
@@ -96,7 +96,7 @@ def _outcome(settings: QualitySettings, case: Case, bench: Bench) -> Outcome:
     return comparison.outcomes[0]
 
 
-def _scores(cases: Mapping[str, Found]) -> list[Curve]:
+def score_curves(cases: Mapping[str, Found]) -> list[Curve]:
     """One curve for each model and baseline, over the cases that have it."""
     outcomes = {case: found.outcome for case, found in cases.items()}
     names = dict.fromkeys(name for outcome in outcomes.values() for name in (*by_model(outcome), *outcome.baselines))
@@ -165,7 +165,8 @@ def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
     ]
 
 
-def _scope(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:
+def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:
+    """The cases with their sizes and budgets, the seeds and the device."""
     return _(
         "{cases}; equal parameters, {seeds} seeds, {device}",
         cases=listing(_case_scope(name, found.outcome) for name, found in trained.items()) or _("nothing"),
