@@ -40,7 +40,7 @@ def directed(
             if curve.name in subjects and (rival in rivals if rivals else rival is None):
                 yield Directed(curve.name, rival, str(case), interval, curve.labels)
             elif curve.name in rivals and rival is not None and rival in subjects:
-                turned = Interval(-interval.value, -interval.high, -interval.low)
+                turned = Interval(0 - interval.value, 0 - interval.high, 0 - interval.low)
                 yield Directed(rival, curve.name, str(case), turned, curve.labels)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from crossover.errors import ConfigError
@@ -119,17 +119,24 @@ class BetterParameters(LevelParameters):
 
 
 def better(observed: Observed, parameters: BetterParameters) -> Finding:
-    """Where subjects are better than all rivals; worse than, or equal to, one is enough to fail."""
+    """Where subjects are better than all rivals, and, if it is asked, more so from bucket to bucket.
+
+    Worse than one rival, or equal to it, is enough to fail.
+    """
     cases = _judged(
         observed,
         parameters,
         {"better": "holds", "worse": "does not hold", "equal": "does not hold", "undecided": "not decided"},
     )
-    finding = _found(observed, cases, courses(observed, parameters.subjects, parameters.rivals))
+    grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
+    along = courses(observed, parameters.subjects, parameters.rivals)
+    finding = _found(observed, cases, [*grouped(grown), *along])
     if parameters.least:
         return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
     if parameters.grows:
-        return _growing(finding, cases, growth(observed, parameters.subjects, parameters.rivals))
+        half: Verdict = across(verdict for _told, verdict in grown) if grown else "not decided"
+        verdict = both([finding.verdict, half])
+        return replace(finding, verdict=verdict, where=holding(cases) if verdict == "holds where" else None)
     return finding
 
 
@@ -147,20 +154,6 @@ def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Find
         least=number(least),
     )
     return Finding(verdict=verdict, sentence=sentences([told, finding.sentence]), drawn=finding.drawn)
-
-
-def _growing(
-    finding: Finding, cases: Sequence[tuple[Said, Verdict]], grown: Sequence[tuple[Said, Verdict]]
-) -> Finding:
-    """The verdict on both halves: better in the cases, and more so from bucket to bucket."""
-    half: Verdict = across(verdict for _told, verdict in grown) if grown else "not decided"
-    verdict = both([finding.verdict, half])
-    return Finding(
-        verdict=verdict,
-        sentence=sentences([*grouped(grown), finding.sentence]),
-        where=holding([*cases, *grown]) if verdict == "holds where" else None,
-        drawn=finding.drawn,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
