@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, trend
+from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.outcome import Outcome
 from crossover.study.verdict import verdicts
 from crossover.tasks.base import Sums
@@ -65,7 +65,7 @@ def test_a_trend_is_how_much_a_lead_grows_from_bucket_to_bucket(
     lstm: tuple[float, ...], slope: float, certain: bool
 ) -> None:
     buckets = list(by_bucket(made(lstm, (0.5, 0.5, 0.5)), "length", (10, 20)).values())
-    ((_, decision, _margin),) = decided([Contrast("one", trend(buckets), LSTM, GRU)])
+    ((_, decision),) = decided([Contrast("one", trend(buckets), LSTM, GRU)])
     assert decision.corrected.value == pytest.approx(slope) and decision.corrected.excludes(0.0) == certain
 
 
@@ -73,9 +73,10 @@ def test_gains_are_taken_row_by_row_and_compared_between_models() -> None:
     with_it, without = made((0.9, 0.9, 0.9), (0.6, 0.6, 0.6)), made((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), start=7)
     parts = gain(with_it, without)
     contrasts = [Contrast("one", parts, LSTM), Contrast("one", parts, GRU), Contrast("one", parts, LSTM, GRU)]
-    found = [(decision.corrected, margin) for _contrast, decision, margin in decided(contrasts)]
-    assert [interval.value for interval, _margin in found] == pytest.approx([0.4, 0.1, 0.3])
-    assert all(interval.low < interval.value < interval.high and margin == 0.015 for interval, margin in found)
+    found = [decision for _contrast, decision in decided(contrasts)]
+    assert [decision.corrected.value for decision in found] == pytest.approx([0.4, 0.1, 0.3])
+    assert all(decision.corrected.low < decision.corrected.value < decision.corrected.high for decision in found)
+    assert found[0].verdict == "a" and margin_of(with_it) == 0.015
     same = decided([Contrast("one", gain(with_it, with_it), LSTM, GRU)])[0][1]
     assert same.corrected.low == same.corrected.high == 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossover.config import build
+from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.study import outcome, verdict
 from crossover.study.audit import contrasts
@@ -18,17 +19,17 @@ from crossover.study.audit.words import english
 from crossover.study.store import Store
 
 MODELS = ("transformer", "gru")
+CASE = {"name": "own", "task": "text-classification", "budget": "2steps", "shares": [0.5, 1.0]}
 PARAMETERS = AboveZeroParameters(measure="gain", subjects=MODELS)
 
 
 def settings(folder: Path, texts: str = "texts.txt") -> PretrainingSettings:
     pretraining = {"name": "texts", "task": "masked-language-modeling", "budget": "2steps"}
-    case = {"name": "own", "task": "text-classification", "budget": "2steps", "shares": [0.5, 1.0]}
     given = {
         "models": MODELS,
         "pretraining": {**pretraining, "data": {"data": str(folder / texts)}},
-        "sizes": {"width": 16, "layers": 1},
-        "cases": [{**case, "data": {"data": str(folder / "own.csv")}}],
+        "model_changes": {"width": 16, "layers": 1},
+        "cases": [{**CASE, "data": {"data": str(folder / "own.csv")}}],
         "seeds": 2,
     }
     return build(PretrainingSettings, given)
@@ -84,3 +85,5 @@ def test_a_level_without_cases_pretrains_nothing_and_missing_texts_are_told(fold
     (missing,) = absent.missing
     assert english(missing).startswith("texts: ") and "none.txt" in english(missing)
     assert gains(Observed({"pretraining": absent}), PARAMETERS).verdict == "not decided"
+    with pytest.raises(ConfigError, match="are the experiment quality's"):
+        build(PretrainingSettings, {"cases": [CASE], "gains": [{"name": "x", "case": "own", "over": "own"}]})

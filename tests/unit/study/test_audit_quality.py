@@ -135,7 +135,8 @@ def difference(a: str, b: str, case: str, verdict: str, low: float = -1.0, high:
     return Curve(name=a, measure="difference", x=(case,), y=(Interval((low + high) / 2, low, high),), labels=labels)
 
 
-def contrast(measure: str, name: str, low: float, high: float, **labels: Any) -> Curve:
+def contrast(measure: str, name: str, low: float, high: float, **more: Any) -> Curve:
+    labels = {"verdict": "a" if low > 0 else "b" if high < 0 else "undecided", **more}
     return Curve(name=name, measure=measure, x=("one",), y=(Interval((low + high) / 2, low, high),), labels=labels)
 
 
@@ -199,13 +200,18 @@ def test_one_rival_that_is_not_beaten_is_enough_and_cases_are_counted() -> None:
     ("intervals", "told"),
     [
         ([(-2, -1), (-1, 1), (1, 2)], "its sign turns between small and large."),
-        ([(1, 2), (-1, 1), (1, 3)], "its sign does not turn where it is certain (small, large)."),
-        ([(-1, 2), (-1, 1), (-1, 3)], "its sign is certain nowhere."),
+        ([(1, 2), (-1, 1), (1, 3)], "its sign does not turn where it is decided (small, large)."),
+        ([(-1, 2), (-1, 1), (-1, 3)], "its sign is decided nowhere."),
     ],
 )
 def test_where_the_sign_turns_along_a_series_is_told(intervals: list[tuple[float, float]], told: str) -> None:
     places = zip(("small", "middle", "large"), intervals, strict=True)
-    curves = [difference("lstm", "gru", f"own, {at}", "equal", *ends, series="own") for at, ends in places]
+    curves = [
+        difference(
+            "lstm", "gru", f"own, {at}", "ab"[high < 0] if low * high > 0 else "equal", low, high, series="own"
+        )
+        for at, (low, high) in places
+    ]
     seen = observed(score("gru", **{"own, small": HALF, "own, middle": HALF}), *curves)
     sentence = english(level(seen, LevelParameters(subjects=("gru",), rivals=("lstm",))).sentence)
     low, high = intervals[0]

@@ -17,7 +17,7 @@ import numpy as np
 
 from crossover.errors import MeasurementError
 from crossover.measure.statistics import GROUP, Bootstrap, Decision, absolute_margin, bootstrap, decide
-from crossover.study.outcome import RESAMPLES, Outcome
+from crossover.study.outcome import RESAMPLES, Outcome, by_model
 from crossover.tasks.base import Sums
 
 _FEWEST = 20
@@ -29,12 +29,16 @@ Part = tuple[float, Outcome]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of the scores of `a` in `parts`, less that of `b`, where there is one."""
+    """A weighted sum of the scores of `a` in `parts`, less that of `b`, where there is one.
+
+    Within `margin` of 0 it does not matter.
+    """
 
     name: str
     parts: Sequence[Part]
     a: str
     b: str | None = None
+    margin: float = 0.0
 
 
 def by_bucket(outcome: Outcome, statistic: str, edges: Sequence[float]) -> dict[tuple[float, float], Outcome]:
@@ -68,18 +72,18 @@ def alone(outcome: Outcome) -> list[Part]:
     return [(_sign(outcome), outcome)]
 
 
-def decided(contrasts: Sequence[Contrast]) -> list[tuple[Contrast, Decision, float]]:
-    """Those contrasts that can be computed, each with its decision, corrected by Holm over all, and its margin.
+def margin_of(outcome: Outcome) -> float:
+    """The task's margin, a relative one taken of the smallest score."""
+    spec = outcome.contest.spec
+    smallest = min(abs(score.value) for model in by_model(outcome) if (score := outcome.score(model)) is not None)
+    return absolute_margin(spec.margin, spec.margin_kind, smallest, smallest)
 
-    A margin is that of the first part's task, a relative one taken of the smallest score there.
-    """
+
+def decided(contrasts: Sequence[Contrast]) -> list[tuple[Contrast, Decision]]:
+    """Those contrasts that can be computed: whether each is above 0 or below, corrected by Holm over all of them."""
     found = [(contrast, draws) for contrast in contrasts if (draws := _bootstrap(contrast)) is not None]
-    margins = [_margin(contrast) for contrast, _draws in found]
-    decisions = decide([draws for _contrast, draws in found], margins, [True] * len(found))
-    return [
-        (contrast, decision, margin)
-        for (contrast, _draws), decision, margin in zip(found, decisions, margins, strict=True)
-    ]
+    decisions = decide([draws for _contrast, draws in found], [0.0] * len(found), [True] * len(found))
+    return [(contrast, decision) for (contrast, _draws), decision in zip(found, decisions, strict=True)]
 
 
 def _sign(outcome: Outcome) -> float:
@@ -128,14 +132,6 @@ def _summarise(sums: Sums, *, parts: Sequence[Part]) -> dict[str, float]:
         own = {name.removeprefix(prefix): values for name, values in sums.items() if name.startswith(prefix)}
         total += weight * outcome.contest.task.summarise(own)[outcome.contest.spec.metric]
     return {"contrast": total}
-
-
-def _margin(contrast: Contrast) -> float:
-    outcome = contrast.parts[0][1]
-    spec = outcome.contest.spec
-    scores = [score.value for model in outcome.attempts if (score := outcome.score(model)) is not None]
-    smallest = min(map(abs, scores))
-    return absolute_margin(spec.margin, spec.margin_kind, smallest, smallest)
 
 
 def _inside(items: Mapping[str, Any], *, statistic: str, low: float, high: float) -> np.ndarray:

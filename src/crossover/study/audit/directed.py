@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from crossover.measure.statistics import Interval
 from crossover.study.audit.cases import of_series
 from crossover.study.audit.evidence import Label
 from crossover.study.audit.rules import Observed, Verdict
 from crossover.study.audit.words import Said, _, listing, number
+
+Comparison = Literal["better", "worse", "equal", "undecided"]
+
+_READ: Mapping[str, Comparison] = {"a": "better", "b": "worse", "equal": "equal", "undecided": "undecided"}
+_TURNED: Mapping[str, Comparison] = {**_READ, "a": "worse", "b": "better"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Directed:
     rival: str | None
     case: str
     interval: Interval
+    verdict: Comparison
     labels: Mapping[str, Label]
 
     def told(self) -> Said:
@@ -30,18 +37,18 @@ class Directed:
 
 
 def directed(
-    observed: Observed, measure: str, subjects: Sequence[str], rivals: Sequence[str] = ()
+    observed: Observed, measure: str, subjects: Collection[str], rivals: Collection[str] = ()
 ) -> Iterator[Directed]:
     """The curves of `measure` of each subject by itself, or, with `rivals`, against each of them."""
     for curve in observed.curves(measure):
-        against = curve.labels.get("against")
+        verdict, against = str(curve.labels["verdict"]), curve.labels.get("against")
         rival = None if against is None else str(against)
         for case, interval in zip(curve.x, curve.y, strict=True):
             if curve.name in subjects and (rival in rivals if rivals else rival is None):
-                yield Directed(curve.name, rival, str(case), interval, curve.labels)
+                yield Directed(curve.name, rival, str(case), interval, _READ[verdict], curve.labels)
             elif curve.name in rivals and rival is not None and rival in subjects:
                 turned = Interval(0 - interval.value, 0 - interval.high, 0 - interval.low)
-                yield Directed(rival, curve.name, str(case), turned, curve.labels)
+                yield Directed(rival, curve.name, str(case), turned, _TURNED[verdict], curve.labels)
 
 
 def courses(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -> list[Said]:
@@ -68,16 +75,17 @@ def courses(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) 
 def growth(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -> list[tuple[Said, Verdict]]:
     """For each pair and series of buckets: how the difference changes from one to the next, and whether it grows."""
     return [
-        (_("growth from bucket to bucket, {growth}", growth=found.told()), above_zero(found.interval))
+        (_("growth from bucket to bucket, {growth}", growth=found.told()), above_zero(found))
         for found in directed(observed, "trend", subjects, rivals)
     ]
 
 
-def above_zero(interval: Interval, margin: float = 0.0) -> Verdict:
-    """Whether the whole interval lies above 0; at most 0, or too small to matter by the margin, is enough to fail."""
-    if interval.low > 0:
+def above_zero(found: Directed) -> Verdict:
+    """Whether a figure is above 0 for certain; at most 0, or within its margin around 0, is enough to fail."""
+    if found.verdict == "better":
         return "holds"
-    return "does not hold" if interval.high <= 0 or interval.inside(margin) else "not decided"
+    small = found.interval.inside(float(found.labels.get("margin", 0.0)))
+    return "does not hold" if small or found.interval.high <= 0 else "not decided"
 
 
 def figure(interval: Interval) -> Said:
@@ -86,17 +94,17 @@ def figure(interval: Interval) -> Said:
 
 
 def _turn(along: Sequence[Directed]) -> Said:
-    """Where the sign turns, between neighbours of those whose interval excludes 0."""
-    certain = [found for found in along if found.interval.excludes(0.0)]
+    """Where the sign turns, between neighbours of those that are decided."""
+    certain = [found for found in along if found.verdict in ("better", "worse")]
     if not certain:
-        return _("its sign is certain nowhere")
+        return _("its sign is decided nowhere")
     turns = [
         _("its sign turns between {first} and {last}", first=_place(one), last=_place(other))
         for one, other in pairwise(certain)
-        if (one.interval.low > 0) != (other.interval.low > 0)
+        if one.verdict != other.verdict
     ]
     return listing(turns) or _(
-        "its sign does not turn where it is certain ({places})", places=listing(map(_place, certain))
+        "its sign does not turn where it is decided ({places})", places=listing(map(_place, certain))
     )
 
 

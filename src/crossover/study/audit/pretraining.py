@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from crossover.errors import DataError
+from crossover.errors import ConfigError, DataError, TrainingError
 from crossover.models.presets import parse_model, preset_name, with_setting
 from crossover.study.audit.cases import Case, QualitySettings
-from crossover.study.audit.contrasts import Contrast, alone
+from crossover.study.audit.contrasts import Contrast, alone, margin_of
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.quality import Found, carry_out, contrast_curves, scope_of, score_curves
+from crossover.study.audit.quality import Found, carry_out, contrast_curves, in_buckets, scope_of, score_curves
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import enter, read_task
 from crossover.study.outcome import by_model
@@ -25,17 +24,19 @@ from crossover.train.settings import TrainSettings
 class PretrainingSettings(QualitySettings):
     """Every model is trained on the case `pretraining`, and then on every case from there and from new weights.
 
-    `sizes` are dotted model settings for it; the first model so sized sets the parameters of the others.
+    `model_changes` are for the pre-training, where the first model sets the parameters of the others: what starts
+    from it has its sizes.
     """
 
     pretraining: Case = field(
         default_factory=lambda: Case(name="Python's documentation", task="masked-language-modeling/python-docs")
     )
-    sizes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.pretraining.options()
+        if self.gains:
+            raise ConfigError("gains of one case over another are the experiment quality's: leave them out")
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,20 @@ class _Starts:
 
 def measure_pretraining(settings: PretrainingSettings, bench: Bench) -> Evidence:
     """Scores of every model from both starts, and what each gains, corrected together."""
-    starts: list[_Starts] = []
-    missing: list[Said] = []
-    if settings.cases:
-        try:
-            starts = _pretrain(settings, bench)
-        except DataError as error:
-            missing.append(_("{case}: {reason}", case=settings.pretraining.name, reason=str(error)))
+    try:
+        starts = _pretrain(settings, bench) if settings.cases else []
+    except (DataError, TrainingError) as error:
+        missing = _("{case}: {reason}", case=settings.pretraining.name, reason=str(error))
+        return Evidence(curves=(), scope=scope_of(settings, {}, bench), how=_how(settings), missing=(missing,))
     names = tuple(name for start in starts for name in (start.pretrained, start.fresh))
-    cases = settings.cases if starts else ()
-    entered = QualitySettings(models=names, cases=cases, seeds=settings.seeds, trials=settings.trials)
-    trained, untrained = carry_out(entered, bench) if starts or not settings.cases else ({}, [])
+    entered = QualitySettings(models=names, cases=settings.cases, seeds=settings.seeds, trials=settings.trials)
+    trained, untrained = carry_out(entered, bench)
+    cases, without = in_buckets(entered, trained)
     return Evidence(
-        curves=(*_named(score_curves(trained), starts), *_named(_gains(trained, starts), starts)),
+        curves=(*_named(score_curves(cases), starts), *_named(_gains(cases, starts), starts)),
         scope=scope_of(entered, trained, bench),
         how=_how(settings),
-        missing=(*missing, *untrained),
+        missing=(*untrained, *without),
     )
 
 
@@ -73,9 +72,9 @@ def _pretrain(settings: PretrainingSettings, bench: Bench) -> list[_Starts]:
     case = settings.pretraining
     task = read_task(case.task, case.options(), ())
     # How long a step takes is asked only where models are matched by it.
-    contest = enter(task, settings.models, "params", lambda model: 0.0, settings.sizes)
+    contest = enter(task, settings.models, "params", lambda model: 0.0, settings.model_changes)
     told = {key: getattr(case, key) for key in ("task", "data", "budget")}
-    told |= {"models": settings.models, "sizes": settings.sizes}
+    told |= {"models": settings.models, "model_changes": settings.model_changes}
     place = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     stages = Stages(bench, "pre-training", len(settings.models))
     starts = []
@@ -89,13 +88,13 @@ def _pretrain(settings: PretrainingSettings, bench: Bench) -> list[_Starts]:
     return starts
 
 
-def _gains(trained: Mapping[str, Found], starts: list[_Starts]) -> list[Curve]:
+def _gains(cases: Mapping[str, Found], starts: list[_Starts]) -> list[Curve]:
     """The score from pre-training less that from new weights, of each model in each case."""
     return contrast_curves(
         "gain",
         [
-            Contrast(case, alone(found.outcome), start.pretrained, start.fresh)
-            for case, found in trained.items()
+            Contrast(case, alone(found.outcome), start.pretrained, start.fresh, margin_of(found.outcome))
+            for case, found in cases.items()
             for start in starts
             if {start.pretrained, start.fresh} <= by_model(found.outcome).keys()
         ],

@@ -11,7 +11,7 @@ from itertools import combinations
 from crossover.errors import DataError
 from crossover.measure.statistics import Interval
 from crossover.study.audit.cases import Case, QualitySettings, between, of_series
-from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, trend
+from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.compare import Comparison
@@ -30,7 +30,7 @@ class Found:
 def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
     """Scores of every model and baseline in every case, and the verdicts of all pairs, corrected together."""
     trained, missing = carry_out(settings, bench)
-    cases, without = _in_buckets(settings, trained)
+    cases, without = in_buckets(settings, trained)
     return Evidence(
         curves=(
             *score_curves(cases),
@@ -64,7 +64,7 @@ def carry_out(settings: QualitySettings, bench: Bench) -> tuple[dict[str, Found]
     return found, missing
 
 
-def _in_buckets(settings: QualitySettings, trained: Mapping[str, Found]) -> tuple[dict[str, Found], list[Said]]:
+def in_buckets(settings: QualitySettings, trained: Mapping[str, Found]) -> tuple[dict[str, Found], list[Said]]:
     """The cases that are judged: those that were trained, or their buckets."""
     by = {case.name: case for case in settings.cases if case.edges}
     judged: dict[str, Found] = {}
@@ -144,25 +144,25 @@ def _gains(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Curv
     single, pairs = [], []
     for wanted in settings.gains:
         if wanted.case in trained and wanted.over in trained:
-            parts = gain(trained[wanted.case].outcome, trained[wanted.over].outcome)
-            models = [name for name in by_model(parts[0][1]) if by_model(parts[1][1]).get(name)]
-            single += [Contrast(wanted.name, parts, model) for model in models]
-            pairs += [Contrast(wanted.name, parts, a, b) for a, b in combinations(models, 2)]
+            case, over = trained[wanted.case].outcome, trained[wanted.over].outcome
+            parts, margin = gain(case, over), margin_of(case)
+            models = [name for name in by_model(case) if name in by_model(over)]
+            single += [Contrast(wanted.name, parts, model, margin=margin) for model in models]
+            pairs += [Contrast(wanted.name, parts, a, b, margin) for a, b in combinations(models, 2)]
     return [*contrast_curves("gain", single), *contrast_curves("interaction", pairs)]
 
 
 def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
-    """One curve for each contrast, with its interval corrected over all of them, and the margin of its task."""
-    return [
-        Curve(
-            name=contrast.a,
-            measure=measure,
-            x=(contrast.name,),
-            y=(decision.corrected,),
-            labels={"margin": margin, **({"against": contrast.b} if contrast.b is not None else {})},
+    """One curve for each contrast: its interval and which side of 0 it is on, corrected over all of them."""
+    curves = []
+    for contrast, decision in decided(contrasts):
+        labels: dict[str, Label] = {"verdict": decision.verdict, "margin": contrast.margin}
+        if contrast.b is not None:
+            labels["against"] = contrast.b
+        curves.append(
+            Curve(name=contrast.a, measure=measure, x=(contrast.name,), y=(decision.corrected,), labels=labels)
         )
-        for contrast, decision, margin in decided(contrasts)
-    ]
+    return curves
 
 
 def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:

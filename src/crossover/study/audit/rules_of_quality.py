@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from crossover.errors import ConfigError
-from crossover.study.audit.directed import above_zero, courses, directed, figure, growth
+from crossover.study.audit.directed import Comparison, above_zero, courses, directed, figure, growth
 from crossover.study.audit.evidence import Curve
 from crossover.study.audit.rules import (
     Finding,
@@ -24,8 +23,6 @@ from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
 """As a rival: every simple predictor of the case."""
-
-Comparison = Literal["better", "worse", "equal", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +177,7 @@ def gains(observed: Observed, parameters: AboveZeroParameters) -> Finding:
     return _found(
         observed,
         [
-            (found.told(), above_zero(found.interval, float(found.labels.get("margin", 0.0))))
+            (found.told(), above_zero(found))
             for found in directed(observed, parameters.measure, parameters.subjects, parameters.rivals)
         ],
     )
@@ -209,18 +206,7 @@ def _against(observed: Observed, subject: str, rivals: Sequence[str], case: str)
     wanted = set(rivals)
     if BASELINE in wanted:
         wanted |= {curve.name for curve in observed.curves("score", baseline=True)}
-    turned: dict[str, Comparison] = {"a": "better", "b": "worse", "equal": "equal", "undecided": "undecided"}
-    back: dict[str, Comparison] = {**turned, "a": "worse", "b": "better"}
-    found: list[Comparison] = []
-    for curve in observed.curves("difference"):
-        verdict, other = str(curve.labels["verdict"]), str(curve.labels["against"])
-        if curve.x != (case,):
-            continue
-        if curve.name == subject and other in wanted:
-            found.append(turned[verdict])
-        elif other == subject and curve.name in wanted:
-            found.append(back[verdict])
-    return found
+    return [found.verdict for found in directed(observed, "difference", (subject,), wanted) if found.case == case]
 
 
 def _at(model: str, case: str) -> Said:
