@@ -124,6 +124,7 @@ def test_gains_and_trends_are_measured_for_models_alone(series: Evidence) -> Non
         AboveZeroParameters(measure="interaction", subjects=("gru",), rivals=("elman",)),
     )
     assert "gru less elman on capitals: " in english(decided.sentence)
+    assert english(series.how[1]).startswith("capitals: how much better the score is on in capitals than on bucketed")
 
 
 def score(name: str, **cases: tuple[float, float, float]) -> Curve:

@@ -198,6 +198,15 @@ def _how(settings: QualitySettings) -> tuple[Said, ...]:
             first=settings.models[0],
             trials=number(settings.trials),
         ),
+        *(
+            _(
+                "{gain}: how much better the score is on {case} than on {over}, over the same test rows and seeds.",
+                gain=gained.name,
+                case=gained.case,
+                over=gained.over,
+            )
+            for gained in settings.gains
+        ),
     )
 
 
