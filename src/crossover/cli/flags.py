@@ -55,6 +55,8 @@ class DataFlags:
         random, time, or group=COLUMN.
     split_seed
         Seed of a random split.
+    train_share
+        Share of train to train on, drawn by the seed of the split: 0.1 is a tenth.
     text
         Column of texts.
     label
@@ -105,6 +107,7 @@ class DataFlags:
     test: Path | None = None
     split: str | None = None
     split_seed: int = 0
+    train_share: float = 1.0
     text: str | None = None
     label: str | None = None
     source: str | None = None

@@ -64,6 +64,22 @@ def time_split(n: int, fractions: tuple[float, float, float]) -> dict[str, np.nd
     return {split: np.arange(first, last) for split, (first, last) in bounds.items()}
 
 
+def draw_share(n: int, share: float, seed: int, *, stratify: Sequence[Hashable] | None = None) -> np.ndarray:
+    """Sorted indices, int64, of the `share` of n rows that `seed` draws: the nearest whole number, one at least.
+
+    With labels to `stratify` by, each has its part. A larger share of the same rows holds the smaller ones.
+    """
+    order_N = np.random.default_rng(seed).permutation(n)
+    if stratify is not None:
+        counts, seen = Counter(stratify), Counter[Hashable]()
+        place_N = np.empty(n)
+        for i in order_N.tolist():
+            place_N[i] = (seen[stratify[i]] + 0.5) / counts[stratify[i]]
+            seen[stratify[i]] += 1
+        order_N = order_N[np.argsort(place_N[order_N], kind="stable")]
+    return np.sort(order_N[: max(round(share * n), 1)])
+
+
 def _check_fractions(fractions: tuple[float, float, float]) -> None:
     in_range = all(0 <= f <= 1 for f in fractions) and fractions[0] > 0
     if not in_range or abs(sum(fractions) - 1) > 1e-9:

@@ -52,6 +52,7 @@ NOTES: tuple[Message, ...] = (
     _("{count} rows of {split} with labels unseen in train are left out."),
     _("{count} {units} of {split} do not occur in train and count as unknown."),
     _("{count} topics, split by topic."),
+    _("Trained on {share} of train: {count} of {all} rows, drawn by the split's seed."),
     _("The text is read in order, and the state of a model goes on from block to block where it has a fixed size."),
     _("{count} headlines whose companies differ in polarity were left out."),
     _("{count} of {all} {split} texts were cut at {length} {units}."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,20 @@ from crossover.config import build
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
+from crossover.study import outcome, verdict
+from crossover.study.audit import contrasts
+from crossover.study.audit.cases import QualitySettings
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench, Curve, Evidence
-from crossover.study.audit.quality import QualitySettings, measure_quality
+from crossover.study.audit.quality import measure_quality
 from crossover.study.audit.rules import Observed
 from crossover.study.audit.rules_of_quality import (
+    AboveZeroParameters,
     BetterParameters,
     LevelParameters,
     ReachesParameters,
     better,
+    gains,
     level,
     reaches,
 )
@@ -35,7 +41,16 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def few_draws() -> Iterator[None]:
+    """No test on what was measured reads how wide an interval is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (contrasts, outcome, verdict):
+            patch.setattr(module, "RESAMPLES", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def evidence(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     folder = tmp_path_factory.mktemp("audit")
     bench = Bench(Numerics.default(), Store(folder), lambda line: None)
     changes = {"width": 8, "layers": 1}
@@ -63,13 +78,67 @@ def test_data_that_are_not_there_are_told_and_the_other_cases_stand(evidence: Ev
     assert found.verdict == "does not hold" and "Not measured: own: " in english(found.sentence)
 
 
+@pytest.fixture(scope="module")
+def series(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """A case by share of train, one in buckets of its test rows, and what one gains over the other."""
+    folder = tmp_path_factory.mktemp("series")
+    rows = [f"word{i} Word{i % 5}{' more' * (i % 2)},{'yes' if i % 2 else 'no'}" for i in range(200)]
+    (folder / "own.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    case = {"task": "text-classification", "budget": "2steps"}
+    cases = [
+        {**case, "name": "own", "data": {"data": str(folder / "own.csv")}, "shares": [0.5]},
+        {**case, "name": "in capitals", "data": {"data": str(folder / "own.csv"), "settings": {"lowercase": False}}},
+        {**case, "name": "bucketed", "data": {"data": str(folder / "own.csv")}, "by": "length", "edges": [2, 9]},
+        {**case, "name": "no such", "data": {"data": str(folder / "own.csv")}, "by": "wrods", "edges": [2]},
+    ]
+    gained = [{"name": "capitals", "case": "in capitals", "over": "bucketed"}]
+    given = {"models": ["elman", "gru"], "cases": cases, "gains": gained, "seeds": 2}
+    settings: QualitySettings = build(QualitySettings, {**given, "model_changes": {"width": 8, "layers": 1}})
+    bench = Bench(Numerics.default(), Store(folder / "audit"), lambda line: None)
+    return Evidence.from_json(measure_quality(settings, bench).to_json())
+
+
+def test_series_of_cases_are_scored_apart_and_only_what_is_scored_is_compared(series: Evidence) -> None:
+    scores = {curve.name: curve for curve in series.curves if curve.measure == "score"}
+    assert scores["elman"].x == (
+        "own, 50 % of train",
+        "in capitals",
+        "bucketed, up to 2 length",
+        "bucketed, 3 to 9 length",
+    )
+    by_series = {(c.x[0], c.labels.get("series")) for c in series.curves if c.measure == "difference"}
+    assert ("own, 50 % of train", "own") in by_series and ("in capitals", None) in by_series
+    assert english(series.missing[-1]) == "no such: its rows have no wrods"
+    assert "own, 50 % of train: accuracy on" in english(series.scope)
+
+
+def test_gains_and_trends_are_measured_for_models_alone(series: Evidence) -> None:
+    found = {(c.measure, c.name, c.labels.get("against"), c.x) for c in series.curves if "margin" in c.labels}
+    gained = {("gain", name, None, ("capitals",)) for name in ("elman", "gru")}
+    assert found == gained | {
+        ("interaction", "elman", "gru", ("capitals",)),
+        ("trend", "elman", "gru", ("bucketed",)),
+    }
+    decided = gains(
+        Observed({"quality": series}),
+        AboveZeroParameters(measure="interaction", subjects=("gru",), rivals=("elman",)),
+    )
+    assert "gru less elman on capitals: " in english(decided.sentence)
+    assert english(series.how[1]).startswith("capitals: how much better the score is on in capitals than on bucketed")
+
+
 def score(name: str, **cases: tuple[float, float, float]) -> Curve:
     return Curve(name=name, measure="score", x=tuple(cases), y=tuple(Interval(*values) for values in cases.values()))
 
 
-def difference(a: str, b: str, case: str, verdict: str) -> Curve:
-    labels = {"against": b, "verdict": verdict}
-    return Curve(name=a, measure="difference", x=(case,), y=(Interval(0.0, -1.0, 1.0),), labels=labels)
+def difference(a: str, b: str, case: str, verdict: str, low: float = -1.0, high: float = 1.0, **more: str) -> Curve:
+    labels = {"against": b, "verdict": verdict, **more}
+    return Curve(name=a, measure="difference", x=(case,), y=(Interval((low + high) / 2, low, high),), labels=labels)
+
+
+def contrast(measure: str, name: str, low: float, high: float, **more: Any) -> Curve:
+    labels = {"verdict": "a" if low > 0 else "b" if high < 0 else "undecided", **more}
+    return Curve(name=name, measure=measure, x=("one",), y=(Interval((low + high) / 2, low, high),), labels=labels)
 
 
 def observed(*curves: Curve) -> Observed:
@@ -128,6 +197,71 @@ def test_one_rival_that_is_not_beaten_is_enough_and_cases_are_counted() -> None:
     assert verdicts == {1: "holds", 2: "not decided", 3: "does not hold"}
 
 
+@pytest.mark.parametrize(
+    ("intervals", "told"),
+    [
+        ([(-2, -1), (-1, 1), (1, 2)], "its sign turns between small and large."),
+        ([(1, 2), (-1, 1), (1, 3)], "its sign does not turn where it is decided (small, large)."),
+        ([(-1, 2), (-1, 1), (-1, 3)], "its sign is decided nowhere."),
+    ],
+)
+def test_where_the_sign_turns_along_a_series_is_told(intervals: list[tuple[float, float]], told: str) -> None:
+    places = zip(("small", "middle", "large"), intervals, strict=True)
+    curves = [
+        difference(
+            "lstm", "gru", f"own, {at}", "ab"[high < 0] if low * high > 0 else "equal", low, high, series="own"
+        )
+        for at, (low, high) in places
+    ]
+    seen = observed(score("gru", **{"own, small": HALF, "own, middle": HALF}), *curves)
+    sentence = english(level(seen, LevelParameters(subjects=("gru",), rivals=("lstm",))).sentence)
+    low, high = intervals[0]
+    mean = -(low + high) / 2
+    assert f"gru less lstm on own: small: {mean:g} ({-high} to {-low}), middle: " in sentence and told in sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "interval", "verdict"),
+    [
+        ("a", (0.5, 1), "holds"),
+        ("a", (-1, 1), "not decided"),
+        ("a", (-1, 0), "does not hold"),
+        ("b", (0.5, 1), "does not hold"),
+        ("undecided", (0.5, 1), "not decided"),
+    ],
+)
+def test_a_lead_that_is_to_grow_is_judged_in_both_halves(
+    found: str, interval: tuple[float, float], verdict: str
+) -> None:
+    parameters = BetterParameters(subjects=("lstm",), rivals=("gru",), grows=True)
+    curves = [score("lstm", one=HALF), difference("lstm", "gru", "one", found)]
+    judged = better(observed(*curves, contrast("trend", "lstm", *interval, against="gru")), parameters)
+    assert judged.verdict == verdict
+    assert "growth from bucket to bucket, lstm less gru on one: " in english(judged.sentence)
+    assert better(observed(*curves), parameters).verdict != "holds"
+    assert parameters.measures == ("score", "difference", "trend")
+    with pytest.raises(ConfigError, match="give one of the two"):
+        BetterParameters(subjects=("lstm",), rivals=("gru",), grows=True, least=1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.001, 0.01), "holds"),
+        ((-0.01, 0.01), "does not hold"),
+        ((-0.1, 0.0), "does not hold"),
+        ((-0.01, 0.1), "not decided"),
+    ],
+)
+def test_a_gain_is_above_zero_where_its_whole_interval_is(interval: tuple[float, float], verdict: str) -> None:
+    seen = observed(
+        contrast("gain", "lstm", *interval, margin=0.015), contrast("interaction", "lstm", *interval, against="gru")
+    )
+    assert gains(seen, AboveZeroParameters(measure="gain", subjects=("lstm",))).verdict == verdict
+    turned = gains(seen, AboveZeroParameters(measure="interaction", subjects=("gru",), rivals=("lstm",)))
+    assert (turned.verdict == "does not hold") == (interval[0] >= 0)
+
+
 def test_nothing_measured_is_not_decided_and_says_why(tmp_path: Path) -> None:
     bench = Bench(Numerics.default(), Store(tmp_path), lambda line: None)
     found = reaches(
@@ -143,6 +277,14 @@ def test_settings_that_no_case_can_have_are_refused() -> None:
         build(QualitySettings, {"cases": twice})
     with pytest.raises(ConfigError, match="horizn"):
         build(QualitySettings, {"cases": [{**CASES[0], "data": {"horizn": 3}}]})
+    with pytest.raises(ConfigError, match="--train-share is 2: "):
+        build(QualitySettings, {"cases": [{**CASES[0], "shares": [0.5, 2]}]})
+    with pytest.raises(ConfigError, match="give them in increasing order"):
+        build(QualitySettings, {"cases": [{**CASES[0], "shares": [0.5, 0.5]}]})
+    with pytest.raises(ConfigError, match="both by and edges"):
+        build(QualitySettings, {"cases": [{**CASES[0], "edges": [10]}]})
+    with pytest.raises(ConfigError, match="gain 'more': unknown case 'shrt': did you mean 'short'"):
+        build(QualitySettings, {"cases": CASES, "gains": [{"name": "more", "case": "shrt", "over": "own"}]})
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])

@@ -179,6 +179,9 @@ EXPERIMENTS.add("time", f"{_HERE}.growth:TIME", "time of one layer against lengt
 EXPERIMENTS.add("memory", f"{_HERE}.growth:MEMORY", "peak memory and state against length, by pass")
 EXPERIMENTS.add("gradients", f"{_HERE}.gradients:GRADIENTS", "gradient of the last loss at earlier inputs")
 EXPERIMENTS.add("quality", f"{_HERE}.quality:QUALITY", "test scores of models on tasks under one budget")
+EXPERIMENTS.add(
+    "pretraining", f"{_HERE}.pretraining:PRETRAINING", "test scores from pre-training and from new weights"
+)
 EXPERIMENTS.add("retention", f"{_HERE}.retention:RETENTION", "delayed copy by lag, recall and parity")
 EXPERIMENTS.add("masking", f"{_HERE}.masking:MASKING", "a language model with the causal mask and without")
 EXPERIMENTS.add("carrying", f"{_HERE}.carrying:CARRYING", "a state carried from segment to segment, or not")

@@ -4,105 +4,91 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
-from crossover.config import build
-from crossover.data.options import DataOptions
-from crossover.errors import ConfigError, DataError
+from crossover.errors import DataError
 from crossover.measure.statistics import Interval
+from crossover.study.audit.cases import Case, QualitySettings, between, of_series
+from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.compare import Comparison
 from crossover.study.outcome import Outcome, by_model
-from crossover.study.request import CompareRequest
 from crossover.study.verdict import verdicts_by_outcome
-from crossover.train.settings import TrainSettings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One task under one condition: `data` are fields of `DataOptions`, its ``settings`` among them.
+@dataclass(frozen=True)
+class Found:
+    """What came out of a case, and the series of cases that it is of; "" where it stands by itself."""
 
-    `budget` None is the task's own; `resplit` draws a new split for every seed.
-    """
-
-    name: str
-    task: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    budget: str | None = None
-    resplit: bool = False
-
-    def options(self) -> DataOptions:
-        """Its data options, checked."""
-        options: DataOptions = build(DataOptions, self.data, path=f"{self.name}.data")
-        return options
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualitySettings:
-    """Every model on every case, `seeds` times, with the parameters of the first model.
-
-    `model_changes` are dotted model settings that all get. No case at all says that this level does not measure it.
-    """
-
-    models: tuple[str, ...] = ("lstm", "transformer")
-    cases: tuple[Case, ...] = ()
-    seeds: int = 3
-    trials: int = 1
-    model_changes: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        names = [case.name for case in self.cases]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"case {name!r} is given twice: name each once")
-        for case in self.cases:
-            case.options()
-
-    def request(self, case: Case, bench: Bench) -> CompareRequest:
-        """The comparison that a case is."""
-        return CompareRequest(
-            tasks=(case.task,),
-            models=self.models,
-            data=case.options(),
-            train=TrainSettings(budget=case.budget),
-            seeds=self.seeds,
-            trials=self.trials,
-            resplit=case.resplit,
-            device=bench.numerics.device,
-            precision=bench.numerics.precision,
-            memory=False,
-            model_changes=dict(self.model_changes),
-        )
+    outcome: Outcome
+    series: str = ""
 
 
 def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
     """Scores of every model and baseline in every case, and the verdicts of all pairs, corrected together."""
-    outcomes: dict[str, Outcome] = {}
-    missing: list[Said] = []
-    if not settings.cases:
-        missing.append(_("the level quick does not train for this claim: --level full does"))
-    stages = Stages(bench, "quality", len(settings.cases))
-    for case in settings.cases:
-        stages.begin(case.name)
-        try:
-            outcomes[case.name] = _outcome(settings, case, bench)
-        except DataError as error:
-            bench.tell(f"{case.name}: {error}")
-            missing.append(_("{case}: {reason}", case=case.name, reason=str(error)))
+    trained, missing = carry_out(settings, bench)
+    cases, without = in_buckets(settings, trained)
     return Evidence(
-        curves=(*_scores(outcomes), *_differences(outcomes)),
-        scope=_scope(settings, outcomes, bench),
+        curves=(
+            *score_curves(cases),
+            *_differences(cases),
+            *_trends(settings, cases),
+            *_gains(settings, trained),
+        ),
+        scope=scope_of(settings, trained, bench),
         how=_how(settings),
-        missing=tuple(missing),
+        missing=(*missing, *without),
     )
 
 
+def carry_out(settings: QualitySettings, bench: Bench) -> tuple[dict[str, Found], list[Said]]:
+    """What came out of every case that is trained, and what could not be."""
+    found: dict[str, Found] = {}
+    missing: list[Said] = []
+    if not settings.cases:
+        missing.append(_("the level quick does not train for this claim: --level full does"))
+    cases = [(case, trained) for case in settings.cases for trained in case.trained()]
+    stages = Stages(bench, "quality", len(cases))
+    for case, trained in cases:
+        stages.begin(trained.name)
+        try:
+            outcome = _outcome(settings, trained, bench)
+        except DataError as error:
+            bench.tell(f"{trained.name}: {error}")
+            missing.append(_("{case}: {reason}", case=trained.name, reason=str(error)))
+            continue
+        found[trained.name] = Found(outcome, case.name if case.shares else "")
+    return found, missing
+
+
+def in_buckets(settings: QualitySettings, trained: Mapping[str, Found]) -> tuple[dict[str, Found], list[Said]]:
+    """The cases that are judged: those that were trained, or their buckets."""
+    by = {case.name: case for case in settings.cases if case.edges}
+    judged: dict[str, Found] = {}
+    missing: list[Said] = []
+    for name, found in trained.items():
+        case = by.get(name)
+        if case is None:
+            judged[name] = found
+            continue
+        try:
+            buckets = by_bucket(found.outcome, case.by, case.edges)
+        except KeyError:
+            missing.append(_("{case}: its rows have no {statistic}", case=name, statistic=case.by))
+            continue
+        judged |= {
+            of_series(name, f"{between(low, high)} {case.by}"): Found(outcome, name)
+            for (low, high), outcome in buckets.items()
+        }
+    return judged, missing
+
+
 def _outcome(settings: QualitySettings, case: Case, bench: Bench) -> Outcome:
-    """A case's study, in a folder of its own, where an interrupted one is gone on with."""
-    told = json.dumps(asdict(replace(settings, cases=(case,))), sort_keys=True)
+    """A case's study, in a folder of its own for what it trains, where an interrupted one is gone on with."""
+    told = json.dumps(settings.training(case), sort_keys=True)
     folder = bench.store.folder / "studies" / hashlib.sha256(told.encode()).hexdigest()[:12]
     comparison = Comparison(settings.request(case, bench), folder, tell=bench.tell)
     comparison.carry_out(measure=False)
@@ -110,8 +96,9 @@ def _outcome(settings: QualitySettings, case: Case, bench: Bench) -> Outcome:
     return comparison.outcomes[0]
 
 
-def _scores(outcomes: Mapping[str, Outcome]) -> list[Curve]:
+def score_curves(cases: Mapping[str, Found]) -> list[Curve]:
     """One curve for each model and baseline, over the cases that have it."""
+    outcomes = {case: found.outcome for case, found in cases.items()}
     names = dict.fromkeys(name for outcome in outcomes.values() for name in (*by_model(outcome), *outcome.baselines))
     curves = []
     for name in names:
@@ -125,26 +112,64 @@ def _scores(outcomes: Mapping[str, Outcome]) -> list[Curve]:
     return curves
 
 
-def _differences(outcomes: Mapping[str, Outcome]) -> list[Curve]:
+def _differences(cases: Mapping[str, Found]) -> list[Curve]:
     """One curve for each pair and case: the corrected interval, and who is better by its task's margin."""
-    cases = {id(outcome): case for case, outcome in outcomes.items()}
-    return [
-        Curve(
-            name=verdict["a"],
-            measure="difference",
-            x=(cases[id(outcome)],),
-            y=(Interval.from_json(verdict["corrected"]),),
-            labels={"against": verdict["b"], "verdict": verdict["verdict"]},
+    names = {id(found.outcome): case for case, found in cases.items()}
+    curves = []
+    for outcome, verdict in verdicts_by_outcome([found.outcome for found in cases.values()]):
+        if verdict["metric"] != outcome.contest.spec.metric:
+            continue
+        case = names[id(outcome)]
+        labels: dict[str, Label] = {"against": verdict["b"], "verdict": verdict["verdict"]}
+        if cases[case].series:
+            labels["series"] = cases[case].series
+        corrected = Interval.from_json(verdict["corrected"])
+        curves.append(Curve(name=verdict["a"], measure="difference", x=(case,), y=(corrected,), labels=labels))
+    return curves
+
+
+def _trends(settings: QualitySettings, cases: Mapping[str, Found]) -> list[Curve]:
+    """How much the difference of two models grows from one bucket to the next, in each case that has buckets."""
+    contrasts = []
+    for name in (case.name for case in settings.cases if case.edges):
+        buckets = [found.outcome for found in cases.values() if found.series == name]
+        if len(buckets) > 1:
+            pairs = combinations(by_model(buckets[0]), 2)
+            contrasts += [Contrast(name, trend(buckets), a, b) for a, b in pairs]
+    return contrast_curves("trend", contrasts)
+
+
+def _gains(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Curve]:
+    """Each model's gain, and the differences of gains between models."""
+    single, pairs = [], []
+    for wanted in settings.gains:
+        if wanted.case in trained and wanted.over in trained:
+            case, over = trained[wanted.case].outcome, trained[wanted.over].outcome
+            parts, margin = gain(case, over), margin_of(case)
+            models = [name for name in by_model(case) if name in by_model(over)]
+            single += [Contrast(wanted.name, parts, model, margin=margin) for model in models]
+            pairs += [Contrast(wanted.name, parts, a, b, margin) for a, b in combinations(models, 2)]
+    return [*contrast_curves("gain", single), *contrast_curves("interaction", pairs)]
+
+
+def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
+    """One curve for each contrast: its interval and which side of 0 it is on, corrected over all of them."""
+    curves = []
+    for contrast, decision in decided(contrasts):
+        labels: dict[str, Label] = {"verdict": decision.verdict, "margin": contrast.margin}
+        if contrast.b is not None:
+            labels["against"] = contrast.b
+        curves.append(
+            Curve(name=contrast.a, measure=measure, x=(contrast.name,), y=(decision.corrected,), labels=labels)
         )
-        for outcome, verdict in verdicts_by_outcome(list(outcomes.values()))
-        if verdict["metric"] == outcome.contest.spec.metric
-    ]
+    return curves
 
 
-def _scope(settings: QualitySettings, outcomes: Mapping[str, Outcome], bench: Bench) -> Said:
+def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:
+    """The cases with their sizes and budgets, the seeds and the device."""
     return _(
         "{cases}; equal parameters, {seeds} seeds, {device}",
-        cases=listing(_case_scope(name, outcome) for name, outcome in outcomes.items()) or _("nothing"),
+        cases=listing(_case_scope(name, found.outcome) for name, found in trained.items()) or _("nothing"),
         seeds=number(settings.seeds),
         device=bench.device,
     )
@@ -173,6 +198,15 @@ def _how(settings: QualitySettings) -> tuple[Said, ...]:
             first=settings.models[0],
             trials=number(settings.trials),
         ),
+        *(
+            _(
+                "{gain}: how much better the score is on {case} than on {over}, over the same test rows and seeds.",
+                gain=gained.name,
+                case=gained.case,
+                over=gained.over,
+            )
+            for gained in settings.gains
+        ),
     )
 
 
@@ -182,6 +216,9 @@ QUALITY = Experiment(
     measures={
         "score": Axes(x=_("case"), y=_("test score"), log_x=False, log_y=False),
         "difference": Axes(x=_("case"), y=_("difference of test scores"), log_x=False, log_y=False),
+        "trend": Axes(x=_("case"), y=_("growth of the difference from bucket to bucket"), log_x=False, log_y=False),
+        "gain": Axes(x=_("case"), y=_("gain in test score"), log_x=False, log_y=False),
+        "interaction": Axes(x=_("case"), y=_("difference of gains"), log_x=False, log_y=False),
     },
     full={"seeds": 5},
 )

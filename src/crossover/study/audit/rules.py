@@ -80,6 +80,7 @@ RULES.add("gradient-lead", f"{_HERE}.rules_of_memory:GRADIENT_LEAD", "one model'
 RULES.add("reaches", f"{_HERE}.rules_of_quality:REACHES", "a model's score is at least a number")
 RULES.add("better", f"{_HERE}.rules_of_quality:BETTER", "a model is better than others, case by case")
 RULES.add("level", f"{_HERE}.rules_of_quality:LEVEL", "models are equal within the margin, case by case")
+RULES.add("above-zero", f"{_HERE}.rules_of_quality:ABOVE_ZERO", "a gain, or what one gains more, is above 0")
 RULES.add("mask", f"{_HERE}.rules_of_language:MASK", "a model does the same without its causal mask")
 RULES.add("memory", f"{_HERE}.rules_of_language:MEMORY", "memory lowers the loss beyond the segment")
 RULES.add("text", f"{_HERE}.rules_of_language:TEXT", "what a text is like, in figures; decides nothing")

@@ -1,20 +1,28 @@
-"""Rules about what models reach: against a number, against each other, and level with each other."""
+"""Rules about what models reach: against a number, better than others or level with them, and what they gain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from crossover.errors import ConfigError
+from crossover.study.audit.directed import Comparison, above_zero, courses, directed, figure, growth
 from crossover.study.audit.evidence import Curve
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, both, found_across
+from crossover.study.audit.rules import (
+    Finding,
+    Observed,
+    Rule,
+    Verdict,
+    across,
+    both,
+    found_across,
+    grouped,
+    holding,
+)
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
 """As a rival: every simple predictor of the case."""
-
-Comparison = Literal["better", "worse", "equal", "undecided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +69,10 @@ class LevelParameters:
     subjects: tuple[str, ...]
     rivals: tuple[str, ...]
 
-    measures = ("score", "difference")
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return ("score", "difference")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -78,31 +89,52 @@ def level(observed: Observed, parameters: LevelParameters) -> Finding:
             parameters,
             {"better": "does not hold", "worse": "does not hold", "equal": "holds", "undecided": "not decided"},
         ),
+        courses(observed, parameters.subjects, parameters.rivals),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BetterParameters(LevelParameters):
-    """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better."""
+    """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better.
+
+    `grows` asks besides that the lead grows from bucket to bucket of the test rows.
+    """
 
     least: int = 0
+    grows: bool = False
 
     def __post_init__(self) -> None:
         if self.least < 0:
             raise ConfigError(f"least={self.least}: give a number of cases, or 0 for all of them")
+        if self.least and self.grows:
+            raise ConfigError("least counts cases and grows reads series of them: give one of the two")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*super().measures, *(("trend",) if self.grows else ()))
 
 
 def better(observed: Observed, parameters: BetterParameters) -> Finding:
-    """Where subjects are better than all rivals; worse than, or equal to, one is enough to fail."""
+    """Where subjects are better than all rivals, and, if it is asked, more so from bucket to bucket.
+
+    Worse than one rival, or equal to it, is enough to fail.
+    """
     cases = _judged(
         observed,
         parameters,
         {"better": "holds", "worse": "does not hold", "equal": "does not hold", "undecided": "not decided"},
     )
-    finding = _found(observed, cases)
-    return (
-        _at_least(finding, [verdict for _told, verdict in cases], parameters.least) if parameters.least else finding
-    )
+    grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
+    along = courses(observed, parameters.subjects, parameters.rivals)
+    finding = _found(observed, cases, [*grouped(grown), *along])
+    if parameters.least:
+        return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
+    if parameters.grows:
+        half: Verdict = across(verdict for _told, verdict in grown) if grown else "not decided"
+        verdict = both([finding.verdict, half])
+        return replace(finding, verdict=verdict, where=holding(cases) if verdict == "holds where" else None)
+    return finding
 
 
 def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Finding:
@@ -119,6 +151,36 @@ def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Find
         least=number(least),
     )
     return Finding(verdict=verdict, sentence=sentences([told, finding.sentence]), drawn=finding.drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboveZeroParameters:
+    """A gain of each subject, or how much more it gains than each rival: the lower end of its interval above 0."""
+
+    measure: str
+    subjects: tuple[str, ...]
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*self.subjects, *self.rivals)
+
+
+def gains(observed: Observed, parameters: AboveZeroParameters) -> Finding:
+    """Where the whole interval lies above 0; one at most 0, or within the margin around 0, is enough to fail."""
+    return _found(
+        observed,
+        [
+            (found.told(), above_zero(found))
+            for found in directed(observed, parameters.measure, parameters.subjects, parameters.rivals)
+        ],
+    )
 
 
 def _judged(
@@ -144,26 +206,15 @@ def _against(observed: Observed, subject: str, rivals: Sequence[str], case: str)
     wanted = set(rivals)
     if BASELINE in wanted:
         wanted |= {curve.name for curve in observed.curves("score", baseline=True)}
-    turned: dict[str, Comparison] = {"a": "better", "b": "worse", "equal": "equal", "undecided": "undecided"}
-    back: dict[str, Comparison] = {**turned, "a": "worse", "b": "better"}
-    found: list[Comparison] = []
-    for curve in observed.curves("difference"):
-        verdict, other = str(curve.labels["verdict"]), str(curve.labels["against"])
-        if curve.x != (case,):
-            continue
-        if curve.name == subject and other in wanted:
-            found.append(turned[verdict])
-        elif other == subject and curve.name in wanted:
-            found.append(back[verdict])
-    return found
+    return [found.verdict for found in directed(observed, "difference", (subject,), wanted) if found.case == case]
 
 
 def _at(model: str, case: str) -> Said:
     return _("{model} on {case}", model=model, case=case)
 
 
-def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]]) -> Finding:
-    """The finding over all cases, with the scores that it rests on and what could not be measured."""
+def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], more: Sequence[Said] = ()) -> Finding:
+    """The finding over all cases, what more there is to say, the scores it rests on and what was not measured."""
     curves = observed.curves("score")
     scores = [
         _("{case}: {scores}", case=case, scores=listing(_score(curve, case) for curve in curves if case in curve.x))
@@ -172,20 +223,14 @@ def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]]) -> Finding
     missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
     lost = [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
     told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
-    return found_across(cases, after=[*told, *lost], drawn=curves)
+    return found_across(cases, after=[*more, *told, *lost], drawn=curves)
 
 
 def _score(curve: Curve, case: str) -> Said:
-    score = curve.y[curve.x.index(case)]
-    return _(
-        "{model} {score} ({low} to {high})",
-        model=curve.name,
-        score=number(score.value),
-        low=number(score.low),
-        high=number(score.high),
-    )
+    return _("{model} {score}", model=curve.title, score=figure(curve.y[curve.x.index(case)]))
 
 
 REACHES = Rule(parameters=ReachesParameters, decide=reaches)
 BETTER = Rule(parameters=BetterParameters, decide=better)
 LEVEL = Rule(parameters=LevelParameters, decide=level)
+ABOVE_ZERO = Rule(parameters=AboveZeroParameters, decide=gains)

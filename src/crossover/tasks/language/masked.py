@@ -17,7 +17,7 @@ from torch import Tensor
 
 from crossover.data.batching import pad
 from crossover.data.options import DataOptions
-from crossover.data.text import GAP, SPECIALS, Borrowed, Vocabulary, unit_names, vocabulary_from_json
+from crossover.data.text import GAP, SPECIALS, Vocabulary, unit_names, vocabulary_from_json
 from crossover.errors import DataError
 from crossover.models.ports import PerStep, Tokens
 from crossover.tasks.base import Baseline, Batch, Split, Sums, TaskSpec
@@ -36,6 +36,7 @@ from crossover.tasks.text.reader import VOCABULARY_SETTINGS, make_vocabulary, re
 
 FAMILY = "masked-language-modeling"
 SETTINGS: Mapping[str, Setting] = {**VOCABULARY_SETTINGS, "max_length": Whole(128, 2)}
+_READS = ("split_seed", "train_share", "borrowed")
 CANDIDATES = 5
 """Units that are told for a gap."""
 
@@ -112,10 +113,12 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
         name: str,
         texts: UnlabelledTexts,
         settings: Mapping[str, Any],
-        borrowed: Borrowed | None = None,
+        options: DataOptions,
         **fields: Any,
     ) -> None:
-        vocabulary, vocabulary_notes = make_vocabulary(texts.splits["train"], settings, borrowed)
+        """`options` say what share of train is trained on, and by whose vocabulary texts are read."""
+        texts = texts.on_share(options)
+        vocabulary, vocabulary_notes = make_vocabulary(texts.splits["train"], settings, options.borrowed)
         length = int(settings["max_length"])
         self.whole = {split: _rows(vocabulary.encode(part), length) for split, part in texts.splits.items()}
         empty = [split for split, rows in self.whole.items() if not rows]
@@ -239,18 +242,19 @@ class MaskedLanguageModeling(MaskedPredictor, RowTask):
 
 def own(options: DataOptions) -> MaskedLanguageModeling:
     """The user's own texts: a line each of a text file, or a column of a table."""
-    reads = ("data", "train", "valid", "test", "split_seed", "text", "borrowed")
-    settings = read_text_settings(FAMILY, options, SETTINGS, reads=reads)
-    return MaskedLanguageModeling(FAMILY, own_texts(options), settings, options.borrowed)
+    settings = read_text_settings(
+        FAMILY, options, SETTINGS, reads=("data", "train", "valid", "test", "text", *_READS)
+    )
+    return MaskedLanguageModeling(FAMILY, own_texts(options), settings, options)
 
 
 def python_docs(options: DataOptions) -> MaskedLanguageModeling:
     """Paragraphs of the Python language reference that the interpreter carries (`pydoc_data.topics`)."""
     name = f"{FAMILY}/python-docs"
-    settings = read_text_settings(name, options, SETTINGS)
+    settings = read_text_settings(name, options, SETTINGS, reads=_READS)
     texts = python_paragraphs(options.split_seed)
     described = "hidden words of the Python language reference"
-    return MaskedLanguageModeling(name, texts, settings, options.borrowed, description=described, embedded=True)
+    return MaskedLanguageModeling(name, texts, settings, options, description=described, embedded=True)
 
 
 def financial_news(options: DataOptions) -> MaskedLanguageModeling:
@@ -260,10 +264,11 @@ def financial_news(options: DataOptions) -> MaskedLanguageModeling:
     from `split_seed` on.
     """
     name = f"{FAMILY}/financial-news"
-    settings = read_text_settings(name, options, {**SETTINGS, "minimum_count": Whole(3), **NEWS_SETTINGS})
+    known = {**SETTINGS, "minimum_count": Whole(3), **NEWS_SETTINGS}
+    settings = read_text_settings(name, options, known, reads=_READS)
     texts = financial_news_texts(options.split_seed, settings["splits"], settings["agreement"])
     described = "hidden words of financial news"
-    return MaskedLanguageModeling(name, texts, settings, options.borrowed, description=described)
+    return MaskedLanguageModeling(name, texts, settings, options, description=described)
 
 
 def _rows(texts: Sequence[Sequence[int]], length: int) -> list[np.ndarray]:

@@ -12,8 +12,9 @@ from crossover.tasks.text.reader import read_text_settings
 def financial_news(options: DataOptions) -> LanguageModeling:
     """Financial news, a text a line: the texts of ``masked-language-modeling/financial-news``."""
     name = f"{FAMILY}/financial-news"
-    settings = read_text_settings(name, options, {**SETTINGS, **NEWS_SETTINGS})
-    texts = financial_news_texts(options.split_seed, settings["splits"], settings["agreement"])
+    known = {**SETTINGS, **NEWS_SETTINGS}
+    settings = read_text_settings(name, options, known, reads=("split_seed", "train_share", "borrowed"))
+    texts = financial_news_texts(options.split_seed, settings["splits"], settings["agreement"]).on_share(options)
     lines: dict[Split, str] = {split: "\n".join(part) for split, part in texts.splits.items()}
     described = "financial news, a text a line"
     return LanguageModeling(name, lines, settings, options.borrowed, description=described, notes=texts.notes)

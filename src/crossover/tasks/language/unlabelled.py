@@ -20,6 +20,7 @@ from crossover.tasks.options import Choice, Setting, Whole
 from crossover.tasks.text.files import text_column
 from crossover.tasks.text.sentiment import AGREEMENT_FILES, read_phrasebank
 from crossover.tasks.text.sources import split_texts
+from crossover.tasks.train_share import on_share
 
 FRACTIONS = (0.9, 0.05, 0.05)
 """Shares of train, valid and test; most of a text without labels is to learn from."""
@@ -36,6 +37,11 @@ class UnlabelledTexts:
 
     splits: Mapping[Split, Sequence[str]]
     notes: tuple[str, ...] = ()
+
+    def on_share(self, options: DataOptions) -> UnlabelledTexts:
+        """The same with only the share of train that the options ask for."""
+        splits, notes = on_share(self.splits, options)
+        return UnlabelledTexts(splits, (*self.notes, *notes))
 
 
 def own_texts(options: DataOptions) -> UnlabelledTexts:

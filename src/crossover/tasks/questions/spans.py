@@ -30,6 +30,7 @@ from crossover.tasks.rows import RowTask
 from crossover.tasks.text.files import named_files
 from crossover.tasks.text.reader import read_text_settings, unit_of
 from crossover.tasks.text.sources import FRACTIONS, VALID_OF_TRAIN
+from crossover.tasks.train_share import on_share
 
 FAMILY = "qa"
 SPAN_SETTINGS: Mapping[str, Choice | Whole] = {
@@ -302,7 +303,8 @@ def _cut(
 
 def own(options: DataOptions) -> SpanQuestions:
     """Answers in the user's texts, in the form of SQuAD."""
-    reads = ("data", "train", "valid", "test", "split_seed", "borrowed")
+    reads = ("data", "train", "valid", "test", "split_seed", "train_share", "borrowed")
     settings = read_text_settings(FAMILY, options, SPAN_SETTINGS, reads=reads)
     questions, notes = read_splits(options)
-    return SpanQuestions(FAMILY, questions, settings, borrowed=options.borrowed, notes=notes)
+    parts, share_notes = on_share(questions, options)
+    return SpanQuestions(FAMILY, parts, settings, borrowed=options.borrowed, notes=(*notes, *share_notes))

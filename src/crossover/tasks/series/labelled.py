@@ -18,6 +18,7 @@ from crossover.data.splits import random_split
 from crossover.errors import ConfigError, DataError
 from crossover.tasks.base import Reference, Split
 from crossover.tasks.options import Choice, Whole, refuse_unread
+from crossover.tasks.train_share import share_of_train
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
@@ -57,7 +58,7 @@ def load_digits(options: DataOptions, settings: dict[str, Any]) -> LabelledSplit
     """scikit-learn's 1,797 digits of 8 x 8: rows in time, 2 x 2 patches, or single pixels, from the top left."""
     from sklearn import datasets
 
-    refuse_unread("classification/digits", options, reads=("split_seed",))
+    refuse_unread("classification/digits", options, reads=("split_seed", "train_share"))
     images_NHW, targets_N = datasets.load_digits(return_X_y=True)
     rows_NTC = as_steps(images_NHW.reshape(-1, 8, 8).astype(np.float32), settings["as"])
     return _random(list(rows_NTC), [str(target) for target in targets_N], options)
@@ -79,7 +80,7 @@ def as_steps(images_NHW: np.ndarray, order: str) -> np.ndarray:
 
 def load_archive(task: str, file: str, options: DataOptions, settings: dict[str, Any]) -> LabelledSplits:
     """A data set of the UEA/UCR archive, with its official split; valid is taken from train."""
-    refuse_unread(task, options, reads=("split_seed",))
+    refuse_unread(task, options, reads=("split_seed", "train_share"))
     folder = locate(task)
     return _given(read_ts(folder / f"{file}_TRAIN.ts"), None, read_ts(folder / f"{file}_TEST.ts"), options)
 
@@ -96,7 +97,8 @@ def split_own(
 
     `read` reads one, `file` is how a message names it, `reads` are further options that `read` has looked at.
     """
-    refuse_unread(task, options, reads=("data", "train", "valid", "test", "split", "split_seed", "rare", *reads))
+    own = ("data", "train", "valid", "test", "split", "split_seed", "train_share", "rare")
+    refuse_unread(task, options, reads=(*own, *reads))
     if options.split not in (None, "random"):
         raise ConfigError(f"task {task!r}: --split is {options.split!r}: rows are split at random, leave it out")
     if options.data is not None:
@@ -119,7 +121,7 @@ def _random(
     chosen: dict[Split, list[int]] = {split: [kept[i] for i in parts[split]] for split in SPLITS}
     if options.rare == "keep":
         chosen["train"] = sorted(set(range(len(labels))) - {*chosen["valid"], *chosen["test"]})
-    return _picked(rows, labels, chosen, (*notes, *rare_notes))
+    return _picked(rows, labels, chosen, options, (*notes, *rare_notes))
 
 
 def _given(
@@ -145,7 +147,7 @@ def _given(
     for split in SPLITS[1:]:
         chosen[split], unseen_notes = _without_unseen(split, chosen[split], labels, known, options)
         notes += unseen_notes
-    return _picked(rows, labels, chosen, tuple(notes))
+    return _picked(rows, labels, chosen, options, tuple(notes))
 
 
 def _without_rare(labels: Sequence[str], options: DataOptions, *, needed: int) -> tuple[list[int], list[str]]:
@@ -178,12 +180,20 @@ def _without_unseen(
 
 
 def _picked(
-    rows: list[np.ndarray], labels: list[str], chosen: Mapping[Split, list[int]], notes: tuple[str, ...]
+    rows: list[np.ndarray],
+    labels: list[str],
+    chosen: Mapping[Split, list[int]],
+    options: DataOptions,
+    notes: tuple[str, ...],
 ) -> LabelledSplits:
+    """The chosen rows, of train's the share that the options ask for."""
+    train = chosen["train"]
+    kept, share_notes = share_of_train(len(train), options, [labels[i] for i in train])
+    chosen = {**chosen, "train": [train[i] for i in kept]}
     return LabelledSplits(
         rows={split: [rows[i] for i in indices] for split, indices in chosen.items()},
         labels={split: [labels[i] for i in indices] for split, indices in chosen.items()},
-        notes=notes,
+        notes=(*notes, *share_notes),
     )
 
 

@@ -161,11 +161,13 @@ class TextClassification(TextPredictor, RowTask):
         name: str,
         source: LabelledTexts,
         settings: Mapping[str, Any],
-        borrowed: Borrowed | None = None,
+        options: DataOptions,
         **fields: Any,
     ) -> None:
-        _refuse_tags(name, settings, borrowed)
-        vocabulary, vocabulary_notes = make_vocabulary(source.texts["train"], settings, borrowed)
+        """`options` say what share of train is trained on, and by whose vocabulary texts are read."""
+        _refuse_tags(name, settings, options.borrowed)
+        source = source.on_share(options)
+        vocabulary, vocabulary_notes = make_vocabulary(source.texts["train"], settings, options.borrowed)
         reader = TextReader(vocabulary, settings["max_length"], settings["tags"])
         mean, scale = (0.0, 1.0) if source.labels else _moments(source.targets["train"])
         notes = [*fields.pop("notes", ()), *source.notes, *vocabulary_notes]
@@ -282,6 +284,7 @@ USER_OPTIONS = (
     "test",
     "split",
     "split_seed",
+    "train_share",
     "text",
     "label",
     "time",
@@ -297,4 +300,4 @@ def own(options: DataOptions) -> TextClassification:
     settings = read_text_settings(FAMILY, options, known, reads=USER_OPTIONS)
     objective = settings["objective"]
     source = read_user_texts(options, regression=None if objective == "auto" else objective == "regression")
-    return TextClassification(FAMILY, source, settings, options.borrowed)
+    return TextClassification(FAMILY, source, settings, options)

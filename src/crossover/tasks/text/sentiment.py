@@ -65,13 +65,14 @@ PHRASEBANK_REFERENCES = tuple(
 )
 """Published for the sentences on which all annotators agree."""
 
+_READS = ("split_seed", "train_share", "deduplicate", "borrowed")
 _POLARITY = re.compile(r"'\s*:\s*'(negative|neutral|positive)'")
 
 
 def headlines(options: DataOptions) -> TextClassification:
     """Generated headlines in English and Chinese; `split_seed` is the seed of the generator."""
     name = "sentiment/headlines"
-    settings = read_text_settings(name, options, TEXT_SETTINGS)
+    settings = read_text_settings(name, options, TEXT_SETTINGS, reads=("split_seed", "train_share", "borrowed"))
     drawn = iter(generate_headlines(sum(HEADLINE_SIZES.values()), seed=options.split_seed))
     parts: Parts = {}
     for split, size in HEADLINE_SIZES.items():
@@ -81,7 +82,7 @@ def headlines(options: DataOptions) -> TextClassification:
         name,
         as_classes(parts, labels=LABELS),
         settings,
-        options.borrowed,
+        options,
         description="generated headlines in English and Chinese that need word order, negation and numbers",
         embedded=True,
         budget="5s",
@@ -95,14 +96,14 @@ def financial_phrasebank(options: DataOptions) -> TextClassification:
     """Financial PhraseBank (Malo et al. 2014), split 70/10/20 by `split_seed`, stratified."""
     name = "sentiment/financial-phrasebank"
     known = {**NEWS_SETTINGS, "agreement": Choice(tuple(AGREEMENT_FILES), "all")}
-    settings = read_text_settings(name, options, known, reads=("split_seed", "deduplicate", "borrowed"))
+    settings = read_text_settings(name, options, known, reads=_READS)
     agreement = settings["agreement"]
     examples, notes = read_phrasebank(locate(name) / AGREEMENT_FILES[agreement])
     return TextClassification(
         name,
         _split(examples, options, notes),
         settings,
-        options.borrowed,
+        options,
         description="sentences of English financial news by their sentiment for an investor",
         budget="60s",
         batch_tokens=800,
@@ -115,13 +116,13 @@ def financial_phrasebank(options: DataOptions) -> TextClassification:
 def sentfin(options: DataOptions) -> TextClassification:
     """SEntFiN (Sinha et al. 2022), the headlines with one polarity, split 70/10/20 by `split_seed`, stratified."""
     name = "sentiment/sentfin"
-    settings = read_text_settings(name, options, NEWS_SETTINGS, reads=("split_seed", "deduplicate", "borrowed"))
+    settings = read_text_settings(name, options, NEWS_SETTINGS, reads=_READS)
     examples, notes = read_sentfin(locate(name))
     return TextClassification(
         name,
         _split(examples, options, notes),
         settings,
-        options.borrowed,
+        options,
         description="headlines of English financial news by their sentiment towards the companies named",
         budget="60s",
         batch_tokens=800,

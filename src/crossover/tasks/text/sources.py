@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from crossover.data.splits import find_duplicates, random_split, time_split
 from crossover.errors import DataError, listing
 from crossover.tasks.base import Split
 from crossover.tasks.text.files import Examples, group_column, read_files
+from crossover.tasks.train_share import share_of_train
 
 FRACTIONS = (0.7, 0.1, 0.2)
 """Shares of train, valid and test where the data have no split of their own."""
@@ -44,6 +45,17 @@ class LabelledTexts:
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     column: str | None = None
+
+    def on_share(self, options: DataOptions) -> LabelledTexts:
+        """The same with only the share of train that the options ask for, stratified by class."""
+        targets = self.targets["train"]
+        rows, notes = share_of_train(len(targets), options, targets.tolist() if self.labels else None)
+        return replace(
+            self,
+            texts={**self.texts, "train": [self.texts["train"][i] for i in rows]},
+            targets={**self.targets, "train": targets[rows]},
+            notes=(*self.notes, *notes),
+        )
 
 
 def read_user_texts(options: DataOptions, *, regression: bool | None = None) -> LabelledTexts:

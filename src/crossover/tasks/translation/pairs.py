@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from crossover.data.options import DataOptions
 from crossover.data.splits import random_split
 from crossover.errors import DataError
 from crossover.tasks.base import Split
+from crossover.tasks.train_share import share_of_train
 
 FRACTIONS = (0.8, 0.1, 0.1)
 """Shares of train, valid and test where the data have no split of their own."""
@@ -52,6 +54,12 @@ class TranslationData:
     splits: Mapping[Split, Pairs]
     notes: tuple[str, ...]
     languages: tuple[str, str]
+
+    def on_share(self, options: DataOptions) -> TranslationData:
+        """The same with only the share of train's sources that the options ask for."""
+        train = self.splits["train"]
+        rows, notes = share_of_train(len(train), options)
+        return replace(self, splits={**self.splits, "train": train.take(rows)}, notes=(*self.notes, *notes))
 
 
 def group_by_source(pairs: Iterable[tuple[str, str]]) -> Pairs:

@@ -105,9 +105,9 @@ def _by_name(
 ) -> Translation:
     """A task whose data stand behind a name: `read` takes the seed of the split, `changed` are other settings."""
     name = f"{FAMILY}/{short}"
-    refuse_unread(name, options, reads=("split_seed",))
+    refuse_unread(name, options, reads=("split_seed", "train_share"))
     settings = read_settings(name, options.settings, {**SETTINGS, **changed})
-    return Translation(name, read(options.split_seed), settings, **fields)
+    return Translation(name, read(options.split_seed).on_share(options), settings, **fields)
 
 
 def own(options: DataOptions) -> Translation:
@@ -117,9 +117,8 @@ def own(options: DataOptions) -> Translation:
     short for BLEU are scored by chrF.
     """
     name = FAMILY
-    refuse_unread(
-        name, options, reads=("data", "train", "valid", "test", "source", "target", "aligned", "split_seed")
-    )
+    reads = ("data", "train", "valid", "test", "source", "target", "aligned", "split_seed", "train_share")
+    refuse_unread(name, options, reads=reads)
     settings = read_settings(name, options.settings, SETTINGS)
     given = (options.train, options.valid, options.test)
     if options.data is not None and not any(given):
@@ -132,7 +131,7 @@ def own(options: DataOptions) -> Translation:
             "in a file of their own), or --train FILE and --test FILE"
         )
     scored = {} if _has_phrases(data) else {"metric": "chrf", "notes": (_TOO_SHORT,)}
-    return Translation(name, data, settings, description="your own pairs of texts", **scored)
+    return Translation(name, data.on_share(options), settings, description="your own pairs of texts", **scored)
 
 
 def _has_phrases(data: TranslationData) -> bool:
