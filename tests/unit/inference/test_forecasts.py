@@ -52,6 +52,9 @@ def test_a_saved_run_forecasts_as_many_steps_as_it_was_trained_for(tmp_path, mod
     assert all(len(forecast["values"]["sales"]) == len(forecast["timestamps"]) == 10 for forecast in forecasts)
     values = np.array([forecast["values"]["sales"] for forecast in forecasts])
     assert np.isfinite(values).all()
+    few = load(tmp_path / "run").forecast(batch_rows=2)
+    assert [forecast["id"] for forecast in few] == [forecast["id"] for forecast in forecasts]
+    np.testing.assert_allclose([forecast["values"]["sales"] for forecast in few], values, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
