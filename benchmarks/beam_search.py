@@ -4,8 +4,8 @@
 
 Both are the same search with the same beam of 4 over test sentences of each task, by models that were trained on it
 for a minute; the source is encoded once in both. Generated phrases are short, captions as long as sentences; without
-CROSSOVER_DATA only the phrases are read. The texts of both must be the same, and those of the batch the same as one by one, before a time counts. The two run in turn. Keeps its table in
-benchmarks/results.
+CROSSOVER_DATA only the phrases are read. The two run in turn, twice; a time counts only where their texts are the
+same, and those of the batch the same as one by one. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations
