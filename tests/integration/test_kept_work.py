@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from crossover.cli import main
+from full_disk import files_up_to
 
 MODEL = "lstm[width=8,layers=1]"
 QUICK = ("--budget", "2steps", "--precision", "fp32")
@@ -35,17 +34,6 @@ def test_a_run_that_is_there_is_not_overwritten(here: Path, refused: Refused) ->
     assert main([*run, "--resume", "run"]) == 0, "a finished run is read back"
     sentence = refused(*run, "--resume", "run", "--seed", "1")
     assert "train.seed=0, not 1" in sentence and "train anew with --out" in sentence
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """The disk takes files of at most `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_one_sentence_and_the_study_goes_on_when_there_is_room(

@@ -96,7 +96,7 @@ def scored_outputs(
         batch = _on_device(batch, numerics)
         return cast(RolloutTask, task).rollout(_stepper(model, numerics, batch.source), batch), batch
     outputs, batch = (stream or Stream(carry=False)).outputs(model, batch, numerics)
-    if task.spec.decoding == "greedy" and batch.source is not None:
+    if task.spec.decoding == "written" and batch.source is not None:
         written = write(cast(SequenceModel, model), batch.source, numerics, beam=task.spec.beam)
         batch = replace(batch, extra={**batch.extra, "written": written})
     return outputs, batch

@@ -124,7 +124,7 @@ class TaskSpec:
     `margin` is the largest difference that still counts as equal: absolute (`margin_kind="absolute"`, 0.015 is 1.5
     points of accuracy) or relative to the score (``"relative"``, 0.02 is 2 % of loss). `causal` tasks take decoders,
     the others encoders. `decoding` says what is scored on valid and test: the model's outputs, what it writes by
-    itself (``greedy``, or where `beam` is above 1 the best of so many hypotheses; in the batch's
+    itself (``written``: greedily, or where `beam` is above 1 the best of so many hypotheses; in the batch's
     ``extra["written"]``), or what `RolloutTask.rollout` makes of it. `item_block`
     is the number of consecutive test items that a bootstrap draws together (overlapping windows are not
     independent). `further_metrics` are compared between models like `metric`, with the same margin and a correction
@@ -158,7 +158,7 @@ class TaskSpec:
     margin_kind: Literal["absolute", "relative"] = "absolute"
     further_metrics: tuple[str, ...] = ()
     opposed_metrics: tuple[str, ...] = ()
-    decoding: Literal["none", "greedy", "rollout"] = "none"
+    decoding: Literal["none", "written", "rollout"] = "none"
     beam: int = 1
     carry: Literal["none", "able", "all"] = "none"
     budget: str = "60s"

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def file(tmp_path):
-    def write(content, name="series.csv"):
+    def write(content, name="rows.csv"):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path

@@ -32,7 +32,7 @@ def test_the_time_column_is_found(file):
     assert panel.channels == ("a", "b")
     assert series.values_TC.tolist() == [[1, 10], [2, 20], [3, 30]]
     assert series.timestamps == ["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00"]
-    assert panel.notes == ("Column 'date' of series.csv is read as the time.",)
+    assert panel.notes == ("Column 'date' of rows.csv is read as the time.",)
 
 
 def test_targets_in_the_order_given(file):

@@ -11,16 +11,6 @@ from crossover.errors import DataError
 PLAIN = "text,label\ngood news,1\nbad news,0\n"
 
 
-@pytest.fixture
-def file(tmp_path):
-    def write(content, name="rows.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def refused(path, **request):
     with pytest.raises(DataError) as caught:
         read_table(path, **request)

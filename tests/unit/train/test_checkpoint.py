@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from crossover.train.loop import train
 from crossover.train.progress import Progress
 from crossover.train.results import RunResult
 from crossover.train.settings import TrainSettings
+from full_disk import files_up_to
 
 NUMERICS = Numerics.default()
 CPU = torch.device("cpu")
@@ -76,7 +75,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, changes: dict[str, An
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {here!r})
+sys.path[:0] = {path!r}
 from dataclasses import replace
 from test_checkpoint import NUMERICS, SETTINGS, TinyTask, tiny_model, train
 
@@ -90,7 +89,9 @@ train(TinyTask(), tiny_model("transformer", dropout=0.3), replace(SETTINGS, chec
 
 
 def _run_killed(folder: Path, number: int, *, every: float) -> subprocess.CompletedProcess[str]:
-    script = KILLED.format(here=str(Path(__file__).parent), folder=str(folder), signal=number, every=every)
+    script = KILLED.format(
+        path=[str(Path(__file__).parents[level]) for level in (0, 2)], folder=str(folder), signal=number, every=every
+    )
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=120
@@ -179,23 +180,12 @@ def test_a_missing_checkpoint_and_a_later_version_are_refused(tmp_path: Path) ->
         load_checkpoint(tmp_path, {}, device=CPU)
 
 
-@contextmanager
-def _file_size_limit(size: int):  # type: ignore[no-untyped-def]
-    """The disk takes files of at most `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     task, model, settings = TinyTask(), tiny_model(dropout=0.3), SETTINGS
     with pytest.raises(KeyboardInterrupt):
         train(task, model, settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(9))
     before = (tmp_path / "checkpoint" / "state.pt").read_bytes()
-    with _file_size_limit(8192), pytest.raises(CheckpointError, match=r"cannot write .*state\.pt: .*--resume"):
+    with files_up_to(8192), pytest.raises(CheckpointError, match=r"cannot write .*state\.pt: .*--resume"):
         train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True)
     assert (tmp_path / "checkpoint" / "state.pt").read_bytes() == before
     assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.pt"]

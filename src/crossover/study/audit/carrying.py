@@ -28,6 +28,7 @@ from crossover.study.audit.language_runs import (
     TextSettings,
     equal_models,
     read_text_task,
+    trained_scope,
     unmeasured,
 )
 from crossover.study.audit.words import Said, _, listing, number
@@ -223,18 +224,12 @@ def _differences(
 
 def _scope(settings: CarryingSettings, bench: Bench) -> Said:
     return _(
-        "{task}; {models} of equal parameters, width {width}, {layers} layers, {seeds} seeds of {budget} at batch "
-        "{batch}; segments of {block} steps, context {from} to {to}; {device}",
-        task=str(settings.task),
-        models=listing(settings.models),
-        width=number(settings.width),
-        layers=number(settings.layers),
-        seeds=number(settings.seeds),
-        budget=settings.budget,
-        batch=number(settings.batch),
+        "{trained}; segments of {block} steps, context {first} to {last}; {device}",
+        trained=trained_scope(settings),
         block=number(settings.block),
+        first=number(settings.contexts[0]),
+        last=number(settings.contexts[-1]),
         device=bench.device,
-        **{"from": number(settings.contexts[0]), "to": number(settings.contexts[-1])},
     )
 
 

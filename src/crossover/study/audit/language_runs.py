@@ -12,7 +12,7 @@ from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.evidence import Bench, Evidence
-from crossover.study.audit.words import Said, _
+from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import enter
 from crossover.study.store import Store
 from crossover.tasks import TASKS
@@ -74,6 +74,21 @@ class TextSettings:
     def sizes(self) -> dict[str, Any]:
         """Of the first model; nothing is dropped out."""
         return {"width": self.width, "layers": self.layers, "dropout": 0.0}
+
+
+def trained_scope(settings: TextSettings) -> Said:
+    """What was trained on which task, and for how long: the first half of a scope."""
+    return _(
+        "{task}; {models} of equal parameters, width {width}, {layers} layers, {seeds} seeds of {budget} at batch "
+        "{batch}",
+        task=str(settings.task),
+        models=listing(settings.models),
+        width=number(settings.width),
+        layers=number(settings.layers),
+        seeds=number(settings.seeds),
+        budget=settings.budget,
+        batch=number(settings.batch),
+    )
 
 
 def read_text_task(settings: TextSettings, **options: Any) -> LanguageModeling:

@@ -25,10 +25,11 @@ from crossover.study.audit.language_runs import (
     TextSettings,
     equal_models,
     read_text_task,
+    trained_scope,
     unmeasured,
 )
 from crossover.study.audit.text_figures import FOLDS, Known, distinct_shares, told_apart
-from crossover.study.audit.words import Said, _, listing, number
+from crossover.study.audit.words import Said, _, number
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks.base import Sums
 from crossover.tasks.language.modeling import LanguageModeling
@@ -210,15 +211,8 @@ def _at_once(name: str, measure: str, interval: Interval, **labels: str | bool) 
 
 def _scope(settings: WritingSettings, bench: Bench) -> Said:
     return _(
-        "{task}; {models} of equal parameters, width {width}, {layers} layers, {seeds} seeds of {budget} at batch "
-        "{batch}; {passages} passages of {steps} steps drawn at temperature {temperature}; {device}",
-        task=str(settings.task),
-        models=listing(settings.models),
-        width=number(settings.width),
-        layers=number(settings.layers),
-        seeds=number(settings.seeds),
-        budget=settings.budget,
-        batch=number(settings.batch),
+        "{trained}; {passages} passages of {steps} steps drawn at temperature {temperature}; {device}",
+        trained=trained_scope(settings),
         passages=number(settings.passages),
         steps=number(settings.block - settings.block // 4),
         temperature=number(settings.temperature),

@@ -199,7 +199,7 @@ def translation_spec(name: str, reader: PairReader, longest: int, **fields: Any)
         "higher_is_better": True,
         "causal": True,
         "margin": 0.015 if metric == "exact_match" else 1.0,
-        "decoding": "greedy",
+        "decoding": "written",
         "further_metrics": further,
         "max_length": longest,
         "unit": "tokens",

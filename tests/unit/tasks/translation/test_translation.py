@@ -167,7 +167,7 @@ def test_an_empty_text_is_refused() -> None:
 @pytest.mark.parametrize("name", ["translation/phrases", "translation/names"])
 def test_embedded_pairs_become_a_task(name: str) -> None:
     task = TASKS.get(name)(DataOptions())
-    assert task.size("train") > 500 and task.spec.embedded and task.spec.decoding == "greedy"
+    assert task.size("train") > 500 and task.spec.embedded and task.spec.decoding == "written"
     assert any("sacreBLEU" in note for note in task.spec.notes)
 
 
