@@ -160,6 +160,19 @@ def _claims(study: Mapping[str, Any], say: Translator) -> Grid:
     return _grid([_("claim"), _("verdict"), _("statement")], lines, range(0), say, prose=True)
 
 
+_ASKED: Mapping[str, tuple[str, ...]] = {
+    "text-classification": ('"…"',),
+    "translation": ('"…"',),
+    "language-modeling": ('"…"',),
+    "masked-language-modeling": ('"… [MASK] …"',),
+    "qa": ('"… …?"',),
+    "forecasting": (),
+    "speech": ("--file recording.wav",),
+    "video": ("--file clips.npz",),
+}
+"""What `crossover predict` is given for a task of each family; a forecast goes on from what training saw."""
+
+
 def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
     """Three commands that go on from this study."""
     where = quote(str(folder))
@@ -187,8 +200,8 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         suffix = f" --task {quote(chosen)}" if len(study["tasks"]) > 1 else ""
         suffix += "".join(f" --plugin {quote(file)}" for file in study["settings"].get("plugins") or ())
         family = study["tasks"][chosen].get("family")
-        if family in ("text-classification", "translation"):
-            commands.append(f'crossover predict {where} "…"{suffix}')
+        if family in _ASKED:
+            commands.append(" ".join(["crossover predict", where, *_ASKED[family]]) + suffix)
         form = "--to onnx --out model.onnx" if find_spec("onnxruntime") else "--to safetensors --out model"
         commands.append(f"crossover export {where}{suffix} {form}")
     commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]

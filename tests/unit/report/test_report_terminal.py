@@ -97,6 +97,16 @@ def test_a_form_is_named_that_can_be_written_here(monkeypatch: pytest.MonkeyPatc
     assert any(c.endswith("--to safetensors --out model") for c in next_commands(compare_study(), Path("s")))
 
 
+@pytest.mark.parametrize(
+    ("family", "asked"),
+    [("forecasting", ""), ("speech", " --file recording.wav"), ("qa", ' "… …?"'), ("text-classification", ' "…"')],
+)
+def test_a_trained_model_is_asked_as_its_family_is(family: str, asked: str) -> None:
+    study = compare_study()
+    study["tasks"][HEADLINES]["family"] = family
+    assert f"crossover predict s{asked} --task {HEADLINES}" in next_commands(study, Path("s"))
+
+
 def test_what_a_plugin_made_is_used_with_the_plugin() -> None:
     study = compare_study()
     study["settings"] = {**study["settings"], "plugins": ["my mixer.py"]}
