@@ -167,6 +167,7 @@ _ASKED: Mapping[str, tuple[str, ...]] = {
     "masked-language-modeling": ('"… [MASK] …"',),
     "qa": ('"… …?"',),
     "forecasting": (),
+    "classification": ("--file series.ts",),
     "speech": ("--file recording.wav",),
     "video": ("--file clips.npz",),
 }

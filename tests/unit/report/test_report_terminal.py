@@ -5,7 +5,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from crossover.data.options import DataOptions
 from crossover.report.terminal import next_commands, print_summary
+from crossover.tasks import TASKS
 from unit.report.example_costs import all_passes, audit_study, scale_study
 from unit.report.example_study import HEADLINES, RECALL, compare_study, row
 
@@ -105,6 +107,25 @@ def test_a_trained_model_is_asked_as_its_family_is(family: str, asked: str) -> N
     study = compare_study()
     study["tasks"][HEADLINES]["family"] = family
     assert f"crossover predict s{asked} --task {HEADLINES}" in next_commands(study, Path("s"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sentiment/headlines", "translation/names", "language-modeling/python-docs",
+        "masked-language-modeling/python-docs", "qa/stories", "forecasting/co2", "classification/digits",
+        "speech/tones", "video/moving-digits-qa", "recall",
+    ],
+)  # fmt: skip
+def test_what_a_family_is_asked_by_is_what_its_tasks_read(name: str) -> None:
+    task = TASKS.get(name)(DataOptions(settings={"clips": 60} if "moving" in name else {}))
+    study = compare_study()
+    study["tasks"][HEADLINES]["family"] = task.spec.family
+    asked = [command for command in next_commands(study, Path("s")) if command.startswith("crossover predict")]
+    reads_files, goes_on = hasattr(task, "encode_file"), hasattr(task, "encode_ahead")
+    assert bool(asked) == (name != "recall")
+    assert any(" --file " in command for command in asked) == reads_files
+    assert any("…" in command for command in asked) == (bool(asked) and not reads_files and not goes_on)
 
 
 def test_what_a_plugin_made_is_used_with_the_plugin() -> None:
