@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from crossover.data.options import DataOptions
 from crossover.files import make_folder
 from crossover.measure.numerics import check_device, choose
+from crossover.parallel.launch import Team, devices_for
 from crossover.parallel.layout import Layout
 from crossover.study.compare import run_comparison
-from crossover.study.contest import origin_note, prepare_model, read_task
+from crossover.study.contest import origin_note, prepare_model, task_data
 from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
 from crossover.study.store import load_study, with_exports
+from crossover.tasks import TASKS
 from crossover.train.budget import Budget
 from crossover.train.checkpoint import check_finished
 from crossover.train.loop import train as run_training
+from crossover.train.ranks import Order, train_together
 from crossover.train.record import RunRecord, is_finished
 from crossover.train.results import check_folder
-from crossover.train.settings import TrainSettings, resolve
+from crossover.train.settings import TrainSettings, resolve, under_layout
 
 if TYPE_CHECKING:
     import polars
@@ -142,32 +145,47 @@ def train(
     """
     folder = Path(out) if out is not None else new_folder("train")
     check_folder(folder, resume=resume)
-    built = read_task(task, data or DataOptions(), (model,))
+    data, layout = task_data(data or DataOptions(), (model,)), layout or Layout()
+    built = TASKS.get(task)(data)
     prepared = prepare_model(model, built.spec, model_changes)
-    (layout or Layout()).check(1, model, built.spec)
-    settings = resolve(settings or TrainSettings(), built.spec, prepared)
+    device = check_device(device)
+    layout.check(devices_for(layout, device), prepared, built.spec)
+    settings = under_layout(resolve(settings or TrainSettings(), built.spec, prepared), layout)
     Budget.parse(settings.budget or built.spec.budget)
     if is_finished(folder):
         given = {} if precision == "auto" else {"precision": precision}
         config = {"task": built.spec.name, "train": settings.to_json(), "model": asdict(prepared), "numerics": given}
         check_finished(folder, config)
     make_folder(folder)
-    numerics = choose(precision, check_device(device))
+    numerics = choose(precision, device)
     if tell is not None:
         tell(f"run in {folder}: the same command with --resume {folder} goes on with it")
         tell(numerics.describe())
         if (note := origin_note(prepared, built.spec)) is not None:
             tell(note)
-    result = run_training(
-        built,
-        prepared,
-        settings,
+    if layout.devices == 1:
+        result = run_training(
+            built,
+            prepared,
+            settings,
+            numerics=numerics,
+            folder=folder,
+            resume=resume,
+            on_progress=on_progress,
+        )
+        return result.record
+    order = Order(
+        task=task,
+        data=data,
+        model=prepared,
+        settings=settings,
         numerics=numerics,
         folder=folder,
         resume=resume,
-        on_progress=on_progress,
+        layout=layout,
     )
-    return result.record
+    with Team(layout.devices) as team:
+        return train_together(team, order, on_progress=on_progress).record
 
 
 def open_study(folder: Path | str) -> Study:

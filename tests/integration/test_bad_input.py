@@ -175,7 +175,7 @@ BAD_REQUESTS = {
     "a negative rate": (("train", "parity", MODEL, "--lr", "-1"), ("learning_rate is -1.0", "above 0")),
     "a misspelt device": (("train", "parity", MODEL, "--device", "cud"), ("unknown device", "did you mean 'cuda'?")),
     "two devices": (
-        ("compare", "parity", "--models", MODEL, "--layout", "data=2"),
+        ("scale", "--models", MODEL, "--layout", "data=2"),
         ("layout data=2", "one device", "asks for 2", "use 'single'"),
     ),
     "a malformed layout": (("train", "parity", MODEL, "--layout", "date=2"), ("'date'", "did you mean 'data'?")),

@@ -19,7 +19,7 @@ SOURCE = Path(crossover.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 ORDER = (
-    {"errors", "registry", "config", "costs", "sharding", "files"},
+    {"errors", "registry", "config", "costs", "sharding", "files", "plugins"},
     {"recurrence"},
     {"models"},
     {"data"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from crossover.cli.output import print_nowhere, tell, typed_as
 
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if _follows():
+        from crossover.parallel.launch import follow
+
+        return follow()
     try:
         with typed_as(tokens):
             code = build_app()(tokens or ["--help"], exit_on_error=False, print_error=False)
@@ -75,3 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         tell(f"crossover: {sentence}")
         return code
+
+
+def _follows() -> bool:
+    """Whether torchrun or Slurm started this process as another rank than the first, which reads the command."""
+    names = ("RANK", "SLURM_PROCID")
+    if "MASTER_ADDR" not in os.environ or not any(name in os.environ for name in names):
+        return False
+    return next(os.environ[name] for name in names if name in os.environ) != "0"

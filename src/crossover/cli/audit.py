@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import command_line, finish, tell
-from crossover.cli.plugins import load_plugins
+from crossover.plugins import load_plugins
 
 
 def audit(

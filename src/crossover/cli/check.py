@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_text
-from crossover.cli.plugins import load_plugin
+from crossover.plugins import load_plugin
 
 
 def check(file: Path, /, *, common: Common = COMMON) -> int:

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
 from crossover.cli.output import command_line, finish, tell
-from crossover.cli.plugins import load_plugins
 from crossover.cli.units import parse_bytes, parse_seconds
+from crossover.plugins import load_plugins
 
 
 def compare(

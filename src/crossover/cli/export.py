@@ -7,7 +7,7 @@ from typing import Literal
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_text, tell
-from crossover.cli.plugins import load_plugins
+from crossover.plugins import load_plugins
 
 
 def export(

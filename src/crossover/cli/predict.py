@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_document, print_piece, print_text, tell
-from crossover.cli.plugins import load_plugins
+from crossover.plugins import load_plugins
 
 if TYPE_CHECKING:
     from crossover.inference.decode import Writing

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import command_line, finish, tell
-from crossover.cli.plugins import load_plugins
 from crossover.cli.units import parse_seconds
+from crossover.plugins import load_plugins
 
 
 def scale(

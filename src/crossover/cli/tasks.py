@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossover.cli.flags import COMMON, Common
 from crossover.cli.output import print_columns, print_document, print_fields
-from crossover.cli.plugins import load_plugins
+from crossover.plugins import load_plugins
 
 if TYPE_CHECKING:
     from crossover.tasks import Reference

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from crossover.cli.flags import COMMON, DATA, TRAIN, Common, DataFlags, TrainFlags
 from crossover.cli.output import print_document, print_text
-from crossover.cli.plugins import load_plugins
+from crossover.plugins import load_plugins
 
 if TYPE_CHECKING:
     from crossover.train.record import RunRecord
@@ -74,20 +74,23 @@ def train(
 
 
 def document(record: RunRecord) -> dict[str, Any]:
-    """What ``--json`` prints: the record, and the figures of its one rank per mean step.
+    """What ``--json`` prints: the record, and the figures of its ranks per mean step.
 
-    One device sends nothing, and nothing was predicted: `traffic` is empty and `prediction` null.
+    One device sends nothing: `traffic`, what the first rank sends in a step, is empty. How long several ranks wait
+    for what they send is not measured yet, and null. Nothing was predicted: `prediction` is null.
     """
-    steps = max(record.steps, 1)
-    rank = {
-        "rank": 0,
-        "step_seconds": record.step_seconds.value,
-        "compute_seconds": (record.train_seconds - record.data_seconds) / steps,
-        "communication_seconds": 0.0,
-        "wait_seconds": 0.0,
-        "bubble_seconds": 0.0,
-        "data_seconds": record.data_seconds / steps,
-        "peak_bytes": record.peak_bytes,
-    }
-    single = {"ranks": [rank], "device_seconds": record.train_seconds, "traffic": [], "prediction": None}
-    return {**record.to_json(), **single}
+    single = len(record.ranks) <= 1
+    unknown = 0.0 if single else None
+    ranks = [
+        {
+            **{key: value for key, value in rank.items() if key != "traffic"},
+            "compute_seconds": rank["step_seconds"] - rank["data_seconds"] if single else None,
+            "communication_seconds": unknown,
+            "wait_seconds": unknown,
+            "bubble_seconds": unknown,
+        }
+        for rank in record.ranks
+    ]
+    seconds = record.train_seconds * max(len(ranks), 1)
+    traffic = record.ranks[0]["traffic"] if record.ranks else []
+    return {**record.to_json(), "ranks": ranks, "device_seconds": seconds, "traffic": traffic, "prediction": None}

@@ -15,6 +15,7 @@ from crossover.models.backbones import ModelState
 from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel
+from crossover.parallel.sequence import Stretch
 from crossover.tasks.base import Batch, RolloutTask, TaskSpec
 
 
@@ -28,15 +29,21 @@ class HasSpec(Protocol):
 
 
 def batch_outputs(
-    model: nn.Module, batch: Batch, numerics: Numerics, *, scored_only: bool = False
+    model: nn.Module,
+    batch: Batch,
+    numerics: Numerics,
+    *,
+    scored_only: bool = False,
+    stretch: Stretch | None = None,
 ) -> tuple[Tensor, Batch]:
-    """The model's outputs in float32, [B, size] or [B, T, size], and `batch` on the model's device.
+    """The model's outputs in float32 at least, [B, size] or [B, T, size], and `batch` on the model's device.
 
     With `scored_only`, where the batch says which of its steps are scored, they are [N, size] and its targets [N].
     The forward pass runs under the numerics policy's autocast. Rows of one length take the unmasked path; lengths
-    are read before the batch moves, so a device is never waited for.
+    are read before the batch moves, so a device is never waited for. A model of a `stretch` of time is given that of
+    the batch; unless it puts its outputs together, the batch that is returned is cut to it as well.
     """
-    outputs, batch, _ = _pass(model, batch, numerics, None, carry=False, scored_only=scored_only)
+    outputs, batch, _ = _pass(model, batch, numerics, None, carry=False, scored_only=scored_only, stretch=stretch)
     return outputs, batch
 
 
@@ -48,40 +55,66 @@ class Stream:
     stands by itself.
     """
 
-    def __init__(self, *, carry: bool, state: ModelState | None = None) -> None:
+    def __init__(self, *, carry: bool, state: ModelState | None = None, stretch: Stretch | None = None) -> None:
         self.carry = carry
         self.state = state
+        self.stretch = stretch
 
     def outputs(
         self, model: nn.Module, batch: Batch, numerics: Numerics, *, scored_only: bool = False
     ) -> tuple[Tensor, Batch]:
         """As `batch_outputs`, from the state after the batch before; rows that have ended are left behind."""
         if not self.carry:
-            return batch_outputs(model, batch, numerics, scored_only=scored_only)
+            return batch_outputs(model, batch, numerics, scored_only=scored_only, stretch=self.stretch)
         state = self.state if batch.continues else None
         if state is not None and len(state.position_B) > batch.size:
             state = state.select(torch.arange(batch.size, device=state.position_B.device))
-        outputs, batch, after = _pass(model, batch, numerics, state, carry=True, scored_only=scored_only)
+        outputs, batch, after = _pass(
+            model, batch, numerics, state, carry=True, scored_only=scored_only, stretch=self.stretch
+        )
         self.state = after.detach() if after is not None else None
         return outputs, batch
 
+    def kept(self) -> dict[str, Any] | None:
+        """The carried state as plain values and tensors, for a checkpoint; None where there is none."""
+        return vars(self.state) if self.state is not None else None
+
+    def go_on(self, kept: dict[str, Any] | None) -> None:
+        """Stand where `kept` was taken."""
+        self.state = ModelState(**kept) if kept else None
+
 
 def _pass(
-    model: nn.Module, batch: Batch, numerics: Numerics, state: ModelState | None, *, carry: bool, scored_only: bool
+    model: nn.Module,
+    batch: Batch,
+    numerics: Numerics,
+    state: ModelState | None,
+    *,
+    carry: bool,
+    scored_only: bool,
+    stretch: Stretch | None = None,
 ) -> tuple[Tensor, Batch, ModelState | None]:
-    scored_N: Tensor | None = None
+    full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
+    span = Span(lengths_B=None if full else batch.lengths_B.to(numerics.device), carry=carry)
+    part = batch
+    if stretch is not None:
+        span = stretch.enter(batch.inputs.shape[1], span)
+        part = batch.in_time(stretch.start, stretch.start + stretch.steps)
+        batch = batch if stretch.whole_outputs else part
+    read: dict[str, Any] = {}
     if scored_only and batch.scored_BT is not None:
         scored_N = batch.scored_BT.flatten().nonzero().flatten()
         batch = replace(batch, targets=batch.targets.flatten(0, 1)[scored_N], scored_BT=None)
-    full = bool((batch.lengths_B == batch.inputs.shape[1]).all())
-    batch = _on_device(batch, numerics)
-    span = Span(lengths_B=None if full else batch.lengths_B, carry=carry)
-    read: dict[str, Any] = {"source": batch.source} if batch.source is not None else {}
-    if scored_N is not None:
-        read["scored_N"] = scored_N.to(batch.inputs.device)
+        read["scored_N"] = scored_N.to(numerics.device)
+    batch, part = _on_device(batch, numerics), _on_device(part, numerics)
+    if part.source is not None:
+        read["source"] = part.source
     with numerics.autocast():
-        outputs, after = model(batch.inputs, features=batch.features or None, state=state, span=span, **read)
-    return outputs.float(), batch, after
+        outputs, after = model(part.inputs, features=part.features or None, state=state, span=span, **read)
+    if stretch is not None and after is not None:
+        before_B = state.position_B if state is not None else torch.zeros_like(after.position_B)
+        after = replace(after, position_B=stretch.position(before_B))
+    return precise(outputs), batch, after
 
 
 def scored_outputs(
@@ -111,9 +144,14 @@ def _stepper(model: nn.Module, numerics: Numerics, source: Source | None) -> Cal
         nonlocal state
         with numerics.autocast():
             outputs, state = model(inputs, state=state, **(read if state is None else {}))
-        return outputs.float()
+        return precise(outputs)
 
     return step
+
+
+def precise(outputs: Tensor) -> Tensor:
+    """In float32 at least: what a loss is taken of."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 def _on_device(batch: Batch, numerics: Numerics) -> Batch:

@@ -110,7 +110,7 @@ class Backbone(nn.Module):
         """x_BTD -> x_BTD and the state after it; None for an encoder or where `span.carry` is False."""
         span = span or Span()
         if state is not None:
-            span, memory = replace(span, offset=state.position_B), state.memory
+            span, memory = replace(span, offset=state.position_B + span.offset), state.memory
         after: list[State | None] = []
         for layer, block in enumerate(self.blocks):
             before = state.mixers[layer] if state is not None else None

@@ -79,6 +79,27 @@ def _looks(settings: ModelSettings, shape: Shape, execution: Execution) -> list[
     return [looks, Cost.of(Term(name="norm", parameters=norm, activation_bytes=kept))] * settings.layers
 
 
+def block_flops(settings: ModelSettings, inputs: Inputs, shape: Shape, *, causal: bool) -> list[float]:
+    """Forward FLOPs of every block, those of an encoder first: what stages of a pipeline are balanced by."""
+    execution, found, look = Execution(), [], 0.0
+    if isinstance(inputs, SourceTarget):
+        own, read = encoder_settings(settings), Shape(batch=shape.batch, time=max(shape.source, 1))
+        around = _around_mixer(own, read, execution).flops_forward
+        found = [mixer.cost(read, execution).flops_forward + around for mixer in encoder_mixers(settings)]
+        look = cross_cost(settings.cross, settings.width, settings.cross_heads, shape, execution).flops_forward
+    around = _around_mixer(settings, shape, execution).flops_forward + look
+    mixers = mixer_settings(settings, causal=causal)
+    return [*found, *(mixer.cost(shape, execution).flops_forward + around for mixer in mixers)]
+
+
+def end_flops(settings: ModelSettings, inputs: Inputs, outputs: Outputs, shape: Shape) -> tuple[float, float]:
+    """Forward FLOPs before the first block, and after the last."""
+    execution = Execution()
+    first = inputs.source if isinstance(inputs, SourceTarget) else inputs
+    embedding = _embedding(settings, first, shape, execution).flops_forward
+    return embedding, _head(settings, outputs, shape, execution).flops_forward
+
+
 def count_parameters(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> ParameterCount:
     """Exactly what `build_model` would create."""
     cost = model_cost(settings, inputs, outputs, Shape(batch=1, time=1), causal=causal)

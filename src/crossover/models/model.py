@@ -57,11 +57,11 @@ class SequenceModel(nn.Module):
     ) -> tuple[Tensor, ModelState | None]:
         """Outputs, and the state to go on from (None for an encoder or where `span.carry` is False).
 
-        An encoder-decoder takes a `source`, or a state that remembers one. With `scored_N`, numbers of steps
-        (row * T + step), the outputs [N, size] are those of these steps alone.
+        `span.offset` counts from where `state` stands. An encoder-decoder takes a `source`, or a state that remembers
+        one. With `scored_N`, numbers of steps (row * T + step), the outputs [N, size] are those of these steps alone.
         """
         span = span or Span()
-        offset = state.position_B if state is not None else span.offset
+        offset = span.offset if state is None else state.position_B + span.offset
         memory = self._remember(source) if state is None else ()
         x_BTD = self.embedding(inputs, features, offset)
         x_BTD, state = self.backbone(x_BTD, state, span, memory)

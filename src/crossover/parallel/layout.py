@@ -25,6 +25,7 @@ _WORDS = {
     "recompute": ("none", "blocks"),
     "gradients": ("fp32", "bf16", "powersgd"),
 }
+_UNWRITTEN = ("shard_parameters", "recompute", "synchronise", "gradients")
 _COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
 
 
@@ -125,9 +126,9 @@ class Layout:
         if self.devices != devices:
             degrees = " x ".join(f"{axis}={getattr(self, axis)}" for axis in AXES if getattr(self, axis) > 1)
             reasons.append(f"{degrees or SINGLE} needs {self.devices} devices, given {devices}")
-        reasons += self._pipeline_reasons(settings.layers)
-        reasons += self._tensor_reasons(settings, mixers)
-        reasons += self._sequence_reasons(mixers)
+        reasons += self._pipeline_reasons(settings, task)
+        reasons += self._tensor_reasons(settings, mixers, task)
+        reasons += self._sequence_reasons(mixers, task)
         for name in ("shard_parameters", "synchronise", "gradients"):
             if self.data == 1 and getattr(self, name) != getattr(Layout, name):
                 reasons.append(f"{name}={getattr(self, name)} says how `data` ranks work together: it needs data>1")
@@ -142,18 +143,35 @@ class Layout:
     def check(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
         """Raise a LayoutError with every reason at once; see `reasons`.
 
-        This version carries out one device's layouts only, and says so for the others.
+        Those of this version, which does not carry out every field, are among them.
         """
-        # On one device the count is not repeated: the sentence below says it.
-        reasons = self.reasons(self.devices if devices == 1 else devices, model, task)
+        _raise(self, [*self.reasons(devices, model, task), *self._unwritten_reasons()])
+
+    def check_alone(self, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
+        """The same for a command that runs a model on one device, where it is one reason more."""
+        reasons = [*self.reasons(self.devices, model, task), *self._unwritten_reasons()]
         if self.devices > 1:
             reasons.append(
-                f"this version runs a model on one device, and the layout asks for {self.devices}: use {SINGLE!r}"
+                f"this command runs a model on one device, and the layout asks for {self.devices}: use {SINGLE!r} "
+                "here, and train to spread a run"
             )
         _raise(self, reasons)
 
-    def _pipeline_reasons(self, layers: int) -> list[str]:
-        reasons, stages = [], self.pipeline * self.interleave
+    def _unwritten_reasons(self) -> list[str]:
+        beyond = [name for name in _UNWRITTEN if getattr(self, name) != getattr(Layout, name)]
+        reasons = [
+            f"{name}={getattr(self, name)} is not carried out by this version: leave it out" for name in beyond
+        ]
+        if self.pipeline > 1 and self.sequence > 1:
+            reasons.append(
+                "pipeline with sequence is not carried out by this version: give the pipeline chunks in time"
+            )
+        return reasons
+
+    def _pipeline_reasons(self, settings: ModelSettings, task: TaskSpec | None) -> list[str]:
+        reasons, stages, layers = [], self.pipeline * self.interleave, settings.layers
+        if _reads_source(task):
+            layers += settings.layers if settings.encoder_layers is None else settings.encoder_layers
         if stages > layers:
             reasons.append(
                 f"pipeline={self.pipeline} x interleave={self.interleave} needs {stages} blocks of {layers}"
@@ -172,20 +190,43 @@ class Layout:
         """A row split over `sequence` is filled by micro-batches too."""
         return name == "microbatches" and self.sequence > 1
 
-    def _tensor_reasons(self, settings: ModelSettings, mixers: dict[str, MixerSettings]) -> list[str]:
+    def _tensor_reasons(
+        self, settings: ModelSettings, mixers: dict[str, MixerSettings], task: TaskSpec | None
+    ) -> list[str]:
         from crossover.models.block import feed_forward_width
 
         sizes = {f"{size} of {name}": n for name, m in mixers.items() for size, n in m.sharding().divisible.items()}
         sizes["feed-forward width"] = feed_forward_width(settings)
+        if _reads_source(task):
+            sizes |= self._encoder_sizes(settings)
         return [
             f"tensor={self.tensor} does not divide the {what}, {size}"
             for what, size in sizes.items()
             if size % self.tensor
         ]
 
-    def _sequence_reasons(self, mixers: dict[str, MixerSettings]) -> list[str]:
+    @staticmethod
+    def _encoder_sizes(settings: ModelSettings) -> dict[str, int]:
+        """What a degree must divide in an encoder and where the decoder looks at it."""
+        from crossover.models.encoder import encoder_mixers
+
+        found = {
+            f"{size} of the encoder's {mixer.name}": n
+            for mixer in encoder_mixers(settings)
+            for size, n in mixer.sharding().divisible.items()
+        }
+        return found | ({"cross_heads": settings.cross_heads} if settings.cross == "attention" else {})
+
+    def _sequence_reasons(self, mixers: dict[str, MixerSettings], task: TaskSpec | None) -> list[str]:
         shardings = {name: mixer.sharding() for name, mixer in mixers.items()}
         reasons = []
+        for name in ("sequence", "chunks"):
+            if getattr(self, name) > 1 and _reads_source(task):
+                reasons.append(f"{name}={getattr(self, name)} splits rows in time, and a source is read whole")
+        if self.chunks > 1 and task is not None and hasattr(task.outputs, "pool"):
+            reasons.append(
+                f"chunks={self.chunks} in time need an output at every step, {task.name} has one for each row"
+            )
         if self.sequence > 1:
             reasons += [f"sequence={self.sequence}: {s.refusal}" for s in shardings.values() if s.state == "none"]
             travels = {name: s.state for name, s in shardings.items() if s.state != "none"}
@@ -213,6 +254,10 @@ def _resolve(model: ModelSettings | str, task: TaskSpec | None) -> tuple[ModelSe
     settings = parse_model(model) if isinstance(model, str) else model
     causal = settings.causal if settings.causal is not None else task is None or task.causal
     return settings, {mixer.name: mixer for mixer in mixer_settings(settings, causal=causal)}
+
+
+def _reads_source(task: TaskSpec | None) -> bool:
+    return task is not None and hasattr(task.inputs, "source")
 
 
 def _plus(stages: tuple[int, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossover.recurrence.scan import scan
+from crossover.recurrence.scan import Exchange, scan
 from crossover.recurrence.sequential import solve
 
-__all__ = ["scan", "solve"]
+__all__ = ["Exchange", "scan", "solve"]

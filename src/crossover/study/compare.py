@@ -16,10 +16,11 @@ from crossover.measure.clock import UNSTEADY, seconds_of
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics, check_device, choose
 from crossover.models.settings import ModelSettings
+from crossover.parallel.launch import Team, devices_for
 from crossover.study import table
 from crossover.study.baselines import fit_baselines
 from crossover.study.choice import Choice, save_choice, saved_choice
-from crossover.study.contest import Contest, build_task, enter
+from crossover.study.contest import Contest, build_task, data_of, enter
 from crossover.study.forecast import MEASURING_SECONDS, TRAINING_SHARE, forecast
 from crossover.study.machine import machine
 from crossover.study.measuring import Measured, measure_contest, typical_shape, workload
@@ -32,7 +33,10 @@ from crossover.tasks.base import Task
 from crossover.train.budget import Budget
 from crossover.train.loop import train
 from crossover.train.progress import OnBegin, OnProgress
-from crossover.train.settings import TrainSettings, resolve
+from crossover.train.ranks import Order, train_together
+from crossover.train.record import is_finished
+from crossover.train.results import RunResult
+from crossover.train.settings import TrainSettings, resolve, under_layout
 from crossover.train.tune import search
 
 Tell = Callable[[str], None]
@@ -86,7 +90,7 @@ class Comparison:
         tasks = [build_task(name, request) for name in request.tasks]
         for task in tasks:
             for name in request.models:
-                request.layout.check(1, name, task.spec)
+                request.layout.check(devices_for(request.layout, device), name, task.spec)
         self._split_tasks: dict[tuple[str, int], Task] = {(t.spec.name, 0): t for t in tasks}
         self.numerics = Numerics.default(device)
         self.settings = self._fit_budget(tasks)
@@ -98,10 +102,20 @@ class Comparison:
         ]
         self.pair_difference: float | None = None
         self.unfinished = 0
+        self.team: Team | None = None
         self._chosen: dict[tuple[str, str], Choice] = {}
 
     def carry_out(self, *, measure: bool = True) -> None:
-        """Search, fit the baselines, train and, unless quality alone is asked for, measure."""
+        """Search, fit the baselines, train and, unless quality alone is asked for, measure.
+
+        Runs are trained under the request's layout; all else is done by this process alone.
+        """
+        with ExitStack() as stack:
+            if self.request.layout.devices > 1:
+                self.team = stack.enter_context(Team(self.request.layout.devices))
+            self._carry_out(measure=measure)
+
+    def _carry_out(self, *, measure: bool) -> None:
         self.tell(forecast(self.request, self.settings, self.outcomes, self.store))
         for outcome in self.outcomes:
             for note in outcome.contest.notes():
@@ -217,20 +231,38 @@ class Comparison:
             return
         note = partial(Attempt, seed=seed, folder=folder)
         try:
-            result = train(
-                self._task(name, seed),
-                outcome.entered[model.name],
-                self._run_settings(outcome, model, seed),
-                numerics=self.numerics,
-                folder=folder,
-                resume=True,
-                on_progress=self.on_progress,
-            )
+            result = self._train(outcome, model, seed, folder)
             attempt = note(record=result.record, items=result.items)
         except (TrainingError, DataError, MemoryError) as error:
             self.tell(f"failed: {error}")
             attempt = note(error=str(error) or type(error).__name__)
         outcome.attempts.setdefault(model.name, []).append(attempt)
+
+    def _train(self, outcome: Outcome, model: ModelSettings, seed: int, folder: Path) -> RunResult:
+        """One run; what is finished in its folder is read back."""
+        name, settings = outcome.contest.spec.name, self._run_settings(outcome, model, seed)
+        entered = outcome.entered[model.name]
+        if self.team is None or is_finished(folder):
+            return train(
+                self._task(name, seed),
+                entered,
+                settings,
+                numerics=self.numerics,
+                folder=folder,
+                resume=True,
+                on_progress=self.on_progress,
+            )
+        order = Order(
+            task=self._registered(name),
+            data=data_of(self.request, self.request.split_of(seed)),
+            model=entered,
+            settings=settings,
+            numerics=self.numerics,
+            folder=folder,
+            resume=True,
+            layout=self.request.layout,
+        )
+        return train_together(self.team, order, on_progress=self.on_progress)
 
     def _measuring_seconds(self) -> float:
         """What runs leave of a time limit to the measuring that follows them."""
@@ -240,7 +272,7 @@ class Comparison:
     def _run_settings(self, outcome: Outcome, model: ModelSettings, seed: int) -> TrainSettings:
         chosen = self._chosen.get((outcome.contest.spec.name, model.name))
         settings = self.settings if chosen is None else chosen.apply(self.settings)
-        return replace(settings, seed=seed)
+        return under_layout(replace(settings, seed=seed), self.request.layout)
 
     def _measure(self) -> None:
         with ExitStack() as stack:

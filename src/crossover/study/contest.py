@@ -49,18 +49,28 @@ class Contest:
 
 
 def build_task(name: str, request: CompareRequest, split: int = 0) -> Task:
-    """The task called `name` on this split of the request: `resplit` moves the seed, a backtest the fold."""
+    """The task called `name` on this split of the request."""
+    return TASKS.get(name)(data_of(request, split))
+
+
+def data_of(request: CompareRequest, split: int = 0) -> DataOptions:
+    """The data of this split of the request: `resplit` moves the seed, a backtest the fold."""
     data = request.data
     if request.resplit:
         data = replace(data, split_seed=data.split_seed + split)
     if data.backtest is not None:
         data = replace(data, settings={**data.settings, "fold": split})
-    return read_task(name, data, request.models)
+    return task_data(data, request.models)
 
 
 def read_task(name: str, data: DataOptions, models: Iterable[str]) -> Task:
-    """The task called `name`; its texts are read by the vocabulary of the trained models that `models` start from."""
-    return TASKS.get(name)(replace(data, borrowed=borrowed_vocabulary(models)))
+    """The task called `name` for these models; see `task_data`."""
+    return TASKS.get(name)(task_data(data, models))
+
+
+def task_data(data: DataOptions, models: Iterable[str]) -> DataOptions:
+    """`data` with the vocabulary of the trained models that `models` start from: texts are read by that."""
+    return replace(data, borrowed=borrowed_vocabulary(models))
 
 
 def origin_note(model: ModelSettings, spec: TaskSpec) -> str | None:

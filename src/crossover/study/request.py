@@ -12,7 +12,7 @@ from crossover.parallel.layout import Layout
 from crossover.train.settings import TrainSettings
 
 DEFAULT_TASKS = ("sentiment/headlines", "classification/digits", "recall", "parity")
-_IDENTITY = ("tasks", "models", "data", "train", "match", "resplit", "precision", "model_changes")
+_IDENTITY = ("tasks", "models", "data", "train", "match", "resplit", "precision", "layout", "model_changes")
 DEFAULT_MODELS = ("lstm", "transformer")
 LOW_POWER_SEEDS = 4
 """With fewer than five seeds a study says "low power"."""

@@ -158,7 +158,7 @@ def scale(
     request = ScaleRequest(models=tuple(models), axis=name, values=values, passes=tuple(passes), **given)
     policy = numerics or Numerics.default(check_device(device))
     for model in request.models:
-        (layout or Layout()).check(1, parse_model(model))
+        (layout or Layout()).check_alone(parse_model(model))
         for value in values:
             request.workload(model, request.passes[0], policy, value).cost()
     identity = {"request": asdict(request), "memory": memory, "device": policy.device, "precision": precision}

@@ -89,10 +89,21 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         "budget": first.budget,
         "summary": _mean_summary(records),
         **{key: measured.get(key) for key in _MEASURED},
+        **(_under_layout(first) if len(first.ranks) > 1 else {}),
         "precision": first.precision,
         "layout": first.layout,
         "run": str(latest.folder),
         "command": train_command(spec, outcome.entered.get(name, settings), first, request),
+    }
+
+
+def _under_layout(record: RunRecord) -> dict[str, Any]:
+    """What a run over several ranks took, in place of what one device measured."""
+    return {
+        "step_seconds": record.step_seconds.to_json(),
+        "tokens_per_second": record.tokens_per_second.to_json(),
+        "utilisation": None,
+        "peak_bytes": None,
     }
 
 

@@ -74,6 +74,23 @@ class Batch:
             scored_BT=self.scored_BT[rows] if self.scored_BT is not None else None,
         )
 
+    def in_time(self, start: int, stop: int) -> Batch:
+        """The steps from `start` to `stop` of every row, for a batch without a source."""
+        time = self.inputs.shape[1]
+
+        def cut(value: Tensor) -> Tensor:
+            return value[:, start:stop] if value.ndim > 1 and value.shape[1] == time else value
+
+        return replace(
+            self,
+            inputs=cut(self.inputs),
+            lengths_B=(self.lengths_B - start).clamp(0, stop - start),
+            targets=cut(self.targets),
+            features={name: cut(value) for name, value in self.features.items()},
+            extra={name: cut(value) for name, value in self.extra.items()},
+            scored_BT=cut(self.scored_BT) if self.scored_BT is not None else None,
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
         return replace(

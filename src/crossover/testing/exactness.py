@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossover.costs import Execution, Shape
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
+from crossover.sharding import TensorSharding
 from crossover.testing.behaviour import EXACT
 from crossover.testing.probes import (
     PREFIX,
@@ -59,7 +60,7 @@ def check_initial_weights(settings: MixerSettings) -> str:
 
 
 def check_sharding(settings: MixerSettings) -> str:
-    """The sizes to divide are real, and a refusal has a reason."""
+    """The sizes to divide are real, pieces cover what they are pieces of, and a refusal has a reason."""
     sharding = settings.sharding()
     sizes = {settings.width, *(size for shape in settings.parameters().values() for size in shape)}
     for name, value in sharding.divisible.items():
@@ -68,7 +69,21 @@ def check_sharding(settings: MixerSettings) -> str:
         require(value > 0 and real, f"sharding() divides {name}={value}, which is no size of the mixer")
     refuses = sharding.state == "none"
     require(refuses == bool(sharding.refusal), "sharding() must give a refusal exactly where the state is 'none'")
-    return f"it divides over {', '.join(sharding.divisible) or 'nothing'}; its state: {sharding.state}"
+    shared = "" if sharding.tensor is None else f", {_check_pieces(settings, sharding.tensor)} pieces"
+    return f"it divides over {', '.join(sharding.divisible) or 'nothing'}{shared}; its state: {sharding.state}"
+
+
+def _check_pieces(settings: MixerSettings, tensor: TensorSharding) -> int:
+    """Whether every split is of something that there is, and of all of it; returns the number of split parameters."""
+    shapes, modules = settings.parameters(), dict(settings.build().named_modules())
+    for name in (*tensor.parameters, *tensor.partial):
+        require(name in shapes, f"sharding() speaks of {name!r}, which is no parameter")
+    for name in tensor.summed:
+        require(isinstance(modules.get(name), nn.Linear), f"sharding() sums {name!r}, which is no linear map")
+    for name, split in tensor.parameters.items():
+        whole = shapes[name][split.dim]
+        require(sum(split.parts) == whole, f"sharding() splits {sum(split.parts)} of the {whole} entries of {name}")
+    return len(tensor.parameters)
 
 
 def check_cost(settings: MixerSettings) -> str:

@@ -19,7 +19,7 @@ from crossover.config import leaves, load_toml, to_toml
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_file
 
-VERSION = 2
+VERSION = 3
 _FOLDER = "checkpoint"
 _FILE = "state.pt"
 

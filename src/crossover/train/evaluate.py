@@ -18,6 +18,8 @@ from crossover.inference.forward import Stream, scored_outputs
 from crossover.inference.influence import influences
 from crossover.measure.numerics import Numerics
 from crossover.models.model import SequenceModel
+from crossover.parallel.collectives import Axis
+from crossover.parallel.mesh import alone, everyones
 from crossover.tasks.base import Split, Sums, Task, WritingTask
 
 _DRAWN = 2
@@ -50,12 +52,16 @@ def evaluate(
     batch_rows: int | None = None,
     samples: int = 5,
     carry: bool = False,
+    ranks: Axis | None = None,
 ) -> Evaluation:
     """Score `model` on every row of `split`, in batches of twice `batch_rows` (None: the task's own).
 
-    With `carry` the model's state goes on from batch to batch where these continue each other.
+    With `carry` the model's state goes on from batch to batch where these continue each other. The `ranks` share the
+    rows, each with the whole model, and all of them return the scores of all rows; the first alone draws samples.
     Raises DataError when the split is empty. Leaves the model in the mode (training or not) it came in.
     """
+    ranks = ranks or alone().world
+    samples = samples if ranks.rank == 0 else 0
     was_training, started = model.training, time.perf_counter()
     model.eval()
     collected: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -65,7 +71,7 @@ def evaluate(
     stream = Stream(carry=carry)
     try:
         with torch.inference_mode():
-            for given in task.batches(split, seed=0, epoch=0, batch=size):
+            for given in task.batches(split, seed=0, epoch=0, batch=size, shard=(ranks.rank, ranks.size)):
                 if given.size == 0:
                     continue
                 outputs, batch = scored_outputs(model, given, numerics, task, stream)
@@ -81,10 +87,12 @@ def evaluate(
             shown[row] = {**shown[row], "influence": influence}
     finally:
         model.train(was_training)
-    if not rows:
+    own = {name: np.concatenate(values) for name, values in collected.items()}
+    found = [part for part in everyones((np.concatenate(rows), own) if rows else None, ranks) if part is not None]
+    if not found:
         raise DataError(f"the {split} split of {task.spec.name} is empty: give more rows or another split")
-    order = np.argsort(np.concatenate(rows), kind="stable")
-    items = {name: np.concatenate(values)[order] for name, values in collected.items()}
+    order = np.argsort(np.concatenate([places for places, _ in found]), kind="stable")
+    items = {name: np.concatenate([values[name] for _, values in found])[order] for name in found[0][1]}
     scores = task.summarise({name: values.sum(0) for name, values in items.items()})
     return Evaluation(scores=scores, items=items, samples=shown, seconds=time.perf_counter() - started)
 

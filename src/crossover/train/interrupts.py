@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 
-@contextmanager
-def interrupts_deferred() -> Iterator[Callable[[], None]]:
-    """Within, the first Ctrl-C only takes note; the yielded function raises KeyboardInterrupt once it has.
+class Interrupts:
+    """Whether somebody pressed Ctrl-C: `noted` says so, and `check` raises KeyboardInterrupt then."""
 
-    Called between steps, it stops a run where its state is whole. A second Ctrl-C interrupts at once. Outside the
+    def __init__(self) -> None:
+        self.noted = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """A handler of signals: the first takes note, a second one interrupts at once."""
+        if self.noted:
+            raise KeyboardInterrupt
+        self.noted = True
+
+    def check(self) -> None:
+        """See the class."""
+        if self.noted:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[Interrupts]:
+    """Within, the first Ctrl-C only takes note, until the yielded `Interrupts` is asked.
+
+    Asked between steps, it stops a run where its state is whole. A second Ctrl-C interrupts at once. Outside the
     main thread, which receives no signals, nothing is deferred.
     """
-    noted = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal noted
-        if noted:
-            raise KeyboardInterrupt
-        noted = True
-
-    def check() -> None:
-        if noted:
-            raise KeyboardInterrupt
-
+    interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield interrupts
         return
-    before = signal.signal(signal.SIGINT, note)
+    before = signal.signal(signal.SIGINT, interrupts.note)
     try:
-        yield check
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, before)

@@ -12,33 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
-from crossover.inference.forward import Stream
 from crossover.inference.origins import find_origin, start_from
 from crossover.measure.numerics import Numerics
-from crossover.models.backbones import ModelState
 from crossover.models.counting import model_cost
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh, everyones, largest, make_mesh, total
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
 from crossover.train import checkpoint
-from crossover.train.average import kept_weights
 from crossover.train.budget import Budget
 from crossover.train.evaluate import evaluate
-from crossover.train.interrupts import interrupts_deferred
-from crossover.train.optimizer import build_optimizer, rate_at, set_rate
+from crossover.train.interrupts import Interrupts, interrupts_deferred
+from crossover.train.optimizer import rate_at
 from crossover.train.progress import OnProgress, Progress
+from crossover.train.rank_figures import RankFigures
 from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
 from crossover.train.settings import TrainSettings, resolve
-from crossover.train.state import Best, RunState
+from crossover.train.state import Best, RunState, Work
+from crossover.train.update import Update
 
 _DEVICE_STRIDE = 10
 """Steps between two looks at the loss on an accelerator: looking waits for it, so it is not done at every step."""
+
+_RANK_SEED = 1_000_003
+"""Between the seeds of two ranks' generators; the seeds of a study are small numbers."""
 
 
 def train(
@@ -51,13 +55,15 @@ def train(
     resume: bool = False,
     test: bool = True,
     on_progress: OnProgress | None = None,
+    layout: Layout | None = None,
 ) -> RunResult:
     """Train one model on one task until its budget is spent, and score its best weights on the test split, once.
 
     With a `folder` the run's files are written there (docs/study-format.md). `resume` goes on from its checkpoint,
     bit for bit on the same machine for every budget but seconds, whose time spent is restored; a finished run is
     read back, and a folder without a checkpoint is started. `test=False` leaves the test split unread (searches).
-    Validation, test and checkpoints cost no budget. The caller has put `numerics` in force.
+    Validation, test and checkpoints cost no budget. The caller has put `numerics` in force. With a `layout` of
+    several devices every rank calls this with the same arguments; the first writes the files.
 
     Raises ConfigError for settings that cannot be, CheckpointError for a folder that holds another run or cannot be
     written, TrainingError when the loss is no longer finite or memory runs out. Ctrl-C stops between two steps with
@@ -69,13 +75,15 @@ def train(
             return read_run(folder, device=numerics.device)
         if not resume and (is_finished(folder) or checkpoint.has_checkpoint(folder)):
             raise FolderError(f"{folder} holds a run already: go on with it by --resume, or choose another folder")
-    device = torch.device(numerics.device)
+    device, layout = torch.device(numerics.device), layout or Layout()
+    mesh = make_mesh(layout)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(settings.seed)
+        # Ranks that see the same steps of the same rows drop the same units of them.
+        torch.manual_seed(settings.seed + _RANK_SEED * mesh.replicas.rank)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         try:
-            run = _Run(task, model_settings, settings, numerics, folder)
+            run = _Run(task, model_settings, settings, numerics, folder, layout, mesh)
             if resume:
                 run.restore()
             run.fit(on_progress)
@@ -90,26 +98,30 @@ def train(
 
 
 class _Run:
-    """A run under way. `fit` is the loop; a step is `_step`, and what it computes is `_update`."""
+    """A run under way. `fit` is the loop; a step is `_step`, and what it computes is `update`."""
 
     def __init__(
-        self, task: Task, model: ModelSettings, settings: TrainSettings, numerics: Numerics, folder: Path | None
+        self,
+        task: Task,
+        model: ModelSettings,
+        settings: TrainSettings,
+        numerics: Numerics,
+        folder: Path | None,
+        layout: Layout,
+        mesh: Mesh,
     ) -> None:
         spec = task.spec
         self.task, self.model_settings, self.settings = task, model, settings
-        self.numerics, self.folder = numerics, folder
+        self.numerics, self.folder, self.layout, self.mesh = numerics, folder, layout, mesh
         self.device = torch.device(numerics.device)
         self.budget = Budget.parse(settings.budget or spec.budget)
         self.carry = carries(spec, model)
-        self.streams = [Stream(carry=self.carry) for _ in range(settings.accumulate)]
         built = build_model(model, spec.inputs, spec.outputs, causal=spec.causal, seed=settings.seed)
         self.start = None
         if model.origin is not None and not model.fresh:
             self.start = start_from(built, find_origin(model.origin))
         self.model = built.to(self.device)
-        self.compute: nn.Module = torch.compile(self.model) if settings.compile else self.model  # type: ignore[assignment]
-        self.optimizer = build_optimizer(self.model, settings)
-        self.kept = kept_weights(self.model, settings.average)
+        self.update = Update(task, self.model, settings, numerics, layout, mesh, carry=self.carry)
         self.rows_per_epoch = task.size("train")
         self.state = RunState()
         self.best: Best | None = None
@@ -119,15 +131,20 @@ class _Run:
         self.unread: list[tuple[int, float, Tensor]] = []
         self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
         self.between_steps = True
+        self.interrupts = Interrupts()
+        self.own = RankFigures(mesh)
+        self.began = time.monotonic()
+        self.elapsed = 0.0
+        """Seconds since then, the same on every rank: whether it is time to save is decided together."""
 
     def fit(self, on_progress: OnProgress | None) -> None:
         """Take steps until the budget is spent or validation has not improved for `patience` times."""
         self.on_progress = on_progress
-        saved = time.monotonic()
+        saved = self.elapsed
         with ExitStack() as stack:
-            if self.folder is not None:
+            if self.folder is not None and self.mesh.leads:
                 self.log = stack.enter_context(metrics_log(self.folder, steps=self.state.step))
-            check_interrupt = stack.enter_context(interrupts_deferred())
+            self.interrupts = stack.enter_context(interrupts_deferred())
             batches = self._batches()
             try:
                 while True:
@@ -136,10 +153,10 @@ class _Run:
                     if self.fraction >= 1 or self._out_of_patience():
                         break
                     self._step(batches)
-                    check_interrupt()
-                    if time.monotonic() - saved >= self.settings.checkpoint_seconds:
+                    self.interrupts.check()
+                    if self.elapsed - saved >= self.settings.checkpoint_seconds:
                         self.save()
-                        saved = time.monotonic()
+                        saved = self.elapsed
             except KeyboardInterrupt:
                 if self.between_steps:
                     self.save()
@@ -150,58 +167,66 @@ class _Run:
         """Load one global batch, take one step with it and account for both."""
         self.between_steps = False
         started = time.perf_counter()
-        read = [(stream, part) for stream, part in zip(self.streams, next(batches), strict=True) if part.size]
-        slices = [part for _, part in read]
+        slices = next(batches)
         loaded = time.perf_counter()
         rate = rate_at(self.fraction, self.settings)
-        loss = self._update(read, rate)
-        tokens = sum(part.tokens for part in slices)
-        cost = Cost.sum(self._cost(part) for part in slices)
-        self.state.count_step(rows=sum(part.size for part in slices), tokens=tokens, cost=cost)
+        work = self._work(slices)
+        with self.own.watching():
+            loss = self.update.step(slices, max(work.counted, 1), rate)
+        self.state.count_step(work)
         self.unread.append((self.state.step, rate, loss))
         looked = len(self.unread) >= self.stride
         if looked:
             self._read_losses()
-        computing = time.perf_counter() - loaded
-        self.state.count_time(loading=loaded - started, computing=computing, tokens=tokens, close_window=looked)
+        self._account(loaded - started, time.perf_counter() - loaded, tokens=work.tokens, looked=looked)
         self.between_steps = True
         if looked:
             self._report_step(rate)
 
-    def _update(self, read: list[tuple[Stream, Batch]], rate: float) -> Tensor:
-        """Forward, backward, clip, step; returns the mean loss per counted unit before the update, not yet read.
+    def _work(self, slices: tuple[Batch, ...]) -> Work:
+        """What the global batch asks for, of which these slices are this rank's."""
+        read = [part for part in slices if part.size]
+        cost = Cost.sum(self._cost(part) for part in read)
+        own = Work(
+            counted=sum(self.task.count(part) for part in read),
+            rows=sum(part.size for part in read),
+            tokens=sum(part.tokens for part in read),
+            flops_forward=cost.flops_forward,
+            flops_backward=cost.flops_backward,
+        )
+        return Work.of(total(own, self.mesh.data))
 
-        `read` are the slices of the global batch, each with the stream that it is the next of.
-        """
-        count = max(sum(self.task.count(part) for _, part in read), 1)
-        losses = []
-        for stream, part in read:
-            outputs, batch = stream.outputs(self.compute, part, self.numerics, scored_only=True)
-            loss = self.task.loss(outputs, batch, label_smoothing=self.settings.label_smoothing) / count
-            loss.backward()
-            losses.append(loss.detach())
-        if self.settings.clip > 0:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip, foreach=True)
-        set_rate(self.optimizer, rate)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.kept.after_step()
-        return torch.stack(losses).sum()
+    def _account(self, loading: float, computing: float, *, tokens: int, looked: bool) -> None:
+        """Count the step's time, that of the slowest rank; where one was interrupted, all of them are."""
+        noted = float(self.interrupts.noted)
+        self.own.add(loading=loading, computing=computing)
+        times = [loading, computing, noted, time.monotonic() - self.began]
+        loading, computing, noted, self.elapsed = largest(times, self.mesh.world)
+        self.interrupts.noted = bool(noted)
+        self.state.count_time(loading=loading, computing=computing, tokens=tokens, close_window=looked)
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights if they are the best so far."""
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
         rows = self._evaluation_rows()
-        self.kept.before_validation()
+        self.update.before_validation()
+        scored = self.update.kept.model
         result = evaluate(
-            self.kept.model, self.task, "valid", numerics=self.numerics, batch_rows=rows, samples=0, carry=self.carry
+            scored,
+            self.task,
+            "valid",
+            numerics=self.numerics,
+            batch_rows=rows,
+            samples=0,
+            carry=self.carry,
+            ranks=self.mesh.world,
         )
         scores = result.scores
         if not math.isfinite(scores["loss"]):
             raise self._diverged("validation loss", scores["loss"], state.step, rate)
         if Best.improves(scores, self.best, metric=spec.metric, higher_is_better=spec.higher_is_better):
-            weights = {name: value.detach().clone() for name, value in self.kept.model.state_dict().items()}
+            weights = {name: value.detach().clone() for name, value in scored.state_dict().items()}
             self.best, state.stale = Best(state.step, scores, weights), 0
         else:
             state.stale += 1
@@ -226,8 +251,8 @@ class _Run:
         return 0 < self.settings.patience <= self.state.stale
 
     def _batches(self) -> Iterator[tuple[Batch, ...]]:
-        """Global batches without end, each cut into `accumulate` row slices, from where the state stands."""
-        parts, spec = self.settings.accumulate, self.task.spec
+        """This rank's row slices of global batches without end, from where the state stands."""
+        spec = self.task.spec
         while True:
             begun = self.state.position
             shards = [
@@ -236,11 +261,11 @@ class _Run:
                     seed=self.settings.seed,
                     epoch=self.state.epoch,
                     batch=self.settings.batch or spec.batch_rows,
-                    shard=(index, parts),
+                    shard=shard,
                     start=begun,
                     by=self.settings.batch_by or "rows",
                 )
-                for index in range(parts)
+                for shard in self.update.shards
             ]
             yield from zip(*shards, strict=True)
             if self.state.position == 0:
@@ -272,7 +297,7 @@ class _Run:
         """
         if not self.unread:
             return
-        losses = torch.stack([loss for _, _, loss in self.unread]).tolist()
+        losses = total(torch.stack([loss for _, _, loss in self.unread]).tolist(), self.mesh.contributors)
         for (step, rate, _), loss in zip(self.unread, losses, strict=True):
             if not math.isfinite(loss):
                 raise self._diverged("loss", loss, step, rate)
@@ -295,20 +320,15 @@ class _Run:
     def _tell(self, rate: float, *, validated: bool) -> None:
         if self.on_progress is None:
             return
-        spec, state = self.task.spec, self.state
         self.on_progress(
-            Progress(
-                task=spec.name,
+            Progress.of(
+                self.state,
+                self.best,
+                self.task.spec,
                 model=self.model_settings.name,
                 seed=self.settings.seed,
-                step=state.step,
                 fraction=self.fraction,
-                loss=state.losses[-1][1] if state.losses else None,
                 rate=rate,
-                tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
-                seconds=state.seconds,
-                metric=spec.metric,
-                validation=self.best.scores[spec.metric] if self.best else None,
                 validated=validated,
             )
         )
@@ -324,30 +344,19 @@ class _Run:
         if self.folder is None:
             return
         self._read_losses()
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.kept.state(),
-            "random": checkpoint.random_state(self.device),
-            "run": self.state.to_json(),
-            "best": self.best.to_json() if self.best else None,
-            "streams": [vars(stream.state) if stream.state else None for stream in self.streams],
-        }
-        checkpoint.save_checkpoint(self.folder, self._identity(), state)
+        best = self.best.to_json() if self.best else None
+        state = {**self.update.state(), "run": self.state.to_json(), "best": best}
+        if self.mesh.leads:
+            checkpoint.save_checkpoint(self.folder, self._identity(), state)
 
     def restore(self) -> None:
         """Stand where the checkpoint in the run's folder stood; nothing where there is none."""
         if self.folder is None or not checkpoint.has_checkpoint(self.folder):
             return
         state = checkpoint.load_checkpoint(self.folder, self._identity(), device=self.device)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.kept.restore(state["average"])
-        checkpoint.restore_random_state(state["random"], self.device)
+        self.update.restore(state)
         self.state = RunState(**state["run"])
         self.best = Best(**state["best"]) if state["best"] else None
-        for stream, carried in zip(self.streams, state["streams"], strict=True):
-            stream.state = ModelState(**carried) if carried else None
 
     def finish(self, *, test: bool) -> RunResult:
         """Score the best weights on the test split and write the run's files."""
@@ -356,7 +365,7 @@ class _Run:
         self.model.load_state_dict(self.best.weights)
         self.model.eval()
         rows = self._evaluation_rows()
-        scoring = partial(evaluate, numerics=self.numerics, batch_rows=rows, carry=self.carry)
+        scoring = partial(evaluate, numerics=self.numerics, batch_rows=rows, carry=self.carry, ranks=self.mesh.world)
         tested = scoring(self.model, self.task, "test") if test else None
         record = build_record(
             self.task,
@@ -369,8 +378,10 @@ class _Run:
             start=self.start,
             stopped="patience" if self.fraction < 1 else "budget",
             folder=self.folder,
+            layout=self.layout,
+            ranks=everyones(self.own.line(self.numerics), self.mesh.world),
         )
         result = RunResult(record, self.model, tested.items if tested else {}, self.folder)
-        if self.folder is not None:
+        if self.folder is not None and self.mesh.leads:
             write_run(self.folder, result, self.task, self.model_settings, self.settings, self.numerics)
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -31,14 +32,18 @@ def decayed_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Pa
     return decayed, others
 
 
-def build_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
+def build_optimizer(model: nn.Module, settings: TrainSettings, *, spared: Iterable[nn.Parameter] = ()) -> Optimizer:
     """AdamW (Loshchilov and Hutter 2019; fused) or SGD with Nesterov momentum, over all parameters of `model`.
 
-    Raises ConfigError when `settings.learning_rate` is still open.
+    Those in `spared` do not decay, whatever their module says. Raises ConfigError when `settings.learning_rate` is
+    still open.
     """
     if settings.learning_rate is None:
         raise ConfigError("learning_rate is not set: resolve the settings for a task and a model first")
     decayed, others = decayed_parameters(model)
+    numbers = {id(parameter) for parameter in spared}
+    others += [parameter for parameter in decayed if id(parameter) in numbers]
+    decayed = [parameter for parameter in decayed if id(parameter) not in numbers]
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},

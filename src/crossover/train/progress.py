@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossover.tasks.base import TaskSpec
+    from crossover.train.state import Best, RunState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,20 @@ class Progress:
     validation: float | None
     validated: bool = False
     """True right after a validation."""
+
+    @classmethod
+    def of(cls, state: RunState, best: Best | None, spec: TaskSpec, **given: Any) -> Progress:
+        """From where a run stands; `given` are the fields that its state does not tell."""
+        return cls(
+            task=spec.name,
+            step=state.step,
+            loss=state.losses[-1][1] if state.losses else None,
+            tokens_per_second=state.tokens / state.seconds if state.seconds else 0.0,
+            seconds=state.seconds,
+            metric=spec.metric,
+            validation=best.scores[spec.metric] if best else None,
+            **given,
+        )
 
     @property
     def seconds_left(self) -> float | None:

@@ -38,9 +38,11 @@ class RunRecord:
     score. `step_seconds` and `tokens_per_second` are the median over steps with p10 and p90 as `low` and `high`,
     warm-up and data loading left out. `train_seconds` is what the budget counts: steps and data loading;
     `validation_seconds` and `test_seconds` stand apart. `flops_forward` and `flops_backward` are those of a mean
-    training step, so that their sum over `step_seconds` is the rate achieved. `losses` holds [step, mean loss per
-    counted unit of the global batch before the update]; `curve` one entry per validation. `start` names the trained
-    model that the run started from and the parameters that were taken of it and that were new.
+    training step, so that their sum over `step_seconds` is the rate achieved. `ranks` holds, for each rank of the
+    `layout`, its number, its own seconds of a mean step and those of them that it loaded data, its `peak_bytes`, and
+    the `traffic` of a step: calls and bytes by operation and axis. `losses` holds [step, mean loss per counted unit
+    of the global batch before the update]; `curve` one entry per validation. `start` names the trained model that the
+    run started from and the parameters that were taken of it and that were new.
     """
 
     task: str
@@ -78,6 +80,7 @@ class RunRecord:
     best_step: int
     seeds: int = 1
     layout: str = "single"
+    ranks: list[dict[str, Any]] = field(default_factory=list)
     baseline: float | None = None
     latency: dict[str, Any] | None = None
     tuning_seconds: float = 0.0

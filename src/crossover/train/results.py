@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from crossover.config import to_toml
 from crossover.costs import Execution, Shape
@@ -19,9 +18,11 @@ from crossover.models.counting import count_parameters, model_cost
 from crossover.models.model import SequenceModel
 from crossover.models.presets import family_of
 from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
 from crossover.tasks.base import Sums, Task, TaskSpec
 from crossover.train.checkpoint import discard_checkpoint
 from crossover.train.evaluate import Evaluation
+from crossover.train.rank_figures import peak_bytes
 from crossover.train.record import (
     RunRecord,
     environment,
@@ -61,12 +62,13 @@ def build_record(
     stopped: str,
     start: Start | None,
     folder: Path | None,
+    layout: Layout | None = None,
+    ranks: list[dict[str, Any]] | None = None,
 ) -> RunRecord:
     """The record of a run that ended in `state`; `settings` resolved, `tested` None where the test was not read."""
     spec, steps = task.spec, max(state.step, 1)
     counts = count_parameters(model, spec.inputs, spec.outputs, causal=spec.causal)
     step_seconds, tokens_per_second = step_intervals(state.windows)
-    cuda = torch.device(numerics.device).type == "cuda"
     return RunRecord(
         task=spec.name,
         model=model.name,
@@ -97,11 +99,13 @@ def build_record(
         flops_forward=state.flops_forward / steps,
         flops_backward=state.flops_backward / steps,
         state_bytes=_state_bytes(model, spec, numerics),
-        peak_bytes=torch.cuda.max_memory_allocated(numerics.device) if cuda else None,
+        peak_bytes=peak_bytes(numerics),
         precision=numerics.precision,
         stopped=stopped,
         best_step=best.step,
         start={"origin": model.origin, **asdict(start)} if start is not None else None,
+        layout=str(layout or Layout()),
+        ranks=ranks or [],
         run=str(folder) if folder is not None else None,
         validation_summary=best.scores,
         summary=tested.scores if tested else {},

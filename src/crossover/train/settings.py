@@ -8,6 +8,7 @@ from typing import Any, Literal
 from crossover.errors import ConfigError, unknown
 from crossover.models.presets import bracket_keys, preset_name
 from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
 from crossover.tasks.base import TaskSpec
 
 _DEFAULT_BATCH_TOKENS = 4096
@@ -111,3 +112,21 @@ def resolve(settings: TrainSettings, spec: TaskSpec, model: ModelSettings) -> Tr
         batch=filled.batch or own_batch,
         learning_rate=filled.learning_rate or model.learning_rate,
     )
+
+
+def under_layout(settings: TrainSettings, layout: Layout) -> TrainSettings:
+    """`settings` for a run under `layout`, which may say how often gradients accumulate too.
+
+    Raises ConfigError where both say it differently, and for an average over steps where no rank has all weights.
+    """
+    if layout.accumulate > 1 and settings.accumulate not in (1, layout.accumulate):
+        raise ConfigError(
+            f"train.accumulate={settings.accumulate} and the layout's accumulate={layout.accumulate} differ: "
+            "give one of them"
+        )
+    if layout.tensor * layout.sequence > 1 and 0 < settings.average < 1:
+        raise ConfigError(
+            f"train.average={settings.average} follows every step, and under the layout {layout} whole weights are "
+            "there for validation only: give a whole number, the mean of the last so many validations"
+        )
+    return replace(settings, accumulate=max(settings.accumulate, layout.accumulate))

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from crossover.costs import Cost
 from crossover.train.budget import Spent
+
+
+class Work(NamedTuple):
+    """What one global batch asks for; `counted` is what its loss is divided by."""
+
+    counted: int
+    rows: int
+    tokens: int
+    flops_forward: float
+    flops_backward: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Work:
+        """The same from plain numbers, as they come from other ranks."""
+        counted, rows, tokens, forward, backward = values
+        return cls(int(counted), int(rows), int(tokens), forward, backward)
 
 
 @dataclass
@@ -45,14 +61,14 @@ class RunState:
             flops=self.flops_forward + self.flops_backward,
         )
 
-    def count_step(self, *, rows: int, tokens: int, cost: Cost) -> None:
+    def count_step(self, work: Work) -> None:
         """One more step is taken."""
         self.step += 1
         self.position += 1
-        self.rows += rows
-        self.tokens += tokens
-        self.flops_forward += cost.flops_forward
-        self.flops_backward += cost.flops_backward
+        self.rows += work.rows
+        self.tokens += work.tokens
+        self.flops_forward += work.flops_forward
+        self.flops_backward += work.flops_backward
 
     def count_time(self, *, loading: float, computing: float, tokens: int, close_window: bool) -> None:
         """The seconds of one step; `close_window` where the device was waited for, so that they are complete."""

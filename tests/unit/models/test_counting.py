@@ -8,9 +8,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossover.costs import Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
-from crossover.models.counting import count_parameters, match_flops, match_parameters, match_width, model_cost
+from crossover.models.counting import (
+    block_flops,
+    count_parameters,
+    end_flops,
+    match_flops,
+    match_parameters,
+    match_width,
+    model_cost,
+)
 from crossover.models.model import SequenceModel, build_model
-from crossover.models.ports import Continuous, Frames, Inputs, Outputs, PerRow, PerStep, Tokens
+from crossover.models.ports import Continuous, Frames, Inputs, Outputs, PerRow, PerStep, SourceTarget, Tokens
 from crossover.models.presets import PRESETS, parse_model
 from crossover.models.settings import ModelSettings
 
@@ -173,6 +181,18 @@ def test_state_and_serial_steps_tell_the_families_apart() -> None:
     assert cost("transformer", 128).state_bytes - cost("transformer", 64).state_bytes == keys_and_values
     assert cost("lstm", 64).serial_steps == 2 * 64
     assert cost("transformer", 64).serial_steps < 64
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer", "gnmt", "llama-like"])
+@pytest.mark.parametrize("reads", [False, True])
+def test_blocks_and_ends_make_up_the_whole(name: str, reads: bool) -> None:
+    words = Tokens(vocabulary=50)
+    inputs = SourceTarget(source=words, target=words) if reads else words
+    settings, outputs, shape = small(name), PerStep(size=50), Shape(batch=2, time=8, source=6 if reads else 0)
+    blocks = block_flops(settings, inputs, shape, causal=True)
+    assert len(blocks) == settings.layers * (2 if reads else 1)
+    whole = model_cost(settings, inputs, outputs, shape, causal=True).flops_forward
+    assert sum(blocks) + sum(end_flops(settings, inputs, outputs, shape)) == pytest.approx(whole)
 
 
 def test_costs_add_up_term_by_term() -> None:

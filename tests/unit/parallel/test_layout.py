@@ -6,11 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from crossover.data.options import DataOptions
 from crossover.errors import LayoutError
+from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.parallel.layout import Layout
+from crossover.tasks import TASKS
 
-TASK = SimpleNamespace(name="recall", causal=True, batch_rows=8, batch_tokens=None)
+ENDS = {"inputs": Tokens(vocabulary=5), "outputs": PerStep(size=5)}
+TASK = SimpleNamespace(name="recall", causal=True, batch_rows=8, batch_tokens=None, **ENDS)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def test_malformed_layouts_are_refused_with_what_is_admissible(text, message):
 
 
 def test_every_reason_comes_at_once_with_its_values():
-    layout = Layout(data=2, tensor=3, pipeline=4, sequence_method="scan", stages=(1, 1))
+    layout = Layout(data=2, tensor=3, pipeline=4, sequence_method="scan", stages=(1, 1), recompute="blocks")
     with pytest.raises(LayoutError) as refused:
         layout.check(4, parse_model("lstm[layers=2,width=64]"), None)
     for part in (
@@ -60,20 +64,42 @@ def test_every_reason_comes_at_once_with_its_values():
         "tensor=3 does not divide the hidden of lstm, 64",
         "tensor=3 does not divide the feed-forward width, 256",
         "sequence_method=scan needs sequence>1",
-        "this version runs a model on one device",
+        "recompute=blocks is not carried out by this version",
     ):
         assert part in str(refused.value)
 
 
-def test_one_device_is_let_through_and_more_get_one_sentence():
-    Layout().check(1, "transformer", TASK)
-    Layout(accumulate=4).check(1, "lstm", TASK)
+def test_a_command_for_one_device_says_so():
+    Layout().check_alone("transformer", TASK)
+    Layout(accumulate=4).check_alone("lstm", TASK)
     with pytest.raises(LayoutError) as refused:
-        Layout(data=2).check(1, "lstm", TASK)
+        Layout(data=2).check_alone("lstm", TASK)
     assert str(refused.value) == (
-        "layout data=2 cannot be used: "
-        "this version runs a model on one device, and the layout asks for 2: use 'single'"
+        "layout data=2 cannot be used: this command runs a model on one device, and the layout asks for 2: "
+        "use 'single' here, and train to spread a run"
     )
+
+
+def test_what_training_carries_out_is_let_through_and_the_rest_named():
+    for text, devices in (
+        ("single", 1),
+        ("data=2", 2),
+        ("data=2,tensor=2,sequence=2", 8),
+        ("pipeline=2,chunks=4", 2),
+    ):
+        Layout.parse(text).check(devices, "lstm", TASK)
+    with pytest.raises(LayoutError, match="shard_parameters=True is not carried out by this version"):
+        Layout(data=2, shard_parameters=True).check(2, "lstm", TASK)
+
+
+def test_an_encoder_and_what_looks_at_it_are_divided_too():
+    translation = TASKS.get("translation/phrases")(DataOptions()).spec
+    assert Layout(tensor=4).reasons(4, "transformer[width=64,cross_heads=2]", translation) == [
+        "tensor=4 does not divide the cross_heads, 2"
+    ]
+    for layout in (Layout(sequence=2), Layout(pipeline=2, chunks=2)):
+        assert "a source is read whole" in " ".join(layout.reasons(2, "lstm", translation))
+    assert Layout(pipeline=4, microbatches=4).reasons(4, "lstm[layers=2]", translation) == []
 
 
 def test_reasons_depend_on_the_model():

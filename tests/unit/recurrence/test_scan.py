@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from crossover.recurrence import scan, solve
-from crossover.recurrence.scan import blocks
+from crossover.recurrence.scan import blocks, summary
 
 
 def by_steps(a, b, initial, reverse):
@@ -93,3 +93,45 @@ def test_a_long_memory_neither_overflows_nor_vanishes():
     a, b = torch.full((1, 5000, 1), 0.999), torch.zeros(1, 5000, 1)
     b[0, 0] = 1
     torch.testing.assert_close(scan(a, b)[0, -1, 0].item(), 0.999**4999, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [1, 2, 15, 16, 17, 100])
+def test_a_summary_is_what_the_steps_do_to_the_state_before_them(time, reverse):
+    a, b, initial = (torch.rand(shape, dtype=torch.float64) for shape in ((3, time, 4), (3, time, 4), (3, 4)))
+    product, last = summary(a, b, reverse=reverse)
+    h = scan(a, b, initial, reverse=reverse)
+    torch.testing.assert_close(product * initial + last, h[:, 0 if reverse else -1], rtol=1e-12, atol=1e-12)
+
+
+class Told:
+    """An exchange for one of two stretches, of which the other one's part is known beforehand."""
+
+    def __init__(self, forward: torch.Tensor, backward: torch.Tensor, *, first: bool) -> None:
+        self.forward, self.backward, self.first = forward, backward, first
+
+    def before(self, product, last, initial, *, reverse):
+        return self.backward if reverse else self.forward
+
+    def begins(self, *, reverse):
+        return self.first != reverse
+
+
+def test_two_stretches_of_time_give_what_one_gives_gradients_included():
+    whole = [torch.rand(shape, dtype=torch.float64).requires_grad_() for shape in ((2, 9, 3), (2, 9, 3), (2, 3))]
+    weights = torch.rand(2, 9, 3, dtype=torch.float64)
+    h = scan(*whole)
+    expected = torch.autograd.grad((h * weights).sum(), whole)
+    # What crosses the boundary: h forward, a mu of the later stretch's first step backward.
+    crossing = whole[0][:, 5] * expected[1][:, 5]
+    for steps, first in ((slice(0, 5), True), (slice(5, 9), False)):
+        told = Told(whole[2] if first else h[:, 4], crossing if first else torch.zeros(2, 3), first=first)
+        own = [part.detach()[:, steps].clone().requires_grad_() for part in whole[:2]]
+        initial = whole[2].detach().clone().requires_grad_()
+        found_h = scan(*own, initial, exchange=told)
+        torch.testing.assert_close(found_h, h[:, steps], rtol=1e-12, atol=1e-12)
+        found = torch.autograd.grad((found_h * weights[:, steps]).sum(), [*own, initial])
+        for ours, theirs in zip(found[:2], expected[:2], strict=True):
+            torch.testing.assert_close(ours, theirs[:, steps], rtol=1e-12, atol=1e-12)
+        of_initial = expected[2] if first else torch.zeros_like(initial)
+        torch.testing.assert_close(found[2], of_initial, rtol=1e-12, atol=1e-12)

@@ -34,6 +34,7 @@ def test_a_request_is_plain_json() -> None:
         {"data": DataOptions(train=Path("b.csv"))},
         {"train": TrainSettings(budget="5steps")},
         {"match": "flops"},
+        {"layout": Layout(data=2)},
         {"resplit": True},
         {"precision": "fp32"},
         {"model_changes": {"dropout": 0.2}},
@@ -54,7 +55,6 @@ def test_what_would_change_finished_runs_is_part_of_the_identity(change: dict) -
         {"time_limit": 60.0},
         {"memory": False},
         {"command": "crossover compare"},
-        {"layout": Layout(microbatches=2)},
     ],
     ids=str,
 )

@@ -25,8 +25,9 @@ from crossover.models.mixers.recurrent import (
     turn,
     turn_span,
 )
-from crossover.recurrence import scan
+from crossover.recurrence import Exchange, scan
 from crossover.recurrence.sequential import Cell, solve
+from crossover.sharding import TensorSharding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,15 @@ class AffineSettings(RecurrentSettings):
         if self.expansion != 1:
             shapes |= {"output.weight": (self.width, self.units), "output.bias": (self.width,)}
         return shapes
+
+    def tensor_sharding(self) -> TensorSharding:
+        """Units are independent of one another: only the output needs all of them."""
+        rows, units = self.stacked(0, self.gates * self.directions), self.stacked(-1, self.directions)
+        split = {"projection.weight": rows, "projection.bias": rows}
+        state = (self.stacked(1),)
+        if self.expansion == 1:
+            return TensorSharding(parameters=split, joined=units, state=state)
+        return TensorSharding(parameters={**split, "output.weight": units}, summed=("output",), state=state)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products batched over time; the scan between them has no product of matrices and a depth of log T."""
@@ -123,6 +133,8 @@ class AffineMixer(RecurrentMixer, ABC):
 
     def __init__(self, settings: AffineSettings) -> None:
         super().__init__(settings)
+        self.exchange: Exchange | None = None
+        """Set where the rows are a stretch of longer ones, of which other ranks hold the rest."""
         self.projection = nn.Linear(settings.width, settings.gates * settings.units)
         self.output = nn.Linear(settings.units, settings.width) if settings.expansion != 1 else nn.Identity()
         self.init_rules = {"projection.bias": self.bias_rule()}
@@ -169,7 +181,7 @@ class AffineMixer(RecurrentMixer, ABC):
         if resets_BT is not None:
             dropped_BT = resets_BT if mask_BT is None else resets_BT & mask_BT
             keep_BTH = keep_BTH.masked_fill(dropped_BT[..., None], 0)
-        return scan(keep_BTH, z_BTH * v_BTH, initial_BH, reverse=reverse)
+        return scan(keep_BTH, z_BTH * v_BTH, initial_BH, reverse=reverse, exchange=self.exchange)
 
     def solve_by_steps(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
         """The cell, step by step."""

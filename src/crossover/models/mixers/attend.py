@@ -66,27 +66,44 @@ AttentionSolve = Callable[[Tensor, Tensor, Tensor, State | None, Span], tuple[Te
 
 
 def attend_causal(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span, *, kernel: Kernel
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    state: State | None,
+    span: Span,
+    *,
+    kernel: Kernel,
+    first: int = 0,
 ) -> tuple[Tensor, State | None]:
-    """Every step over itself and the steps before it, those in the state included, back to the last reset."""
-    time = q_BHTK.shape[2]
+    """Every step over itself and the steps before it, those in the state included, back to the last reset.
+
+    There may be fewer queries than keys: those of the steps from `first` on. `span` speaks of the keys' steps.
+    """
+    queries, time = q_BHTK.shape[2], k_BGTK.shape[2]
     resets_BT = real_resets(span, time)
     if state is None and resets_BT is None:
         # Padding stands after a row's end, where causal queries do not look.
-        y_BHTK = kernel(q_BHTK, k_BGTK, v_BGTK, None, causal=True)
+        mask = None if queries == time else _earlier(queries, time, first, q_BHTK.device)
+        y_BHTK = kernel(q_BHTK, k_BGTK, v_BGTK, mask, causal=mask is None)
         return y_BHTK, first_cache(k_BGTK, v_BGTK, span.lengths_B, span.offset) if span.carry else None
     before = empty_cache(k_BGTK[:, :, :0], span.offset) if state is None else Cache(*state)
     after = append(before, k_BGTK, v_BGTK, span.lengths_B)
-    if before.used == 0 and resets_BT is None:
+    if before.used == 0 and resets_BT is None and queries == time:
         return kernel(q_BHTK, k_BGTK, v_BGTK, None, causal=True), after
     slot_BT = before.length[:, None] + torch.arange(time, device=q_BHTK.device)
     first_BT = before.start[:, None]
     if resets_BT is not None:
         first_BT = torch.where(resets_BT, slot_BT, first_BT).cummax(1).values
         after = after._replace(start=first_BT[:, -1])
-    mask = _visible(slot_BT, first_BT, after.used)
+    own = slice(first, first + queries)
+    mask = _visible(slot_BT[:, own], first_BT.expand_as(slot_BT)[:, own], after.used)
     keys, values = (cached[:, :, : after.used].to(q_BHTK.dtype) for cached in (after.k, after.v))
     return kernel(q_BHTK, keys, values, mask, causal=False), after if span.carry else None
+
+
+def _earlier(queries: int, keys: int, first: int, device: torch.device) -> Tensor:
+    """Mask [T, N] of each query's own step, the first at `first`, and the steps before it."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(first)
 
 
 def _visible(slot_BT: Tensor, first_BT: Tensor, used: int) -> Tensor | None:
@@ -117,17 +134,25 @@ def attend_together(
 
 
 def attend_whole(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, state: State | None, span: Span, *, kernel: Kernel
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    state: State | None,
+    span: Span,
+    *,
+    kernel: Kernel,
+    first: int = 0,
 ) -> tuple[Tensor, State | None]:
-    """Every step over all real steps of its row, or of its part of the row between resets."""
-    time = q_BHTK.shape[2]
+    """Every step over all real steps of its row, or of its part of the row between resets; see `attend_causal`."""
+    time = k_BGTK.shape[2]
     mask = None
     if span.lengths_B is not None:
         # An empty row sees its first step, which is zero: a softmax over nothing would be NaN.
         mask = (torch.arange(time, device=q_BHTK.device) < span.lengths_B.clamp(min=1)[:, None])[:, None, None]
     resets_BT = real_resets(span, time)
     if resets_BT is not None:
-        segment_BT = segments(resets_BT, q_BHTK[:, 0])
-        same = (segment_BT[:, :, None] == segment_BT[:, None, :])[:, None]
+        segment_BT = segments(resets_BT, k_BGTK[:, 0])
+        own_BT = segment_BT.narrow(1, first, q_BHTK.shape[2])
+        same = (own_BT[:, :, None] == segment_BT[:, None, :])[:, None]
         mask = same if mask is None else same & mask
     return kernel(q_BHTK, k_BGTK, v_BGTK, mask, causal=False), None

@@ -29,7 +29,7 @@ from crossover.models.mixers.cache import Cache, empty_cache
 from crossover.models.mixers.rotary import rotate, turns
 from crossover.models.mixers.spans import hide, no_state, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, Split, TensorSharding
 
 _COUNTER_BYTES = 8
 
@@ -100,7 +100,21 @@ class AttentionSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Heads split over `tensor`; keys and values are gathered over `sequence`."""
-        return Sharding(divisible={"heads": self.heads, "kv_heads": self.key_heads}, state="gather")
+        return Sharding(divisible=self.divisible(), tensor=self.tensor_sharding(), state="gather")
+
+    def divisible(self) -> dict[str, int]:
+        """What a tensor degree must divide."""
+        return {"heads": self.heads, "kv_heads": self.key_heads}
+
+    def tensor_sharding(self) -> TensorSharding:
+        """Whole heads, with the keys and values that they share."""
+        queries, keys = self.heads * self.head_size, self.key_heads * self.head_size
+        rows = Split(0, (queries, keys, keys))
+        parameters = {"qkv.weight": rows, "out.weight": Split(-1, (queries,))}
+        if self.bias:
+            parameters["qkv.bias"] = rows
+        cached = Split(1, (self.key_heads,))
+        return TensorSharding(parameters=parameters, summed=("out",), state=(cached, cached, None, None, None))
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Projections and scores; every query is counted with every key, `flops_skipped` are those it may not see."""
@@ -199,7 +213,7 @@ class Attention(Mixer):
         weight = self.qkv.weight
         device = torch.device(device) if device is not None else weight.device
         slots = 0 if capacity is None else capacity + 1
-        shape = (batch, self.settings.key_heads, slots, self.settings.head_size)
+        shape = (batch, self.key_heads, slots, self.settings.head_size)
         return empty_cache(torch.zeros(shape, device=device, dtype=dtype or computed_dtype(weight, device)))
 
     def forward(
@@ -234,11 +248,17 @@ class Attention(Mixer):
             q_BTHK, k_BTGK = rotate(q_BTHK, turn), rotate(k_BTGK, turn)
         return q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGK.transpose(1, 2)
 
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values in `qkv`: fewer than the settings' where the module holds a share of them."""
+        settings = self.settings
+        all_heads = self.qkv.weight.shape[0] // settings.head_size
+        return all_heads * settings.key_heads // (settings.heads + 2 * settings.key_heads)
+
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, T, H, K], keys and values [B, T, G, K]."""
-        heads, key_heads = self.settings.heads, self.settings.key_heads
         split = self.qkv(x_BTD).unflatten(-1, (-1, self.settings.head_size))
-        q_BTHK, k_BTGK, v_BTGK = split.split([heads, key_heads, key_heads], dim=2)
+        q_BTHK, k_BTGK, v_BTGK = split.split([split.shape[2] - 2 * self.key_heads, *(self.key_heads,) * 2], dim=2)
         return q_BTHK, k_BTGK, v_BTGK
 
     def finish(self, y_BHTK: Tensor, mask_BT: Tensor | None) -> Tensor:

@@ -45,6 +45,12 @@ class Span:
             return None
         return torch.arange(time, device=self.lengths_B.device) < self.lengths_B[:, None]
 
+    def cut(self, start: int, steps: int) -> Span:
+        """The span of `steps` steps from `start` on, as a chunk of their own."""
+        lengths_B = None if self.lengths_B is None else (self.lengths_B - start).clamp(0, steps)
+        resets_BT = None if self.resets_BT is None else self.resets_BT[:, start : start + steps]
+        return Span(lengths_B, resets_BT, self.offset + start, self.carry)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MixerSettings:

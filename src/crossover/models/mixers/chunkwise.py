@@ -56,8 +56,18 @@ def solve_by_steps(steps: Steps, state_BHKV: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(outputs, dim=2), state_BHKV
 
 
-def solve_by_chunks(steps: Steps, state_BHKV: Tensor, *, chunk: int) -> tuple[Tensor, Tensor]:
-    """All chunks side by side, but for their states, which are handed from one to the next."""
+Before = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(what a stretch keeps of the state before it [B, H], what it writes [B, H, K, V], S_0) -> the state before it."""
+
+
+def solve_by_chunks(
+    steps: Steps, state_BHKV: Tensor, *, chunk: int, before: Before | None = None
+) -> tuple[Tensor, Tensor]:
+    """All chunks side by side, but for their states, which are handed from one to the next.
+
+    With `before` the steps are a stretch of longer rows that begin with `state_BHKV`; it says in which state this
+    stretch begins.
+    """
     time = steps.q.shape[2]
     chunk = min(chunk, time)
     q, k, v, log_decay = (_cut(x, chunk) for x in steps[:4])
@@ -74,7 +84,11 @@ def solve_by_chunks(steps: Steps, state_BHKV: Tensor, *, chunk: int) -> tuple[Te
     weight_BHNCJ = between_BHNCJ.masked_fill(~seen, -torch.inf).exp()
     within = (q @ k.transpose(-1, -2) * weight_BHNCJ) @ v
     written = (k * until_end[..., None]).transpose(-1, -2) @ v
-    starts, state_BHKV = _hand_on(written, since_start[..., -1], state_BHKV)
+    kept = since_start[..., -1]
+    if before is not None:
+        _, alone_BHKV = _hand_on(written, kept, torch.zeros_like(state_BHKV))
+        state_BHKV = before(kept.prod(-1), alone_BHKV, state_BHKV)
+    starts, state_BHKV = _hand_on(written, kept, state_BHKV)
     y = within + (q * since_start[..., None]) @ starts
     return y.flatten(2, 3)[:, :, :time], state_BHKV
 

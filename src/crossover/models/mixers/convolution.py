@@ -19,7 +19,7 @@ from crossover.errors import ConfigError
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.spans import hide, last_steps, no_state, real_resets, refuse_state, segments
 from crossover.models.mixers.terms import cost_of, projection
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, Split, TensorSharding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,17 @@ class ConvolutionSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Channels split over `tensor`; the last inputs are handed on over `sequence`."""
+        channels, last = Split(0, (self.width,)), Split(-1, (self.width,))
+        tensor = TensorSharding(
+            parameters={"depthwise.weight": channels, "depthwise.bias": channels, "pointwise.weight": last},
+            takes=last,
+            summed=("pointwise",),
+            state=(last,),
+        )
         if self.causal:
-            return Sharding(divisible={"width": self.width}, state="hand-on")
+            return Sharding(divisible={"width": self.width}, tensor=tensor, state="hand-on")
         refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible={"width": self.width}, state="none", refusal=refusal)
+        return Sharding(divisible={"width": self.width}, tensor=tensor, state="none", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Depthwise taps, pointwise matrix and gate."""
@@ -142,8 +149,8 @@ class Convolution(Mixer):
         """Zeros; `capacity` changes nothing, since the state does not grow."""
         if not self.causal:
             raise no_state(self.settings)
-        weight = self.pointwise.weight
-        shape = (batch, self.settings.before, self.settings.width)
+        weight = self.depthwise.weight
+        shape = (batch, self.settings.before, weight.shape[0])
         return (torch.zeros(shape, device=device or weight.device, dtype=dtype or weight.dtype),)
 
     def forward(

@@ -21,6 +21,7 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings, turn, turn_span
 from crossover.recurrence.sequential import Cell, solve
+from crossover.sharding import TensorSharding
 
 OneWay = Callable[[nn.RNNBase, Tensor, State, Span], tuple[Tensor, State | None]]
 
@@ -42,6 +43,12 @@ class DenseSettings(RecurrentSettings, ABC):
         }
         directions = ("rnn", "reverse_rnn")[: self.directions]
         return {f"{direction}.{name}": shape for direction in directions for name, shape in shapes.items()}
+
+    def tensor_sharding(self) -> TensorSharding:
+        """Units of every gate; h is put together at every step, what else the state holds stays where it is."""
+        rows = self.stacked(0, self.gates)
+        own = (self.stacked(1),) * (self.state_parts - 1)
+        return TensorSharding(parameters=dict.fromkeys(self.parameters(), rows), state=(None, *own), stepwise=True)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products per gate: of the input, batched over time, and of the state, one step after the other.
@@ -107,12 +114,22 @@ class DenseMixer(RecurrentMixer):
             self.init_rules |= {f"{direction}.{name}": rule for name, rule in rules.items()}
 
     @abstractmethod
+    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """The state after one step, unit by unit, from the products W x + b and U h + c; h is its first part."""
+
     def cell(self, rnn: nn.RNNBase) -> Cell:
         """One step of the definition; its input is the product W x + b, taken for all steps at once."""
+        recurrent = product(rnn, "hh")
+
+        def cell(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
+            state = self.step(entering_BG, recurrent(state[0]), state)
+            return state[0], state
+
+        return cell
 
     def solve(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
         """PyTorch's fused kernel, which holds the input product too, so that `prepare` is the identity."""
-        return self._each_way(prepared_BTX, state, span, solve_in_pieces)
+        return self.each_way(prepared_BTX, state, span, solve_in_pieces)
 
     def solve_by_steps(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
         """The cell, step by step."""
@@ -121,9 +138,10 @@ class DenseMixer(RecurrentMixer):
             entering_BTG = product(rnn, "ih")(x_BTD)
             return solve(self.cell(rnn), entering_BTG, state, lengths_B=span.lengths_B, resets_BT=span.resets_BT)
 
-        return self._each_way(prepared_BTX, state, span, one_way)
+        return self.each_way(prepared_BTX, state, span, one_way)
 
-    def _each_way(self, x_BTD: Tensor, state: State, span: Span, one_way: OneWay) -> tuple[Tensor, State | None]:
+    def each_way(self, x_BTD: Tensor, state: State, span: Span, one_way: OneWay) -> tuple[Tensor, State | None]:
+        """What `one_way` makes of each direction's weights and of the rows read that way, side by side."""
         if self.causal:
             return one_way(self.rnn, x_BTD, state, span)
         span = replace(span, carry=False)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, orthogonal_per_gate, product
-from crossover.recurrence.sequential import Cell, State
+from crossover.models.mixers.base import State
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, orthogonal_per_gate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,6 @@ class ElmanMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"weight_hh_l0": orthogonal_per_gate(1, settings.gain)})
 
-    def cell(self, rnn: nn.RNNBase) -> Cell:
-        """One step: h = tanh(W x + U h + b)."""
-        recurrent = product(rnn, "hh")
-
-        def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
-            (h_BH,) = state
-            h_BH = torch.tanh(entering_BG + recurrent(h_BH))
-            return h_BH, (h_BH,)
-
-        return step
+    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """h = tanh(W x + U h + b)."""
+        return (torch.tanh(entering_BG + recurrent_BG),)

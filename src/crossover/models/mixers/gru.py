@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias, product
-from crossover.recurrence.sequential import Cell, State
+from crossover.models.mixers.base import State
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +46,10 @@ class GRUMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"bias_ih_l0": gate_bias(3, 1, settings.forget_bias)})
 
-    def cell(self, rnn: nn.RNNBase) -> Cell:
-        """One step, gates in PyTorch's order r, z, n."""
-        recurrent = product(rnn, "hh")
-
-        def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
-            (h_BH,) = state
-            recurrent_BG = recurrent(h_BH)
-            r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
-            from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
-            r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
-            n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
-            h_BH = n_BH + z_BH * (h_BH - n_BH)
-            return h_BH, (h_BH,)
-
-        return step
+    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """Gates in PyTorch's order r, z, n."""
+        r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
+        from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
+        r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
+        n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
+        return (n_BH + z_BH * (state[0] - n_BH),)

@@ -23,7 +23,7 @@ from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.chunkwise import LinearSolve, Steps, solve_by_chunks, solve_by_steps
 from crossover.models.mixers.spans import hide, no_state, real_resets, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, Split, TensorSharding
 
 _EPSILON = 1e-5
 
@@ -93,10 +93,23 @@ class LinearAttentionSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Heads split over `tensor`; chunk summaries (decay, state) are combined over `sequence`."""
+        divisible, directions = {"heads_per_direction": self.heads_per_direction}, 1 if self.causal else 2
+        features, heads = (self.width // directions,) * directions, (self.heads_per_direction,) * directions
+        tensor = TensorSharding(
+            parameters={
+                "qkvg.weight": Split(0, features * (self.projected // self.width)),
+                "decay.weight": Split(0, heads),
+                "decay.bias": Split(0, heads),
+                "out.weight": Split(-1, features),
+            },
+            partial=("norm.weight",),
+            summed=("out",),
+            state=(Split(1, heads),),
+        )
         if self.causal:
-            return Sharding(divisible={"heads_per_direction": self.heads_per_direction}, state="scan")
+            return Sharding(divisible=divisible, tensor=tensor, state="scan")
         refusal = f"{self.name} with causal=False starts from both ends of a row, so a row cannot be split in time"
-        return Sharding(divisible={"heads_per_direction": self.heads_per_direction}, state="none", refusal=refusal)
+        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Writes and reads are counted as the recurrence does them; chunks compute more, side by side."""
@@ -208,9 +221,9 @@ class LinearAttention(Mixer):
         """Zeros, in float32 at least; `capacity` changes nothing, since the state does not grow."""
         if not self.causal:
             raise no_state(self.settings)
-        weight, size = self.out.weight, self.settings.head_size
+        weight, size, heads = self.out.weight, self.settings.head_size, self.decay.weight.shape[0]
         precision = torch.promote_types(dtype or weight.dtype, torch.float32)
-        return (torch.zeros(batch, self.settings.heads, size, size, device=device or weight.device, dtype=precision),)
+        return (torch.zeros(batch, heads, size, size, device=device or weight.device, dtype=precision),)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
@@ -240,9 +253,8 @@ class LinearAttention(Mixer):
 
     def prepare(self, x_BTD: Tensor, span: Span) -> tuple[Steps, Tensor | None]:
         """The recurrence's inputs and the gate's, [B, T, D]; padding changes nothing in the recurrence."""
-        width, size = self.settings.width, self.settings.head_size
-        precision = torch.promote_types(x_BTD.dtype, torch.float32)
-        parts = self.qkvg(x_BTD).split(width, dim=-1)
+        size, precision = self.settings.head_size, torch.promote_types(x_BTD.dtype, torch.float32)
+        parts = self.qkvg(x_BTD).chunk(4 if self.settings.gate else 3, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, size)).transpose(1, 2).to(precision) for part in parts[:3])
         mapped = FEATURE_MAPS[self.settings.feature_map]
         # A rounding of the decay would add up over the steps: its projection is too small to be worth it.
@@ -262,7 +274,7 @@ class LinearAttention(Mixer):
         return hide(self.out(y_BTD), mask_BT)
 
     def _both_ways(self, steps: Steps, solve: LinearSolve) -> Tensor:
-        half = self.settings.heads_per_direction
+        half = steps.q.shape[1] // 2
         forwards, backwards = steps.heads(slice(None, half)), steps.heads(slice(half, None)).reversed()
         ahead, _ = solve(forwards, self._zeros(forwards))
         back, _ = solve(backwards, self._zeros(backwards))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from crossover.costs import Shape
-from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias, product
-from crossover.recurrence.sequential import Cell, State
+from crossover.models.mixers.base import State
+from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +54,11 @@ class LSTMMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"bias_ih_l0": gate_bias(4, 1, settings.forget_bias)})
 
-    def cell(self, rnn: nn.RNNBase) -> Cell:
-        """One step, gates in PyTorch's order i, f, g, o."""
-        recurrent = product(rnn, "hh")
-
-        def step(entering_BG: Tensor, state: State) -> tuple[Tensor, State]:
-            h_BH, c_BH = state
-            gates_BG = entering_BG + recurrent(h_BH)
-            i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
-            c_BH = torch.sigmoid(f_BH) * c_BH + torch.sigmoid(i_BH) * torch.tanh(g_BH)
-            h_BH = torch.sigmoid(o_BH) * torch.tanh(c_BH)
-            return h_BH, (h_BH, c_BH)
-
-        return step
+    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """Gates in PyTorch's order i, f, g, o."""
+        i_BH, f_BH, g_BH, o_BH = (entering_BG + recurrent_BG).chunk(4, dim=-1)
+        c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
+        return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
 
 
 def _leading(size: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, Split, TensorSharding
 
 Solver = Callable[[Tensor, State, Span], tuple[Tensor, State | None]]
 """From the prepared input [B, T, X] and the state before it to the hidden units [B, T, units] and the state after."""
@@ -54,10 +54,19 @@ class RecurrentSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Hidden units split within each gate; rows split in time only where one direction is enough."""
+        divisible, tensor = {"hidden": self.hidden}, self.tensor_sharding()
         if self.causal:
-            return Sharding(divisible={"hidden": self.hidden}, state=self.state_travel)
+            return Sharding(divisible=divisible, tensor=tensor, state=self.state_travel)
         refusal = f"{self.name} with causal=False starts from both ends of a row, so a row cannot be split in time"
-        return Sharding(divisible={"hidden": self.hidden}, state="none", refusal=refusal)
+        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
+
+    def tensor_sharding(self) -> TensorSharding | None:
+        """How the hidden units split over ranks; None: not at all."""
+        return None
+
+    def stacked(self, dim: int, gates: int = 1) -> Split:
+        """A dim on which `gates` blocks of one direction's hidden units are stacked."""
+        return Split(dim, (self.hidden,) * gates)
 
     def state_bytes(self, batch: int, element_bytes: int) -> int:
         """Bytes of the carried state: it does not grow with time. Both directions need whole rows and carry none."""
@@ -73,6 +82,11 @@ class RecurrentMixer(Mixer, ABC):
 
     settings: RecurrentSettings
 
+    def __init__(self, settings: RecurrentSettings) -> None:
+        super().__init__(settings)
+        self.state_sizes = (settings.hidden,) * settings.state_parts
+        """Units in each tensor of the state: fewer where the module holds a share of them."""
+
     def initial_state(
         self,
         batch: int,
@@ -84,8 +98,7 @@ class RecurrentMixer(Mixer, ABC):
         """Zeros [B, hidden]; `capacity` changes nothing, since the state does not grow."""
         if not self.causal:
             raise ConfigError(f"{self.settings.name} with causal=False carries no state: give it whole rows")
-        size = (batch, self.settings.hidden)
-        return tuple(torch.zeros(size, device=device, dtype=dtype) for _ in range(self.settings.state_parts))
+        return tuple(torch.zeros(batch, size, device=device, dtype=dtype) for size in self.state_sizes)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
@@ -120,8 +133,7 @@ class RecurrentMixer(Mixer, ABC):
         if state is not None and not self.causal:
             raise ConfigError(f"{self.settings.name} with causal=False takes whole rows: leave the state out")
         if state is None:
-            size = (batch, self.settings.hidden)
-            state = tuple(x_BTD.new_zeros(size) for _ in range(self.settings.state_parts))
+            state = tuple(x_BTD.new_zeros(batch, size) for size in self.state_sizes)
         if time == 0:
             return x_BTD, state if self.causal else None
         mask_BT = span.mask_BT(time)

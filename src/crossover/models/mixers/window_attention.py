@@ -7,7 +7,7 @@ S steps of keys (those before the chunk, the chunk, and those after it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -23,7 +23,7 @@ from crossover.models.mixers.rotary import rotate, turns
 from crossover.models.mixers.spans import no_state
 from crossover.models.mixers.terms import cost_of
 from crossover.models.mixers.window import Blocks, empty_window, surround, window_scores
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, TensorSharding
 
 _COUNTER_BYTES = 8
 
@@ -57,11 +57,15 @@ class WindowAttentionSettings(AttentionSettings):
 
     def sharding(self) -> Sharding:
         """Heads split over `tensor`; the last keys and values are handed on over `sequence`."""
-        divisible = {"heads": self.heads, "kv_heads": self.key_heads}
         if self.causal:
-            return Sharding(divisible=divisible, state="hand-on")
+            return Sharding(divisible=self.divisible(), tensor=self.tensor_sharding(), state="hand-on")
         refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible=divisible, state="none", refusal=refusal)
+        return Sharding(divisible=self.divisible(), tensor=self.tensor_sharding(), state="none", refusal=refusal)
+
+    def tensor_sharding(self) -> TensorSharding:
+        """Whole heads, with the keys and values that they share."""
+        tensor = super().tensor_sharding()
+        return replace(tensor, state=(*tensor.state[:2], None))
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
@@ -182,7 +186,7 @@ class WindowAttention(Attention):
             settings,
             self.qkv.weight,
             batch=batch,
-            heads=settings.key_heads,
+            heads=self.key_heads,
             head_size=settings.head_size,
             device=device,
             dtype=dtype,

@@ -27,7 +27,7 @@ from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.spans import hide, no_state, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
 from crossover.models.mixers.window import Blocks, Surroundings, empty_window, surround, window_scores
-from crossover.sharding import Sharding
+from crossover.sharding import Sharding, Split, TensorSharding
 
 _COUNTER_BYTES = 8
 _BIAS_STD = 0.02
@@ -92,10 +92,20 @@ class XLAttentionSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Heads split over `tensor`; the last keys and values are handed on over `sequence`."""
+        divisible, biases, features = {"heads": self.heads}, Split(0, (self.heads,)), (self.width,)
+        parameters = {
+            "content_bias": biases,
+            "position_bias": biases,
+            "qkv.weight": Split(0, features * 3),
+            "position.weight": Split(0, features),
+            "out.weight": Split(-1, features),
+        }
+        remembered = Split(1, (self.heads,))
+        tensor = TensorSharding(parameters=parameters, summed=("out",), state=(remembered, remembered, None))
         if self.causal:
-            return Sharding(divisible={"heads": self.heads}, state="hand-on")
+            return Sharding(divisible=divisible, tensor=tensor, state="hand-on")
         refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible={"heads": self.heads}, state="none", refusal=refusal)
+        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
@@ -220,7 +230,7 @@ class XLAttention(Mixer):
             settings,
             self.qkv.weight,
             batch=batch,
-            heads=settings.heads,
+            heads=self.content_bias.shape[0],
             head_size=settings.head_size,
             device=device,
             dtype=dtype,
@@ -242,7 +252,7 @@ class XLAttention(Mixer):
         if not self.causal:
             refuse_state(self.settings, state)
         mask_BT = span.mask_BT(x_BTD.shape[1])
-        split = self.qkv(hide(x_BTD, mask_BT)).unflatten(-1, (3, self.settings.heads, -1))
+        split = self.qkv(hide(x_BTD, mask_BT)).unflatten(-1, (3, -1, self.settings.head_size))
         q_BHTK, k_BHTK, v_BHTK = (part.transpose(1, 2) for part in split.unbind(2))
         around, after = surround(k_BHTK, v_BHTK, state, span, self.settings)
         y_BHTK = kernel(q_BHTK, around, self)
@@ -258,7 +268,7 @@ class XLAttention(Mixer):
 
     def distances_HKW(self) -> Tensor:
         """W_r r_d for the distance d to each key of a window, the furthest first."""
-        return self.position(self._sinusoids_WD()).unflatten(-1, (self.settings.heads, -1)).permute(1, 2, 0)
+        return self.position(self._sinusoids_WD()).unflatten(-1, (-1, self.settings.head_size)).permute(1, 2, 0)
 
     def position_scores(self, q_BHTK: Tensor) -> Tensor:
         """(q + v)·W_r r_d / sqrt(K) for each key of the query's window [B, H, T, W].
@@ -270,7 +280,7 @@ class XLAttention(Mixer):
         q_BHTK = self.with_position_bias(q_BHTK)
         if queries * (width + (heads - 1) * window) >= window * width:
             return q_BHTK @ self.distances_HKW()
-        weight_HKD = self.position.weight.unflatten(0, (heads, -1))
+        weight_HKD = self.position.weight.unflatten(0, (-1, self.settings.head_size))
         return q_BHTK @ weight_HKD @ self._sinusoids_WD().T
 
     def _sinusoids_WD(self) -> Tensor:

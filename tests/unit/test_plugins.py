@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from crossover.cli.plugins import load_plugin, load_plugins
 from crossover.errors import ConfigError
+from crossover.plugins import load_plugin, load_plugins
 
 
 def write(path: Path, text: str) -> Path:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from crossover.errors import ConfigError, CrossoverError
 
+LOADED: list[Path] = []
+"""The files that this process has run: ranks that it starts run them too."""
+
 
 def load_plugins(files: tuple[Path, ...]) -> None:
     """Run each file; one that is missing or fails is a ConfigError that names it."""
@@ -29,4 +32,5 @@ def load_plugin(file: Path) -> str:
         raise
     except Exception as error:
         raise ConfigError(f"plugin {file} failed: {type(error).__name__}: {error}") from error
+    LOADED.append(file.resolve())
     return name

@@ -1,0 +1,139 @@
+"""A model in training, spread over the ranks as a layout says: the one order in which that is done."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from crossover.costs import Shape
+from crossover.models.counting import block_flops, end_flops
+from crossover.models.model import SequenceModel
+from crossover.parallel.collectives import Axis
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh
+from crossover.parallel.pipeline import Pipeline
+from crossover.parallel.sequence import Stretch, share_time
+from crossover.parallel.stages import Stage, balanced, keep_blocks
+from crossover.parallel.tensor import Splits, share_model
+from crossover.parallel.whole import Shares
+
+_COUNTED_STEPS = 128
+"""The length at which the blocks of a pipeline's stages are weighed against one another."""
+
+
+class Spread:
+    """This rank's part of a model in training.
+
+    First the blocks are shared over `tensor`, then time over `sequence`, then blocks are given to the stages of a
+    `pipeline`; what a rank then holds is replicated over data and sequence. `trained` holds the parameters that the
+    optimiser moves. A batch goes through `compute`, in the `stretch` of time that is this rank's, or it is played by
+    `pipeline`. `model`, whole, is what is validated and saved: where every rank computes all of it, it is `trained`
+    itself.
+
+    `whole_outputs` says that the objective needs the outputs of all steps together.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        layout: Layout,
+        mesh: Mesh,
+        *,
+        whole_outputs: bool = False,
+        compile: bool = False,
+    ) -> None:
+        self.model, self.layout, self.mesh = model, layout, mesh
+        splits: Splits = {}
+        self.stretch: Stretch | None = None
+        self.pipeline: Pipeline | None = None
+        apart = mesh.tensor.size * mesh.sequence.size * mesh.pipeline.size > 1
+        self.trained = deepcopy(model) if apart else model
+        if mesh.tensor.size > 1:
+            splits = share_model(self.trained, mesh.tensor)
+        if mesh.sequence.size > 1:
+            self.stretch = share_time(self.trained, mesh.sequence, whole_outputs=whole_outputs)
+        if mesh.pipeline.size > 1:
+            self.pipeline = _pipeline(self.trained, layout, mesh.pipeline)
+        self.shares = Shares(model, self.trained, splits, mesh)
+        self.compute: nn.Module = torch.compile(self.trained) if compile else self.trained  # type: ignore[assignment]
+        self._replicated: DistributedDataParallel | None = None
+        if mesh.replicas.size > 1 and self.pipeline is None:
+            self._replicated = DistributedDataParallel(
+                self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
+            )
+            self.compute = self._replicated
+
+    @property
+    def share(self) -> float:
+        """1 where this rank's loss counts, 0 where another one has the same outputs and counts them."""
+        repeated = self.stretch is not None and self.stretch.whole_outputs
+        return 0.0 if repeated and self.mesh.sequence.rank else 1.0
+
+    @property
+    def averaged_over(self) -> float:
+        """The number of ranks over which the gradients of a backward pass are averaged."""
+        return float(self.mesh.replicas.size) if self._replicated is not None else 1.0
+
+    def unsynchronised(self) -> AbstractContextManager[Any]:
+        """Forward and backward in here leave the gradients to the backward that follows."""
+        return self._replicated.no_sync() if self._replicated is not None else nullcontext()
+
+    def finish_gradients(self) -> None:
+        """Add up what no backward pass has: over the replicas of a stage, and of tied weights on two stages."""
+        if self.pipeline is None:
+            return
+        if self.mesh.replicas.size > 1:
+            _add_up([_gradient(parameter) for parameter in self.trained.parameters()], self.mesh.replicas)
+        for name in self.shares.tied:
+            own = self.shares.own.get(name)
+            like = self.model.get_parameter(name)
+            gradient = torch.zeros_like(like) if own is None else _gradient(own)
+            dist.all_reduce(gradient, group=self.mesh.pipeline.group)
+
+    def clip(self, norm: float) -> None:
+        """Scale the gradients so that the norm of the whole gradient is at most `norm`."""
+        parameters = [p for p in self.trained.parameters() if p.grad is not None]
+        if self.trained is self.model:
+            torch.nn.utils.clip_grad_norm_(parameters, norm, foreach=True)
+            return
+        whole = torch.tensor(self.shares.norm(), dtype=parameters[0].dtype)
+        torch.nn.utils.clip_grads_with_norm_(parameters, norm, whole, foreach=True)
+
+
+def _pipeline(model: SequenceModel, layout: Layout, axis: Axis) -> Pipeline:
+    """This rank's stages of `model`, which keeps no other blocks."""
+    sizes = layout.stages or _balanced_stages(model, layout.pipeline * layout.interleave)
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
+    own = {n: range(ends[n] - sizes[n], ends[n]) for n in range(axis.rank, len(sizes), axis.size)}
+    stages = {number: Stage(model, blocks) for number, blocks in own.items()}
+    keep_blocks(model, list(own.values()))
+    weight = next(model.parameters())
+    return Pipeline(stages, layout, axis, width=model.settings.width, dtype=weight.dtype)
+
+
+def _balanced_stages(model: SequenceModel, stages: int) -> tuple[int, ...]:
+    """Blocks of each stage, by counted FLOPs of rows of a common length; the head counts with the last block."""
+    shape = Shape(batch=1, time=_COUNTED_STEPS, source=_COUNTED_STEPS if model.encoder is not None else 0)
+    costs = block_flops(model.settings, model.inputs, shape, causal=model.causal)
+    first, last = end_flops(model.settings, model.inputs, model.outputs, shape)
+    return balanced(costs, stages, first=first, last=last)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _add_up(gradients: list[Tensor], axis: Axis) -> None:
+    """The sum over the ranks of each, in place, sent as one."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat, group=axis.group)
+    for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(summed.view_as(gradient))

@@ -1,0 +1,111 @@
+"""The mesh: which ranks stand on which axis, and the few numbers that they agree on at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from crossover.parallel.collectives import Axis
+from crossover.parallel.layout import Layout
+
+_ORDER = ("data", "pipeline", "sequence", "tensor")
+"""From the outermost axis to the innermost, whose ranks are neighbours: it says most."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """This rank's place on every axis.
+
+    `replicas` are the ranks that hold the same weights and see other rows or other steps: data and sequence together.
+    `contributors` are those whose losses add up to that of the global batch: these, and the stages of a pipeline. An
+    axis of one rank has no group, and nothing is said along it.
+    """
+
+    data: Axis
+    pipeline: Axis
+    sequence: Axis
+    tensor: Axis
+    replicas: Axis
+    contributors: Axis
+    world: Axis
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Every line of ranks that has a group."""
+        return (self.data, self.pipeline, self.sequence, self.tensor, self.replicas)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank speaks for all of them: it writes files, and tells how far they are."""
+        return self.world.rank == 0
+
+
+def alone() -> Mesh:
+    """The mesh of one device."""
+    return Mesh(**{name: Axis(name, None, 0, 1) for name in (*_ORDER, "replicas", "contributors", "world")})
+
+
+def whole_world() -> Axis:
+    """All ranks that were started, before there is a mesh."""
+    return Axis("world", dist.group.WORLD, dist.get_rank(), dist.get_world_size())
+
+
+def make_mesh(layout: Layout) -> Mesh:
+    """The mesh of `layout` over all ranks of the world; a layout of one device needs none."""
+    if layout.devices == 1:
+        return alone()
+    sizes = [getattr(layout, name) for name in _ORDER]
+    places = np.arange(layout.devices).reshape(sizes)
+    axes = {name: _axis(name, places, [number]) for number, name in enumerate(_ORDER)}
+    together = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "world": _ORDER}
+    for name, parts in together.items():
+        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts])
+    return Mesh(**axes)
+
+
+def _axis(name: str, places: np.ndarray, dims: Sequence[int]) -> Axis:
+    """This rank's line of ranks along `dims`. Every rank makes every line's group, in the same order."""
+    size = int(np.prod([places.shape[dim] for dim in dims]))
+    if size == 1:
+        return Axis(name, None, 0, 1)
+    last = list(range(places.ndim - len(dims), places.ndim))
+    own = None
+    for line in np.moveaxis(places, dims, last).reshape(-1, size).tolist():
+        group = dist.new_group(line)
+        if dist.get_rank() in line:
+            own = Axis(name, group, line.index(dist.get_rank()), size)
+    if own is None:
+        raise ValueError(f"rank {dist.get_rank()} has no place on {name}: the world is larger than the layout")
+    return own
+
+
+def total(values: Sequence[float], axis: Axis) -> list[float]:
+    """The sum over the ranks of each of `values`, exact for whole numbers below 2^53."""
+    return _reduced(values, axis, dist.ReduceOp.SUM)
+
+
+def largest(values: Sequence[float], axis: Axis) -> list[float]:
+    """The largest over the ranks of each of `values`."""
+    return _reduced(values, axis, dist.ReduceOp.MAX)
+
+
+def _reduced(values: Sequence[float], axis: Axis, operation: Any) -> list[float]:
+    if axis.size == 1:
+        return list(values)
+    numbers = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(numbers, operation, group=axis.group)
+    return [float(number) for number in numbers.tolist()]
+
+
+def everyones(value: Any, axis: Axis) -> list[Any]:
+    """What every rank gives, by rank; the values are pickled, so they come from our own processes only."""
+    if axis.size == 1:
+        return [value]
+    found: list[Any] = [None] * axis.size
+    dist.all_gather_object(found, value, group=axis.group)
+    return found

@@ -1,0 +1,247 @@
+"""The sequence axis: every rank holds a stretch of each row's time, and computes it as one device would.
+
+How the state crosses from one stretch to the next is what a mixer's `Sharding.state` says. A dense recurrence or a
+window is handed on. Of a linear recurrence the ranks exchange what each stretch does to the state before it, so that
+they work at the same time. Softmax attention gathers the keys and values of all stretches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from crossover.errors import LayoutError
+from crossover.models.mixers.affine import AffineMixer
+from crossover.models.mixers.attention import Attention
+from crossover.models.mixers.base import Mixer, Span, State
+from crossover.models.mixers.cache import Cache
+from crossover.models.mixers.chunkwise import solve_by_chunks
+from crossover.models.mixers.linear_attention import LinearAttention
+from crossover.models.model import SequenceModel
+from crossover.models.ports import PerRow
+from crossover.parallel.collectives import Axis, collect, from_last, gather_over, once, read
+from crossover.parallel.handing import hand_on, receive_state
+
+Forward = Callable[..., tuple[Tensor, State | None]]
+
+
+@dataclass
+class Stretch:
+    """This rank's part of the rows under way: steps `start` to `stop` of `time`, of which `span` tells.
+
+    It is set by `enter` before each pass; the mixers read it during the pass.
+    """
+
+    axis: Axis
+    time: int = 0
+    span: Span = field(default_factory=Span)
+    whole_outputs: bool = False
+    """Whether every rank has the outputs of whole rows, so that their loss counts on one of them only."""
+
+    def enter(self, time: int, span: Span) -> Span:
+        """Take up rows of `time` steps; returns the span of this rank's part of them."""
+        if time < self.axis.size:
+            raise LayoutError(
+                f"rows of {time} steps cannot be split over sequence={self.axis.size} ranks: give fewer ranks, or "
+                "longer rows"
+            )
+        self.time, self.span = time, span
+        return span.cut(self.start, self.steps)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Steps of every rank: as equal as can be, none empty unless there are fewer steps than ranks."""
+        ends = [rank * self.time // self.axis.size for rank in range(self.axis.size + 1)]
+        return [stop - start for start, stop in pairwise(ends)]
+
+    @property
+    def start(self) -> int:
+        """The first step of this rank."""
+        return self.axis.rank * self.time // self.axis.size
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of this rank."""
+        return self.sizes[self.axis.rank]
+
+    def position(self, before_B: Tensor) -> Tensor:
+        """The position [B] after these rows, which began at `before_B`."""
+        return before_B + (self.time if self.span.lengths_B is None else self.span.lengths_B)
+
+    def cut(self, x_BT: Tensor) -> Tensor:
+        """This rank's steps of [B, T, ...]."""
+        return x_BT.narrow(1, self.start, self.steps)
+
+
+def share_time(model: SequenceModel, axis: Axis, *, whole_outputs: bool = False) -> Stretch:
+    """Make `model` that of a stretch of time, in place; returns what is to be entered before each pass.
+
+    Outputs per row are whole on every rank; those per step are this rank's, or with `whole_outputs` all of them (for
+    an objective that needs them together).
+    """
+    per_row = isinstance(model.outputs, PerRow)
+    stretch = Stretch(axis, whole_outputs=whole_outputs or per_row)
+    for mixer in model.backbone.mixers():
+        share_mixer_time(mixer, stretch)
+    if stretch.whole_outputs:
+        within = model.head.forward
+        gathered = _head_of_gathered if per_row else _gathered_outputs
+        model.head.forward = partial(gathered, within=within, stretch=stretch)  # type: ignore[method-assign]
+    return stretch
+
+
+def _head_of_gathered(
+    x_BTD: Tensor, lengths_B: Tensor | None, *, within: Callable[..., Tensor], stretch: Stretch
+) -> Tensor:
+    return within(collect(x_BTD, 1, stretch.sizes, stretch.axis), stretch.span.lengths_B)
+
+
+def _gathered_outputs(
+    x_BTD: Tensor, lengths_B: Tensor | None, *, within: Callable[..., Tensor], stretch: Stretch
+) -> Tensor:
+    return collect(within(x_BTD, lengths_B), 1, stretch.sizes, stretch.axis)
+
+
+def share_mixer_time(mixer: Mixer, stretch: Stretch) -> None:
+    """Let `mixer` work on this rank's steps, in place; the states it is given and returns are those of whole rows."""
+    sharding = mixer.settings.sharding()
+    travels = sharding.state
+    if travels == "none":
+        raise LayoutError(sharding.refusal)
+    forward = {"hand-on": _handed_on, "scan": _summarised, "gather": _gathered}[travels]
+    if isinstance(mixer, Attention) and travels == "gather":
+        mixer.solve = partial(_attend, solve=mixer.solve, stretch=stretch)
+    elif isinstance(mixer, AffineMixer):
+        mixer.exchange = Summaries(stretch.axis)
+    elif isinstance(mixer, LinearAttention):
+        chunk, before = mixer.settings.chunk, partial(_state_before, axis=stretch.axis)
+        mixer.solve = partial(solve_by_chunks, chunk=chunk, before=before)
+    mixer.forward = partial(forward, mixer=mixer, within=mixer.forward, stretch=stretch)  # type: ignore[method-assign]
+
+
+def _handed_on(
+    x_BTD: Tensor,
+    state: State | None = None,
+    span: Span | None = None,
+    *,
+    mixer: Mixer,
+    within: Forward,
+    stretch: Stretch,
+) -> tuple[Tensor, State | None]:
+    """From the state that the rank before hands on, which is handed on in turn."""
+    axis, span = stretch.axis, span or Span()
+    before = _given(state, axis)
+    if axis.rank > 0:
+        like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
+        before = receive_state(like, x_BTD, axis)
+    y_BTD, after = within(x_BTD, before, replace(span, carry=span.carry or not axis.last))
+    if after is not None and not axis.last:
+        like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
+        after = tuple(part.to(old.dtype) for part, old in zip(after, like, strict=True))
+        y_BTD = hand_on(y_BTD, after, axis)
+    return y_BTD, _last(after, axis) if span.carry else None
+
+
+def _summarised(
+    x_BTD: Tensor,
+    state: State | None = None,
+    span: Span | None = None,
+    *,
+    mixer: Mixer,
+    within: Forward,
+    stretch: Stretch,
+) -> tuple[Tensor, State | None]:
+    """All stretches at once: the mixer's solver has been told how to ask for the others."""
+    span = span or Span()
+    y_BTD, after = within(x_BTD, _given(state, stretch.axis), span)
+    return y_BTD, _last(after, stretch.axis) if span.carry else None
+
+
+def _given(state: State | None, axis: Axis) -> State | None:
+    """The state before whole rows: every rank finds a part of its gradient."""
+    if state is None:
+        return None
+    return tuple(read(part, axis) if part.is_floating_point() else part for part in state)
+
+
+def _last(after: State | None, axis: Axis) -> State | None:
+    return None if after is None else tuple(from_last(part, axis) for part in after)
+
+
+class Summaries:
+    """The exchange of `crossover.recurrence.scan` along an axis: one all-gather of [2, B, D] each way."""
+
+    def __init__(self, axis: Axis) -> None:
+        self.axis = axis
+
+    def before(self, product_BD: Tensor, last_BD: Tensor, initial_BD: Tensor, *, reverse: bool) -> Tensor:
+        """See `crossover.recurrence.scan.Exchange`."""
+        products_RBD, lasts_RBD = gather_over(torch.stack([product_BD, last_BD]), self.axis).unbind(1)
+        own = self.axis.rank
+        earlier = range(self.axis.size - 1, own, -1) if reverse else range(own)
+        state_BD = initial_BD
+        for rank in earlier:
+            state_BD = torch.addcmul(lasts_RBD[rank], products_RBD[rank], state_BD)
+        return state_BD
+
+    def begins(self, *, reverse: bool) -> bool:
+        """See `crossover.recurrence.scan.Exchange`."""
+        return self.axis.last if reverse else self.axis.rank == 0
+
+
+def _state_before(kept_BH: Tensor, written_BHKV: Tensor, state_BHKV: Tensor, *, axis: Axis) -> Tensor:
+    """The matrices before this rank's stretch, from what every stretch keeps and writes."""
+    once = [1] * axis.size
+    kept_RBH = collect(kept_BH[None], 0, once, axis)
+    written_RBHKV = collect(written_BHKV[None], 0, once, axis)
+    # The first rank needs none of them, but the others wait for its part of their gradients.
+    state_BHKV = state_BHKV + written_RBHKV[:0].sum() + kept_RBH[:0].sum()
+    for rank in range(axis.rank):
+        state_BHKV = torch.addcmul(written_RBHKV[rank], kept_RBH[rank, ..., None, None], state_BHKV)
+    return state_BHKV
+
+
+def _gathered(
+    x_BTD: Tensor,
+    state: State | None = None,
+    span: Span | None = None,
+    *,
+    mixer: Mixer,
+    within: Forward,
+    stretch: Stretch,
+) -> tuple[Tensor, State | None]:
+    """All stretches at once; positions are counted from the state, so that one seems to be where this rank begins."""
+    if state is not None:
+        state = _moved(_given(state, stretch.axis), stretch.start)
+    return within(x_BTD, state, span)
+
+
+def _moved(state: State | None, steps: int) -> State | None:
+    if state is None:
+        return None
+    cache = Cache(*state)
+    return cache._replace(position=cache.position + steps)
+
+
+def _attend(
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    state: State | None,
+    span: Span,
+    *,
+    solve: Callable[..., tuple[Tensor, State | None]],
+    stretch: Stretch,
+) -> tuple[Tensor, State | None]:
+    """This rank's queries over the keys and values of all ranks; every rank so has the cache of whole rows."""
+    axis, whole = stretch.axis, replace(stretch.span, carry=span.carry)
+    k_BGTK, v_BGTK = (collect(part, 2, stretch.sizes, axis) for part in (k_BGTK, v_BGTK))
+    y_BHTK, after = solve(q_BHTK, k_BGTK, v_BGTK, _moved(state, -stretch.start), whole, first=stretch.start)
+    if after is not None:
+        after = Cache(*(once(part, axis) if part.is_floating_point() else part for part in after))
+    return y_BHTK, after

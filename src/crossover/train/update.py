@@ -1,0 +1,159 @@
+"""One update of the weights: the slices of a global batch forward and backward, the gradient clipped, a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossover.errors import CheckpointError
+from crossover.inference.forward import Stream, batch_outputs
+from crossover.measure.numerics import Numerics
+from crossover.models.model import SequenceModel
+from crossover.parallel.apply import Spread
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh, everyones
+from crossover.tasks.base import Batch, Task
+from crossover.train import checkpoint
+from crossover.train.average import kept_weights
+from crossover.train.optimizer import build_optimizer, decayed_parameters, set_rate
+from crossover.train.settings import TrainSettings
+from crossover.train.staged import StagedStream
+
+_TOGETHER = ("ctc", "spans")
+"""Objectives that need the outputs of all steps of a row together."""
+
+
+class Update:
+    """The weights in training and all that moves them: optimiser, averages, carried states, generators.
+
+    `model` is whole; over several ranks each holds its part in `spread`, and takes the slices `shards` of every
+    global batch.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: SequenceModel,
+        settings: TrainSettings,
+        numerics: Numerics,
+        layout: Layout,
+        mesh: Mesh,
+        *,
+        carry: bool,
+    ) -> None:
+        self.task, self.settings, self.numerics, self.mesh = task, settings, numerics, mesh
+        self.device = torch.device(numerics.device)
+        together = task.spec.objective in _TOGETHER
+        self.spread = Spread(model, layout, mesh, whole_outputs=together, compile=settings.compile)
+        self.shares = self.spread.shares
+        self.optimizer = build_optimizer(self.spread.trained, settings, spared=self._undecayed(model))
+        self.kept = kept_weights(model, settings.average)
+        self.streams: list[Stream | StagedStream] = [self._stream(carry=carry) for _ in range(settings.accumulate)]
+        self._stand_in: Batch | None = None
+
+    @property
+    def shards(self) -> list[tuple[int, int]]:
+        """Which row slices of every global batch this rank takes, as (index, number of slices)."""
+        own, parts = self.mesh.data, self.settings.accumulate
+        return [(own.rank * parts + index, own.size * parts) for index in range(parts)]
+
+    def step(self, slices: Sequence[Batch], count: int, rate: float) -> Tensor:
+        """Take one step; returns this rank's share of the mean loss before it, not yet read.
+
+        `slices` are those of `shards`, of which some may be empty; `count` is that of the whole global batch.
+        """
+        read = [(stream, part) for stream, part in zip(self.streams, slices, strict=True) if part.size]
+        losses = []
+        for place, (stream, part) in enumerate(read):
+            with self.spread.unsynchronised() if place < len(read) - 1 else nullcontext():
+                losses.append(self._loss(stream, part, count))
+        if read:
+            self._stand_in = read[0][1][:1]
+        elif self.mesh.replicas.size > 1 and self.spread.pipeline is None:
+            self._take_part()
+        self.spread.finish_gradients()
+        if self.settings.clip > 0:
+            self.spread.clip(self.settings.clip)
+        set_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.kept.after_step()
+        return torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
+
+    def _loss(self, stream: Stream | StagedStream, part: Batch, count: int) -> Tensor:
+        """Forward and backward of one slice; its share of the loss."""
+        smoothing = self.settings.label_smoothing
+        if isinstance(stream, StagedStream):
+            return stream.loss(part, count, label_smoothing=smoothing)
+        outputs, batch = stream.outputs(self.spread.compute, part, self.numerics, scored_only=True)
+        loss = self.task.loss(outputs, batch, label_smoothing=smoothing) * (self.spread.share / count)
+        (loss * self.spread.averaged_over).backward()
+        return loss.detach()
+
+    def _stream(self, *, carry: bool) -> Stream | StagedStream:
+        if self.spread.pipeline is not None:
+            return StagedStream(self.spread.pipeline, self.task, self.numerics, carry=carry)
+        return Stream(carry=carry, stretch=self.spread.stretch)
+
+    def _undecayed(self, model: SequenceModel) -> list[nn.Parameter]:
+        """This rank's parameters that stand for some which do not decay in the whole model."""
+        _, others = decayed_parameters(model)
+        numbers = {id(parameter) for parameter in others}
+        names = {name for name, parameter in model.named_parameters() if id(parameter) in numbers}
+        return [parameter for name, parameter in self.shares.own.items() if name in names]
+
+    def _take_part(self) -> None:
+        """The other ranks wait for this one's gradient, and the batch has no row for it: give them a zero."""
+        row = self._stand_in if self._stand_in is not None else self._first_row()
+        outputs, batch = batch_outputs(
+            self.spread.compute, row, self.numerics, scored_only=True, stretch=self.spread.stretch
+        )
+        (self.task.loss(outputs, batch) * 0.0).backward()
+
+    def _first_row(self) -> Batch:
+        size, by = self.settings.batch or 1, self.settings.batch_by or "rows"
+        return next(iter(self.task.batches("train", seed=0, epoch=0, batch=size, by=by)))[:1]
+
+    def before_validation(self) -> None:
+        """Bring the weights that validation scores up to date; every rank takes part."""
+        self.shares.gather()
+        self.kept.before_validation()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it, whole, whatever the layout; every rank takes part."""
+        self.shares.gather()
+        own = {"random": checkpoint.random_state(self.device), "streams": [s.kept() for s in self.streams]}
+        ranks = everyones(own, self.mesh.world)
+        return {
+            "model": self.spread.model.state_dict(),
+            "optimizer": self.shares.moments(self.optimizer),
+            "average": self.kept.state(),
+            "random": [of["random"] for of in ranks],
+            "streams": [of["streams"] for of in ranks],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where `state` was taken.
+
+        Under another layout the weights, the optimiser and the order of the data go on; what only those ranks have
+        does not: dropout draws other numbers. Raises CheckpointError where a carried state is needed for other slices
+        than it was kept for.
+        """
+        self.spread.model.load_state_dict(state["model"])
+        self.shares.take()
+        self.shares.take_moments(self.optimizer, state["optimizer"])
+        self.kept.restore(state["average"])
+        ranks, own = len(state["random"]), self.mesh.world
+        if ranks == own.size:
+            checkpoint.restore_random_state(state["random"][own.rank], self.device)
+            for stream, carried in zip(self.streams, state["streams"][own.rank], strict=True):
+                stream.go_on(carried)
+        elif any(carried for of in state["streams"] for carried in of):
+            raise CheckpointError(
+                f"this run carries its state and was saved by {ranks} ranks, not {own.size}: go on with the layout "
+                "that it was begun with"
+            )

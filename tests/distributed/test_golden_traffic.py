@@ -1,0 +1,63 @@
+"""What each mixer says over each axis, operation by operation, as the layout's tables declare it."""
+
+from __future__ import annotations
+
+import pytest
+import traffic_cases
+from traffic_cases import BATCH, TIME, WIDTH
+
+STEP = BATCH * WIDTH * 8
+"""Bytes of one step of all rows in float64."""
+WHOLE = TIME * STEP
+RANKS = 2
+OWN_STEP, OWN = STEP // RANKS, WHOLE // RANKS
+"""Of a rank's share of the units; of its share of the steps."""
+
+REDUCED = ("all-reduce", "tensor", 1, WHOLE)
+SCATTERED = ("reduce-scatter", "tensor", TIME - 1, (TIME - 1) * STEP)
+STEPWISE = [("all-gather", "tensor", TIME, TIME * OWN_STEP)], [REDUCED, SCATTERED]
+SUMMED = [REDUCED], [REDUCED]
+TENSOR = {
+    "lstm": STEPWISE,
+    "gru": STEPWISE,
+    "elman": STEPWISE,
+    "mingru": ([("all-gather", "tensor", 1, OWN)], [REDUCED]),
+    "minlstm": ([("all-gather", "tensor", 1, OWN)], [REDUCED]),
+    "attention": SUMMED,
+    "window-attention": SUMMED,
+    "xl-attention": SUMMED,
+}
+SUMMARY = 2 * BATCH * WIDTH * 8
+SEQUENCE = {
+    "mingru": ([("all-gather", "sequence", 1, SUMMARY)], [("all-gather", "sequence", 1, SUMMARY)]),
+    "attention": (
+        [("all-gather", "sequence", 2, 2 * OWN)],
+        [("reduce-scatter", "sequence", 2, 2 * WHOLE)],
+    ),
+}
+
+
+@pytest.mark.parametrize("mixer", TENSOR)
+def test_over_tensor(mixer, on_ranks):
+    for found in on_ranks(RANKS, traffic_cases.over_tensor, mixer):
+        assert found == TENSOR[mixer]
+
+
+@pytest.mark.parametrize("mixer", SEQUENCE)
+def test_over_sequence(mixer, on_ranks):
+    for found in on_ranks(RANKS, traffic_cases.over_sequence, mixer):
+        assert found == SEQUENCE[mixer]
+
+
+@pytest.mark.parametrize(("mixer", "parts"), [("lstm", 2), ("gru", 1)])
+def test_a_dense_recurrence_hands_its_state_on_and_gets_the_gradient_back(mixer, parts, on_ranks):
+    first, last = on_ranks(RANKS, traffic_cases.over_sequence, mixer)
+    bytes_ = parts * STEP
+    assert first == ([("send", "sequence", parts, bytes_)], [("receive", "sequence", parts, bytes_)])
+    assert last == ([("receive", "sequence", parts, bytes_)], [("send", "sequence", parts, bytes_)])
+
+
+def test_ddp_is_seen_too(on_ranks):
+    for found in on_ranks(RANKS, traffic_cases.over_data):
+        (operation, axis, _, bytes_) = found[0]
+        assert (operation, axis, bytes_) == ("all-reduce", "data", (WIDTH * WIDTH + WIDTH) * 8)

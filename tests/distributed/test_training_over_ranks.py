@@ -1,0 +1,50 @@
+"""Training under a layout is training on one device: losses, every gradient, and the weights after three steps."""
+
+from __future__ import annotations
+
+import pytest
+import training_cases
+from training_cases import Training
+
+EXACT = 1e-9
+
+CASES = [
+    (2, Training("sentiment/headlines", "lstm", "data=2")),
+    (2, Training("sentiment/headlines", "transformer", "data=2", "adamw", accumulate=3, batch=7)),
+    (2, Training("recall", "gru", "data=2", "adamw", batch=5)),
+    (2, Training("recall", "mingru", "tensor=2", "adamw")),
+    (2, Training("recall", "lstm", "tensor=2", accumulate=3)),
+    (2, Training("recall", "llama-like", "tensor=2", "adamw")),
+    (2, Training("language-modeling/python-docs", "gpt", "data=2", "adamw")),
+    (2, Training("language-modeling/python-docs", "transformer-xl", "tensor=2", "adamw", accumulate=2)),
+    (2, Training("language-modeling/python-docs", "elman", "data=2")),
+    (2, Training("forecasting/elnino", "transformer", "tensor=2")),
+    (2, Training("translation/phrases", "gnmt", "data=2", "adamw")),
+    (2, Training("translation/phrases", "transformer", "tensor=2", "adamw")),
+    (2, Training("language-modeling/python-docs", "gpt", "sequence=2", "adamw")),
+    (2, Training("language-modeling/python-docs", "lstm", "sequence=2", "adamw", accumulate=2)),
+    (2, Training("language-modeling/python-docs", "transformer-xl", "sequence=2")),
+    (2, Training("sentiment/headlines", "transformer", "sequence=2", "adamw")),
+    (2, Training("recall", "linear-attention", "sequence=2", "adamw")),
+    (2, Training("forecasting/elnino", "transformer", "sequence=2")),
+    (4, Training("recall", "window-transformer", "data=2,sequence=2", "adamw", accumulate=3)),
+    (4, Training("recall", "lstm", "tensor=2,sequence=2")),
+    (2, Training("recall", "lstm", "pipeline=2,chunks=4", "adamw")),
+    (2, Training("language-modeling/python-docs", "gpt", "pipeline=2,microbatches=3", "adamw", accumulate=2)),
+    (2, Training("language-modeling/python-docs", "gru", "pipeline=2,chunks=3", "adamw")),
+    (2, Training("sentiment/headlines", "bert", "pipeline=2,microbatches=2")),
+    (2, Training("translation/phrases", "gnmt", "pipeline=2,microbatches=2", "adamw")),
+    (4, Training("recall", "mingru", "pipeline=2,tensor=2,microbatches=2", "adamw")),
+    (4, Training("recall", "transformer", "data=2,pipeline=2,microbatches=2,schedule=gpipe", "adamw")),
+    (4, Training("translation/phrases", "transformer", "data=2,tensor=2", "adamw", accumulate=3)),
+    (4, Training("recall", "lstm", "data=2,tensor=2", "adamw")),
+    (4, Training("recall", "minlstm", "data=4", batch=3)),
+    (4, Training("recall", "linear-attention", "data=2,tensor=2")),
+]
+
+
+@pytest.mark.parametrize(("ranks", "case"), CASES, ids=lambda value: str(value))
+def test_a_layout_changes_nothing_but_where_it_is_computed(ranks, case, on_ranks):
+    for rank, distances in enumerate(on_ranks(ranks, training_cases.apart, case)):
+        far = {name: value for name, value in distances.items() if not value <= EXACT}
+        assert not far, f"rank {rank} of {ranks}: {far}"

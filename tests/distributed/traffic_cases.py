@@ -1,0 +1,54 @@
+"""What a rank sends in one forward and one backward pass."""
+
+from __future__ import annotations
+
+import torch
+from mixer_cases import world
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from crossover.models.mixers import MIXERS
+from crossover.models.mixers.base import Mixer, Span
+from crossover.parallel.sequence import Stretch, share_mixer_time
+from crossover.parallel.tensor import share_mixer
+from crossover.parallel.traffic import Traffic
+from crossover.testing.probes import draw_mixer
+
+BATCH, TIME, WIDTH = 3, 6, 16
+Table = list[tuple[str, str, int, int]]
+
+
+def over_tensor(name: str) -> tuple[Table, Table]:
+    axis, mixer = world("tensor"), draw_mixer(MIXERS.get(name)(width=WIDTH))
+    share_mixer(mixer, axis)
+    return _tables(mixer, TIME, Traffic(axis), Traffic(axis), Span(carry=False))
+
+
+def over_sequence(name: str) -> tuple[Table, Table]:
+    axis, mixer = world("sequence"), draw_mixer(MIXERS.get(name)(width=WIDTH))
+    stretch = Stretch(axis)
+    share_mixer_time(mixer, stretch)
+    span = stretch.enter(TIME, Span(carry=False))
+    return _tables(mixer, stretch.steps, Traffic(axis), Traffic(axis), span)
+
+
+def over_data() -> Table:
+    axis = world("data")
+    model = DistributedDataParallel(nn.Linear(WIDTH, WIDTH).double())
+    y = model(torch.randn(BATCH, WIDTH, dtype=torch.float64))
+    with Traffic(axis) as sent:
+        y.sum().backward()
+    return _table(sent)
+
+
+def _tables(mixer: Mixer, time: int, forward: Traffic, backward: Traffic, span: Span) -> tuple[Table, Table]:
+    x_BTD = torch.randn(BATCH, time, WIDTH, dtype=torch.float64, requires_grad=True)
+    with forward:
+        y_BTD, _ = mixer(x_BTD, None, span)
+    with backward:
+        y_BTD.square().sum().backward()
+    return _table(forward), _table(backward)
+
+
+def _table(traffic: Traffic) -> Table:
+    return [(sent.operation, sent.axis, sent.count, sent.bytes) for sent in traffic.sent()]

@@ -1,0 +1,122 @@
+"""What a rank does in the tests of training over ranks: some steps, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from crossover.data.options import DataOptions
+from crossover.measure.numerics import Numerics
+from crossover.models.model import build_model
+from crossover.models.presets import parse_model
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import make_mesh, total
+from crossover.tasks import TASKS
+from crossover.tasks.base import Batch, Task
+from crossover.tasks.carry import carries
+from crossover.train.settings import TrainSettings, resolve, under_layout
+from crossover.train.update import Update
+
+STEPS = 3
+SMALL = {"width": 16, "layers": 2, "dropout": 0.0}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A few steps of a small model, dropout off unless said; in float64."""
+
+    task: str
+    model: str
+    layout: str
+    optimizer: str = "sgd"
+    accumulate: int = 1
+    batch: int = 6
+    options: tuple[tuple[str, object], ...] = ()
+
+    def __str__(self) -> str:
+        said = f"{self.task}-{self.model}-{self.layout}-{self.optimizer}-x{self.accumulate}"
+        return said.replace("/", "_")
+
+
+def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], dict[str, Tensor]]:
+    """Losses, the first step's whole gradients and the last weights of `STEPS` steps under `layout`."""
+    own = Layout.parse(layout)
+    task = _task(case.task, case.options)
+    settings = parse_model(case.model)
+    settings = replace(settings, width=SMALL["width"], layers=SMALL["layers"], dropout=SMALL["dropout"])
+    training = TrainSettings(
+        batch=case.batch, optimizer=case.optimizer, accumulate=case.accumulate, learning_rate=1e-2, clip=1.0
+    )
+    training = under_layout(resolve(training, task.spec, settings), own)
+    mesh = make_mesh(own)
+    model = build_model(settings, task.spec.inputs, task.spec.outputs, causal=task.spec.causal, seed=0).double()
+    update = Update(task, model, training, Numerics.default(), own, mesh, carry=carries(task.spec, settings))
+    for group in update.optimizer.param_groups:
+        if "eps" in group:
+            group["eps"] = 1e-6
+    batches = zip(*(_batches(task, training, shard) for shard in update.shards), strict=False)
+    losses: list[float] = []
+    gradients = _first_gradients(update)
+    for _, slices in zip(range(STEPS), batches, strict=False):
+        (count,) = total([sum(task.count(part) for part in slices if part.size)], mesh.data)
+        loss = update.step([_exact(part) for part in slices], max(int(count), 1), 1e-2)
+        losses += total([float(loss)], mesh.contributors)
+    update.shares.gather()
+    return losses, gradients, {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def apart(case: Training) -> dict[str, float]:
+    """How far this rank's run under the layout is from one on a single device, by what is compared."""
+    expected, found = steps(case, "single"), steps(case, case.layout)
+    distances = {
+        f"loss {i}": abs(ours - theirs) / abs(theirs)
+        for i, (ours, theirs) in enumerate(zip(found[0], expected[0], strict=True))
+    }
+    for kind, ours, theirs in (("gradient of", found[1], expected[1]), ("weight", found[2], expected[2])):
+        whole = float(torch.cat([value.flatten().double() for value in theirs.values()]).norm())
+        for name, value in theirs.items():
+            size = max(float(value.double().norm()), 1e-3 * whole)
+            distances[f"{kind} {name}"] = float((ours[name].double() - value.double()).norm()) / size
+    return distances
+
+
+@cache
+def _task(name: str, options: tuple[tuple[str, object], ...]) -> Task:
+    return TASKS.get(name)(DataOptions(settings=dict(options)))
+
+
+def _batches(task: Task, training: TrainSettings, shard: tuple[int, int]) -> Iterator[Batch]:
+    size = training.batch or 1
+    return task.batches("train", seed=0, epoch=0, batch=size, shard=shard, by=training.batch_by or "rows")
+
+
+def _exact(batch: Batch) -> Batch:
+    """Real inputs in the model's own precision."""
+    if not batch.inputs.is_floating_point():
+        return batch
+    source = batch.source
+    if source is not None and source.inputs.is_floating_point():
+        source = replace(source, inputs=source.inputs.double())
+    return replace(batch, inputs=batch.inputs.double(), source=source)
+
+
+def _first_gradients(update: Update) -> dict[str, Tensor]:
+    """Filled, before the optimiser takes its first step, with the gradients, whole."""
+    found: dict[str, Tensor] = {}
+    taken = update.optimizer.step
+
+    def step() -> None:
+        if not found:
+            own = {
+                name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+                for name, parameter in update.shares.own.items()
+            }
+            found.update(update.shares.put_together(own))
+        taken()
+
+    update.optimizer.step = step  # type: ignore[method-assign,assignment]
+    return found

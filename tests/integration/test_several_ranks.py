@@ -1,0 +1,155 @@
+"""`train --layout` as a user types it: on one machine, under torchrun, interrupted, and with a rank that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crossover.cli import main
+
+SMALL = ["recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16"]
+SENT = {
+    "data=2": {("all-reduce", "replicas")},
+    "tensor=2": {("all-gather", "tensor"), ("all-reduce", "tensor"), ("reduce-scatter", "tensor")},
+    "sequence=2": {("send", "sequence"), ("receive", "sequence"), ("all-reduce", "replicas")},
+    # The sum is that of the gradient's norm.
+    "pipeline=2,chunks=4": {("send", "pipeline"), ("receive", "pipeline"), ("all-reduce", "pipeline")},
+}
+"""What the first rank says in a step of the LSTM, and along which axis."""
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def command(folder: Path, layout: str, budget: str = "12steps", *more: str) -> list[str]:
+    return ["train", *SMALL, "--layout", layout, "--budget", budget, *more, "--out", str(folder), "--json"]
+
+
+def losses(document: dict) -> list[float]:
+    return [loss for _, loss in document["losses"]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    assert main(command(folder, "single")) == 0
+    return json.loads((folder / "record.json").read_text())
+
+
+@pytest.mark.parametrize("layout", SENT)
+def test_two_ranks_of_this_machine_train_what_one_does(layout, alone, run, tmp_path):
+    document = run(*command(tmp_path / "run", layout)[:-1])
+    assert document["layout"] == layout
+    assert [rank["rank"] for rank in document["ranks"]] == [0, 1]
+    assert {(sent["operation"], sent["axis"]) for sent in document["traffic"]} == SENT[layout]
+    assert document["device_seconds"] == pytest.approx(2 * document["train_seconds"])
+    assert losses(document) == pytest.approx(losses(alone), rel=1e-4)
+    assert document["score"]["value"] == pytest.approx(alone["score"]["value"], abs=0.02)
+
+
+def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
+    models = ("--models", "elman[width=8,layers=1],gru[width=8,layers=1]", "--seeds", "1", "--no-memory")
+    tokens = ["compare", "recall", *models, "--budget", "5steps", "--batch", "8", "--layout", "data=2"]
+    document = run(*tokens, "--out", tmp_path / "study")
+    rows = [row for row in document["table"] if row["family"] == "recurrent"]
+    assert [row["layout"] for row in rows] == ["data=2"] * 2
+    assert all(row["step_seconds"]["value"] > 0 and row["steps"] == 5 for row in rows)
+    assert (tmp_path / "study" / "report.html").exists()
+
+
+def test_torchrun_starts_the_ranks_and_the_first_speaks_for_them(alone, tmp_path):
+    tokens = command(tmp_path / "run", "data=2")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    done = subprocess.run(
+        [*torchrun, "-m", "crossover", *tokens], capture_output=True, text=True, env=ENVIRONMENT, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert losses(json.loads(done.stdout)) == pytest.approx(losses(alone), rel=1e-4)
+
+
+def test_a_layout_that_cannot_be_used_is_refused_with_every_reason(tmp_path, capsys):
+    assert main(command(tmp_path / "run", "data=2,tensor=3,pipeline=3,gradients=powersgd")) == 2
+    told = capsys.readouterr().err
+    for reason in (
+        "pipeline=3 x interleave=1 needs 3 blocks of 2",
+        "tensor=3 does not divide the hidden of lstm, 16",
+        "gradients=powersgd is not carried out by this version",
+    ):
+        assert reason in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rank_that_cannot_begin_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("crossover.train.ranks.LOADED", [tmp_path / "gone.py"])
+    assert main(command(tmp_path / "run", "data=2")) == 1
+    assert "crossover: rank 1 cannot begin: plugin" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_all_ranks_and_one_device_goes_on(tmp_path, run):
+    folder = tmp_path / "run"
+    often = ("--set", "train.checkpoint_seconds=0.05")
+    process = started(command(folder, "data=2", "400steps", *often))
+    assert process.stderr is not None
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if "step" in line and "loss" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    told += process.stderr.readlines()
+    assert process.wait(timeout=60) == 130, "".join(told)
+    assert told[-1].startswith("interrupted: what is finished is saved")
+    document = run(*command(folder, "single", "400steps", "--resume", str(folder), *often)[:-1])
+    assert [step for step, _ in document["losses"]] == list(range(1, 401))
+
+
+def test_a_rank_that_dies_is_named_and_what_is_saved_goes_on(tmp_path, run):
+    folder = tmp_path / "run"
+    often = ("--set", "train.checkpoint_seconds=0.05")
+    process = started(command(folder, "data=2", "500steps", *often))
+    assert process.stderr is not None
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if "step" in line and "loss" in line and (folder / "checkpoint").exists():
+            os.kill(follower_of(process.pid), signal.SIGKILL)
+            break
+    told += process.stderr.readlines()
+    assert process.wait(timeout=60) == 1, "".join(told)
+    assert "crossover: rank 1 of 2 is gone (it ended with code -9)" in told[-1]
+    document = run(*command(folder, "data=2", "500steps", "--resume", str(folder), *often)[:-1])
+    assert [step for step, _ in document["losses"]] == list(range(1, 501))
+
+
+def started(tokens: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "crossover", *tokens],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+
+
+def follower_of(pid: int) -> int:
+    """The one rank that the process has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = [
+        int(child)
+        for child in children
+        if b"crossover.parallel.launch" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

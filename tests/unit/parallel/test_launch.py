@@ -1,0 +1,38 @@
+"""Which rank a process is: told by torchrun, by Slurm, or nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossover.errors import ConfigError
+from crossover.parallel.launch import local_ranks, place_in
+
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "first"}
+SLURM = {"SLURM_PROCID": "1", "SLURM_NTASKS": "8", "SLURM_STEP_ID": "0", "SLURM_NTASKS_PER_NODE": "4(x2)"}
+
+
+def test_torchrun_tells_all():
+    assert place_in(TORCHRUN) == (3, 4)
+    assert local_ranks(TORCHRUN, 4) == 2
+
+
+def test_slurm_tells_who_and_the_user_where():
+    assert place_in({**SLURM, "MASTER_ADDR": "first"}) == (1, 8)
+    assert local_ranks(SLURM, 8) == 4
+    with pytest.raises(ConfigError, match="export MASTER_ADDR"):
+        place_in(SLURM)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"MASTER_ADDR": "first"},
+        {**TORCHRUN, "WORLD_SIZE": "1"},
+        {"SLURM_NTASKS": "8"},
+        {**SLURM, "SLURM_NTASKS": "1"},
+    ],
+)
+def test_a_process_by_itself_has_no_place(environment):
+    assert place_in(environment) is None
+    assert local_ranks({}, 4) == 4
