@@ -63,10 +63,10 @@ class Sharding:
     `divisible` names the sizes that a tensor degree must divide (``{"heads": 8, "width": 256}``), `tensor` how it is
     split then (None: every rank computes all of it, which is exact and saves nothing). `state` says what crosses
     ranks when time is split: the state is handed on (``"hand-on"``), chunk summaries are combined (``"scan"``), or
-    keys and values are gathered (``"gather"``); ``"none"`` refuses, for the reason in `refusal`.
+    keys and values are gathered (``"gather"``). A `refusal` is the reason why time cannot be split at all.
     """
 
     divisible: Mapping[str, int] = field(default_factory=dict)
     tensor: TensorSharding | None = None
-    state: Literal["hand-on", "scan", "gather", "none"] = "hand-on"
+    state: Literal["hand-on", "scan", "gather"] = "hand-on"
     refusal: str = ""

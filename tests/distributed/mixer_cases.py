@@ -185,7 +185,7 @@ def cases(*, causal_only: bool) -> list[Case]:
         found += [replace(plain, resets=True, from_state=True, time=11)]
         # Four ranks need as many heads in each direction.
         both = replace(plain, causal=False, options=(("heads", 8),) if name == "linear-attention" else ())
-        if not causal_only or both.settings().sharding().state != "none":
+        if not causal_only or not both.settings().sharding().refusal:
             found += [both, replace(both, ragged=True, resets=True)]
     extra = [
         Case("attention", options=(("rotary", True),), from_state=True),

@@ -48,3 +48,23 @@ def test_a_layout_changes_nothing_but_where_it_is_computed(ranks, case, on_ranks
     for rank, distances in enumerate(on_ranks(ranks, training_cases.apart, case)):
         far = {name: value for name, value in distances.items() if not value <= EXACT}
         assert not far, f"rank {rank} of {ranks}: {far}"
+
+
+@pytest.mark.parametrize(("gradients", "bytes_"), [("bf16", 0.5), ("powersgd", 0.75)])
+def test_compressed_gradients_are_fewer_bytes_and_train_nearly_as_well(gradients, bytes_, on_ranks):
+    case, steps = Training("recall", "lstm", "data=2", "adamw"), 14
+    whole, sent = on_ranks(2, training_cases.with_traffic, case, case.layout, steps)[0]
+    fewer, fewer_sent = on_ranks(2, training_cases.with_traffic, case, f"data=2,gradients={gradients}", steps)[0]
+    assert fewer_sent <= bytes_ * sent
+    assert fewer != whole
+    assert fewer[-1] == pytest.approx(whole[-1], rel=0.05)
+    assert fewer[-1] < fewer[0]
+
+
+@pytest.mark.parametrize(("synchronise", "together"), [("2", {1, 3}), ("3", {2}), ("end", set())])
+def test_replicas_by_themselves_meet_when_they_are_averaged(synchronise, together, on_ranks):
+    case = Training("recall", "mingru", f"data=2,synchronise={synchronise}", "adamw")
+    for found in on_ranks(2, training_cases.by_themselves, case, 4):
+        for step, ((first, second), whole) in enumerate(found):
+            assert (abs(first - second) < 1e-12) == (step in together)
+            assert whole == pytest.approx((first + second) / 2, abs=1e-12)

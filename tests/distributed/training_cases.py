@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -14,7 +15,8 @@ from crossover.measure.numerics import Numerics
 from crossover.models.model import build_model
 from crossover.models.presets import parse_model
 from crossover.parallel.layout import Layout
-from crossover.parallel.mesh import make_mesh, total
+from crossover.parallel.mesh import Mesh, everyones, make_mesh, total
+from crossover.parallel.traffic import Traffic
 from crossover.tasks import TASKS
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
@@ -44,8 +46,20 @@ class Training:
 
 def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], dict[str, Tensor]]:
     """Losses, the first step's whole gradients and the last weights of `STEPS` steps under `layout`."""
-    own = Layout.parse(layout)
-    task = _task(case.task, case.options)
+    update, batches, mesh = _prepare(case, layout, exact=True)
+    losses: list[float] = []
+    gradients = _first_gradients(update)
+    for _, slices in zip(range(STEPS), batches, strict=False):
+        (count,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
+        loss = update.step([_exact(part) for part in slices], max(int(count), 1), 1e-2)
+        losses += total([float(loss)], mesh.contributors)
+    update.shares.gather()
+    return losses, gradients, {name: value.clone() for name, value in update.spread.model.state_dict().items()}
+
+
+def _prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Update, Iterator[tuple[Batch, ...]], Mesh]:
+    """A model in training under `layout`, in float64 where it is to be exact, and its batches."""
+    own, task = Layout.parse(layout), _task(case.task, case.options)
     settings = parse_model(case.model)
     settings = replace(settings, width=SMALL["width"], layers=SMALL["layers"], dropout=SMALL["dropout"])
     training = TrainSettings(
@@ -53,20 +67,40 @@ def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], 
     )
     training = under_layout(resolve(training, task.spec, settings), own)
     mesh = make_mesh(own)
-    model = build_model(settings, task.spec.inputs, task.spec.outputs, causal=task.spec.causal, seed=0).double()
+    model = build_model(settings, task.spec.inputs, task.spec.outputs, causal=task.spec.causal, seed=0)
+    model = model.double() if exact else model
     update = Update(task, model, training, Numerics.default(), own, mesh, carry=carries(task.spec, settings))
     for group in update.optimizer.param_groups:
         if "eps" in group:
             group["eps"] = 1e-6
     batches = zip(*(_batches(task, training, shard) for shard in update.shards), strict=False)
-    losses: list[float] = []
-    gradients = _first_gradients(update)
-    for _, slices in zip(range(STEPS), batches, strict=False):
-        (count,) = total([sum(task.count(part) for part in slices if part.size)], mesh.data)
-        loss = update.step([_exact(part) for part in slices], max(int(count), 1), 1e-2)
+    return update, batches, mesh
+
+
+def with_traffic(case: Training, layout: str, count: int) -> tuple[list[float], int]:
+    """The losses of `count` steps, and the bytes of gradients that this rank sends in the last one."""
+    update, batches, mesh = _prepare(case, layout)
+    losses, sent = [], Traffic()
+    for number, slices in zip(range(count), batches, strict=False):
+        (counted,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
+        with sent if number == count - 1 else nullcontext():
+            loss = update.step(slices, max(int(counted), 1), 1e-2)
         losses += total([float(loss)], mesh.contributors)
-    update.shares.gather()
-    return losses, gradients, {name: value.clone() for name, value in model.state_dict().items()}
+    return losses, sum(entry.bytes for entry in sent.sent())
+
+
+def by_themselves(case: Training, count: int) -> list[tuple[list[float], float]]:
+    """After each of `count` steps: the sum of one matrix on every replica, and in what is put together of them."""
+    update, batches, mesh = _prepare(case, case.layout, exact=True)
+    name = next(name for name in update.shares.own if "mixer" in name)
+    found = []
+    for _, slices in zip(range(count), batches, strict=False):
+        (counted,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
+        update.step(slices, max(int(counted), 1), 1e-2)
+        update.shares.gather()
+        own, whole = update.shares.own[name], update.spread.model.get_parameter(name)
+        found.append((everyones(float(own.detach().sum()), mesh.data), float(whole.detach().sum())))
+    return found
 
 
 def apart(case: Training) -> dict[str, float]:

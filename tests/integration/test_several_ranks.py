@@ -73,12 +73,13 @@ def test_torchrun_starts_the_ranks_and_the_first_speaks_for_them(alone, tmp_path
 
 
 def test_a_layout_that_cannot_be_used_is_refused_with_every_reason(tmp_path, capsys):
-    assert main(command(tmp_path / "run", "data=2,tensor=3,pipeline=3,gradients=powersgd")) == 2
+    assert main(command(tmp_path / "run", "data=2,tensor=3,pipeline=3,gradients=powersgd,recompute=blocks")) == 2
     told = capsys.readouterr().err
     for reason in (
         "pipeline=3 x interleave=1 needs 3 blocks of 2",
         "tensor=3 does not divide the hidden of lstm, 16",
-        "gradients=powersgd is not carried out by this version",
+        "gradients=powersgd under a pipeline are not carried out by this version",
+        "recompute=blocks is not carried out by this version",
     ):
         assert reason in told
     assert not (tmp_path / "run").exists()

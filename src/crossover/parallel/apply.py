@@ -27,6 +27,11 @@ _COUNTED_STEPS = 128
 """The length at which the blocks of a pipeline's stages are weighed against one another."""
 
 
+_FACTOR_RANK = 4
+_WHOLE_STEPS = 10
+"""PowerSGD's rank, and the first steps whose gradients are sent whole: they are too far from those that follow."""
+
+
 class Spread:
     """This rank's part of a model in training.
 
@@ -52,7 +57,7 @@ class Spread:
         splits: Splits = {}
         self.stretch: Stretch | None = None
         self.pipeline: Pipeline | None = None
-        apart = mesh.tensor.size * mesh.sequence.size * mesh.pipeline.size > 1
+        apart = layout.independent or mesh.tensor.size * mesh.sequence.size * mesh.pipeline.size > 1
         self.trained = deepcopy(model) if apart else model
         if mesh.tensor.size > 1:
             splits = share_model(self.trained, mesh.tensor)
@@ -60,13 +65,14 @@ class Spread:
             self.stretch = share_time(self.trained, mesh.sequence, whole_outputs=whole_outputs)
         if mesh.pipeline.size > 1:
             self.pipeline = _pipeline(self.trained, layout, mesh.pipeline)
-        self.shares = Shares(model, self.trained, splits, mesh)
+        self.shares = Shares(model, self.trained, splits, mesh, averaged=layout.independent)
         self.compute: nn.Module = torch.compile(self.trained) if compile else self.trained  # type: ignore[assignment]
         self._replicated: DistributedDataParallel | None = None
-        if mesh.replicas.size > 1 and self.pipeline is None:
+        if mesh.replicas.size > 1 and self.pipeline is None and not layout.independent:
             self._replicated = DistributedDataParallel(
                 self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
             )
+            _compress(self._replicated, layout)
             self.compute = self._replicated
 
     @property
@@ -96,14 +102,52 @@ class Spread:
             gradient = torch.zeros_like(like) if own is None else _gradient(own)
             dist.all_reduce(gradient, group=self.mesh.pipeline.group)
 
+    @torch.no_grad()
+    def after_step(self, steps: int) -> None:
+        """After so many steps: where replicas train by themselves, average their weights if it is time."""
+        every = self.layout.synchronise
+        if self.layout.independent and isinstance(every, int) and steps % every == 0:
+            weights = [parameter.data for parameter in self.trained.parameters()]
+            _add_up(weights, self.mesh.data)
+            for weight in weights:
+                weight /= self.mesh.data.size
+
     def clip(self, norm: float) -> None:
         """Scale the gradients so that the norm of the whole gradient is at most `norm`."""
         parameters = [p for p in self.trained.parameters() if p.grad is not None]
-        if self.trained is self.model:
+        if self.trained is self.model or self.layout.independent:
             torch.nn.utils.clip_grad_norm_(parameters, norm, foreach=True)
             return
         whole = torch.tensor(self.shares.norm(), dtype=parameters[0].dtype)
         torch.nn.utils.clip_grads_with_norm_(parameters, norm, whole, foreach=True)
+
+
+def _compress(replicated: DistributedDataParallel, layout: Layout) -> None:
+    """Send gradients in fewer bytes, where the layout asks for it; what is lost in them changes the result.
+
+    PowerSGD (Vogels et al. 2019, arXiv 1905.13727) sends two thin factors of each matrix and keeps what they miss for
+    the next step.
+    """
+    from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+
+    if layout.gradients == "bf16":
+        # DDP reads a hook's annotations, and takes no strings for them.
+        replicated.register_comm_hook(replicated.process_group, lambda group, bucket: _in_bf16(group, bucket))
+    elif layout.gradients == "powersgd":
+        state = powerSGD_hook.PowerSGDState(
+            replicated.process_group,
+            matrix_approximation_rank=_FACTOR_RANK,
+            start_powerSGD_iter=_WHOLE_STEPS,
+        )
+        replicated.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+
+
+def _in_bf16(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    """The mean over the ranks of a bucket, sent in bf16: torch's own hook of this kind is for NCCL alone."""
+    whole = bucket.buffer()
+    sent = whole.to(torch.bfloat16).div_(group.size())
+    future = dist.all_reduce(sent, group=group, async_op=True).get_future()
+    return future.then(lambda done: whole.copy_(done.value()[0]))
 
 
 def _pipeline(model: SequenceModel, layout: Layout, axis: Axis) -> Pipeline:
@@ -131,9 +175,9 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def _add_up(gradients: list[Tensor], axis: Axis) -> None:
+def _add_up(tensors: list[Tensor], axis: Axis) -> None:
     """The sum over the ranks of each, in place, sent as one."""
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
     dist.all_reduce(flat, group=axis.group)
-    for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(summed.view_as(gradient))
+    for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(summed.view_as(tensor))

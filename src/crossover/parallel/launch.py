@@ -70,10 +70,12 @@ def devices_for(layout: Layout, device: str) -> int:
 
     A CPU runs as many ranks as are asked for, each with its share of the cores.
     """
-    given = place_in(os.environ)
+    given, kind = place_in(os.environ), torch.device(device).type
     if given is not None:
         return given[1]
-    return torch.cuda.device_count() if torch.device(device).type == "cuda" else layout.devices
+    if kind == "cpu":
+        return layout.devices
+    return min(layout.devices, torch.cuda.device_count() if kind == "cuda" else 1)
 
 
 class Team:

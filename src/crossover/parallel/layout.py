@@ -25,7 +25,7 @@ _WORDS = {
     "recompute": ("none", "blocks"),
     "gradients": ("fp32", "bf16", "powersgd"),
 }
-_UNWRITTEN = ("shard_parameters", "recompute", "synchronise", "gradients")
+_UNWRITTEN = ("shard_parameters", "recompute")
 _COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
 
 
@@ -33,10 +33,11 @@ _COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
 class Layout:
     """Degrees of the four axes, and how they are run.
 
-    `microbatches` cut the batch and `chunks` cut time for the pipeline, `accumulate` sums gradients of that many
-    batches. `stages` is the number of blocks of each pipeline stage (None: as even as can be), `interleave` the
-    stages per rank. `synchronise` averages parameters every that many steps, or only at the ``"end"``. A value that
-    is not admissible is a LayoutError; what a layout asks of a model and a task is for `check`.
+    `microbatches` cut the batch and `chunks` cut time for the pipeline; `accumulate` cuts every batch into that many
+    row slices, computed one after the other. `stages` is the number of blocks of each pipeline stage (None: as even
+    as can be), `interleave` the stages per rank. With `synchronise` above 1, or ``"end"``, replicas train by
+    themselves, and their weights are averaged every that many steps, or never before the end. A value that is not
+    admissible is a LayoutError; what a layout asks of a model and a task is for `check`.
     """
 
     data: int = 1
@@ -70,6 +71,11 @@ class Layout:
     def devices(self) -> int:
         """Number of devices that the layout takes."""
         return prod(getattr(self, axis) for axis in AXES)
+
+    @property
+    def independent(self) -> bool:
+        """Whether replicas train by themselves, between the steps at which their weights are averaged."""
+        return self.synchronise != 1
 
     @classmethod
     def parse(cls, text: str) -> Layout:
@@ -162,6 +168,16 @@ class Layout:
         reasons = [
             f"{name}={getattr(self, name)} is not carried out by this version: leave it out" for name in beyond
         ]
+        if self.sequence_method == "ring":
+            reasons.append("sequence_method=ring is not carried out by this version: keys and values are gathered")
+        if self.sequence > 1 and self.pipeline == 1 and self.microbatches > 1:
+            reasons.append(f"microbatches={self.microbatches} over sequence are not carried out by this version")
+        if self.independent and self.devices > self.data:
+            reasons.append(f"synchronise={self.synchronise} beside another axis than data is not carried out")
+        if self.independent and self.gradients != "fp32":
+            reasons.append(f"gradients={self.gradients} are not sent where replicas synchronise={self.synchronise}")
+        if self.pipeline > 1 and self.gradients != "fp32":
+            reasons.append(f"gradients={self.gradients} under a pipeline are not carried out by this version")
         if self.pipeline > 1 and self.sequence > 1:
             reasons.append(
                 "pipeline with sequence is not carried out by this version: give the pipeline chunks in time"
@@ -228,8 +244,8 @@ class Layout:
                 f"chunks={self.chunks} in time need an output at every step, {task.name} has one for each row"
             )
         if self.sequence > 1:
-            reasons += [f"sequence={self.sequence}: {s.refusal}" for s in shardings.values() if s.state == "none"]
-            travels = {name: s.state for name, s in shardings.items() if s.state != "none"}
+            reasons += [f"sequence={self.sequence}: {s.refusal}" for s in shardings.values() if s.refusal]
+            travels = {name: s.state for name, s in shardings.items() if not s.refusal}
             reasons += [
                 f"sequence_method={self.sequence_method} is not how the state of {name} travels ({state})"
                 for name, state in travels.items()

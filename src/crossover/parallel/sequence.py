@@ -110,11 +110,10 @@ def _gathered_outputs(
 def share_mixer_time(mixer: Mixer, stretch: Stretch) -> None:
     """Let `mixer` work on this rank's steps, in place; the states it is given and returns are those of whole rows."""
     sharding = mixer.settings.sharding()
-    travels = sharding.state
-    if travels == "none":
+    if sharding.refusal:
         raise LayoutError(sharding.refusal)
-    forward = {"hand-on": _handed_on, "scan": _summarised, "gather": _gathered}[travels]
-    if isinstance(mixer, Attention) and travels == "gather":
+    forward = {"hand-on": _handed_on, "scan": _summarised, "gather": _gathered}[sharding.state]
+    if isinstance(mixer, Attention) and sharding.state == "gather":
         mixer.solve = partial(_attend, solve=mixer.solve, stretch=stretch)
     elif isinstance(mixer, AffineMixer):
         mixer.exchange = Summaries(stretch.axis)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from crossover.parallel.collectives import gather_over, piece, put_together
+from crossover.parallel.collectives import gather_over, piece, put_together, sum_over
 from crossover.parallel.mesh import Mesh, everyones, total
 from crossover.parallel.tensor import Splits
 
@@ -19,11 +19,14 @@ class Shares:
     """Which parameters of `whole` this rank has in `trained`, and which piece of them.
 
     Under a pipeline a rank has those of its stages; a parameter that two of its modules share (tied embeddings) may
-    then stand on two ranks, and goes by the first of its names.
+    then stand on two ranks, and goes by the first of its names. With `averaged` the replicas over data differ, and
+    what is put together is their mean.
     """
 
-    def __init__(self, whole: nn.Module, trained: nn.Module, splits: Splits, mesh: Mesh) -> None:
-        self.whole, self.trained, self.mesh = whole, trained, mesh
+    def __init__(
+        self, whole: nn.Module, trained: nn.Module, splits: Splits, mesh: Mesh, *, averaged: bool = False
+    ) -> None:
+        self.whole, self.trained, self.mesh, self.averaged = whole, trained, mesh, averaged
         first: dict[int, str] = {}
         named = list(whole.named_parameters(remove_duplicate=False))
         for name, parameter in named:
@@ -67,7 +70,8 @@ class Shares:
                 axis = self.mesh.pipeline
                 dist.broadcast(value, axis.peer(self.owner[name]), group=axis.group)
             if value is not None:
-                found[name] = value
+                mean = self.averaged and value.is_floating_point()
+                found[name] = sum_over(value, self.mesh.data) / self.mesh.data.size if mean else value
         return found
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:

@@ -60,17 +60,16 @@ def check_initial_weights(settings: MixerSettings) -> str:
 
 
 def check_sharding(settings: MixerSettings) -> str:
-    """The sizes to divide are real, pieces cover what they are pieces of, and a refusal has a reason."""
+    """The sizes to divide are real, and pieces cover what they are pieces of."""
     sharding = settings.sharding()
     sizes = {settings.width, *(size for shape in settings.parameters().values() for size in shape)}
     for name, value in sharding.divisible.items():
         attribute = getattr(settings, name, None)
         real = value == attribute if isinstance(attribute, int) else any(size % value == 0 for size in sizes)
         require(value > 0 and real, f"sharding() divides {name}={value}, which is no size of the mixer")
-    refuses = sharding.state == "none"
-    require(refuses == bool(sharding.refusal), "sharding() must give a refusal exactly where the state is 'none'")
     shared = "" if sharding.tensor is None else f", {_check_pieces(settings, sharding.tensor)} pieces"
-    return f"it divides over {', '.join(sharding.divisible) or 'nothing'}{shared}; its state: {sharding.state}"
+    told = sharding.refusal or sharding.state
+    return f"it divides over {', '.join(sharding.divisible) or 'nothing'}{shared}; its state: {told}"
 
 
 def _check_pieces(settings: MixerSettings, tensor: TensorSharding) -> int:

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from shutil import rmtree
 from types import TracebackType
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ class RankPool:
     def __init__(self, size: int, *, seconds: float = 120.0) -> None:
         self.size, self.seconds = size, seconds
         self._ranks: list[tuple[BaseProcess, Connection]] = []
+        self._folder: Path | None = None
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """See the class."""
@@ -68,6 +70,8 @@ class RankPool:
             process.kill()
             process.join()
         self._ranks.clear()
+        if self._folder is not None:
+            rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> RankPool:
         return self
@@ -79,7 +83,8 @@ class RankPool:
 
     def _start(self) -> None:
         context = get_context("spawn")
-        store = Path(tempfile.mkdtemp(prefix="crossover-ranks-")) / "store"
+        self._folder = Path(tempfile.mkdtemp(prefix="crossover-ranks-"))
+        store = self._folder / "store"
         for rank in range(self.size):
             ours, theirs = context.Pipe()
             arguments = (rank, self.size, str(store), self.seconds, theirs)

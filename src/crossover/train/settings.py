@@ -124,7 +124,7 @@ def under_layout(settings: TrainSettings, layout: Layout) -> TrainSettings:
             f"train.accumulate={settings.accumulate} and the layout's accumulate={layout.accumulate} differ: "
             "give one of them"
         )
-    if layout.tensor * layout.sequence > 1 and 0 < settings.average < 1:
+    if layout.devices > 1 and (layout.independent or layout.devices > layout.data) and 0 < settings.average < 1:
         raise ConfigError(
             f"train.average={settings.average} follows every step, and under the layout {layout} whole weights are "
             "there for validation only: give a whole number, the mean of the last so many validations"

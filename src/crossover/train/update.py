@@ -53,6 +53,8 @@ class Update:
         self.optimizer = build_optimizer(self.spread.trained, settings, spared=self._undecayed(model))
         self.kept = kept_weights(model, settings.average)
         self.streams: list[Stream | StagedStream] = [self._stream(carry=carry) for _ in range(settings.accumulate)]
+        self.taken = 0
+        """Steps so far."""
         self._stand_in: Batch | None = None
 
     @property
@@ -64,16 +66,18 @@ class Update:
     def step(self, slices: Sequence[Batch], count: int, rate: float) -> Tensor:
         """Take one step; returns this rank's share of the mean loss before it, not yet read.
 
-        `slices` are those of `shards`, of which some may be empty; `count` is that of the whole global batch.
+        `slices` are those of `shards`, of which some may be empty; `count` is that of the whole global batch. A
+        replica that trains by itself takes the mean over its own slices.
         """
         read = [(stream, part) for stream, part in zip(self.streams, slices, strict=True) if part.size]
+        own = sum(self.task.count(part) for _, part in read) if self.spread.layout.independent else count
         losses = []
         for place, (stream, part) in enumerate(read):
             with self.spread.unsynchronised() if place < len(read) - 1 else nullcontext():
-                losses.append(self._loss(stream, part, count))
+                losses.append(self._loss(stream, part, max(own, 1)) * (own / count))
         if read:
             self._stand_in = read[0][1][:1]
-        elif self.mesh.replicas.size > 1 and self.spread.pipeline is None:
+        elif self.spread.averaged_over > 1:
             self._take_part()
         self.spread.finish_gradients()
         if self.settings.clip > 0:
@@ -81,6 +85,8 @@ class Update:
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.taken += 1
+        self.spread.after_step(self.taken)
         self.kept.after_step()
         return torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
 
@@ -132,6 +138,7 @@ class Update:
             "model": self.spread.model.state_dict(),
             "optimizer": self.shares.moments(self.optimizer),
             "average": self.kept.state(),
+            "taken": self.taken,
             "random": [of["random"] for of in ranks],
             "streams": [of["streams"] for of in ranks],
         }
@@ -147,6 +154,7 @@ class Update:
         self.shares.take()
         self.shares.take_moments(self.optimizer, state["optimizer"])
         self.kept.restore(state["average"])
+        self.taken = state["taken"]
         ranks, own = len(state["random"]), self.mesh.world
         if ranks == own.size:
             checkpoint.restore_random_state(state["random"][own.rank], self.device)

@@ -88,8 +88,18 @@ def test_what_training_carries_out_is_let_through_and_the_rest_named():
         ("pipeline=2,chunks=4", 2),
     ):
         Layout.parse(text).check(devices, "lstm", TASK)
-    with pytest.raises(LayoutError, match="shard_parameters=True is not carried out by this version"):
-        Layout(data=2, shard_parameters=True).check(2, "lstm", TASK)
+    for text, model, named in (
+        ("data=2,shard_parameters=true", "lstm", "shard_parameters=True is not carried out by this version"),
+        ("sequence=2,sequence_method=ring", "gpt", "sequence_method=ring is not carried out"),
+        ("sequence=2,microbatches=2", "lstm", "microbatches=2 over sequence are not carried out"),
+        ("data=2,pipeline=2,gradients=bf16", "lstm", "gradients=bf16 under a pipeline are not carried out"),
+        ("data=2,tensor=2,synchronise=end", "lstm", "synchronise=end beside another axis than data"),
+        ("data=2,gradients=bf16,synchronise=8", "lstm", "gradients=bf16 are not sent where replicas synchronise=8"),
+        ("pipeline=2,sequence=2", "lstm", "pipeline with sequence is not carried out"),
+    ):
+        layout = Layout.parse(text)
+        with pytest.raises(LayoutError, match=named):
+            layout.check(layout.devices, model, TASK)
 
 
 def test_an_encoder_and_what_looks_at_it_are_divided_too():

@@ -81,6 +81,10 @@ class MixerSettings:
         """How the parameters split over `tensor`, and how the state travels over `sequence`."""
         raise ConfigError(f"mixer {self.name!r} has no sharding: define {type(self).__name__}.sharding")
 
+    def unless_causal(self, why: str) -> str:
+        """The refusal to split rows in time for a mixer that sees all of them; "" where it is causal."""
+        return "" if self.causal else f"{self.name} with causal=False {why}, so a row cannot be split in time"
+
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Named terms of the work, for `shape`."""
         raise ConfigError(f"mixer {self.name!r} has no cost: define {type(self).__name__}.cost")

@@ -68,10 +68,8 @@ class ConvolutionSettings(MixerSettings):
             summed=("pointwise",),
             state=(last,),
         )
-        if self.causal:
-            return Sharding(divisible={"width": self.width}, tensor=tensor, state="hand-on")
-        refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible={"width": self.width}, tensor=tensor, state="none", refusal=refusal)
+        refusal = self.unless_causal("looks both ways")
+        return Sharding(divisible={"width": self.width}, tensor=tensor, state="hand-on", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Depthwise taps, pointwise matrix and gate."""

@@ -106,10 +106,8 @@ class LinearAttentionSettings(MixerSettings):
             summed=("out",),
             state=(Split(1, heads),),
         )
-        if self.causal:
-            return Sharding(divisible=divisible, tensor=tensor, state="scan")
-        refusal = f"{self.name} with causal=False starts from both ends of a row, so a row cannot be split in time"
-        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
+        refusal = self.unless_causal("starts from both ends of a row")
+        return Sharding(divisible=divisible, tensor=tensor, state="scan", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Writes and reads are counted as the recurrence does them; chunks compute more, side by side."""

@@ -54,11 +54,12 @@ class RecurrentSettings(MixerSettings):
 
     def sharding(self) -> Sharding:
         """Hidden units split within each gate; rows split in time only where one direction is enough."""
-        divisible, tensor = {"hidden": self.hidden}, self.tensor_sharding()
-        if self.causal:
-            return Sharding(divisible=divisible, tensor=tensor, state=self.state_travel)
-        refusal = f"{self.name} with causal=False starts from both ends of a row, so a row cannot be split in time"
-        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
+        return Sharding(
+            divisible={"hidden": self.hidden},
+            tensor=self.tensor_sharding(),
+            state=self.state_travel,
+            refusal=self.unless_causal("starts from both ends of a row"),
+        )
 
     def tensor_sharding(self) -> TensorSharding | None:
         """How the hidden units split over ranks; None: not at all."""

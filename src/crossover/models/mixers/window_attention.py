@@ -57,10 +57,9 @@ class WindowAttentionSettings(AttentionSettings):
 
     def sharding(self) -> Sharding:
         """Heads split over `tensor`; the last keys and values are handed on over `sequence`."""
-        if self.causal:
-            return Sharding(divisible=self.divisible(), tensor=self.tensor_sharding(), state="hand-on")
-        refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible=self.divisible(), tensor=self.tensor_sharding(), state="none", refusal=refusal)
+        refusal = self.unless_causal("looks both ways")
+        tensor = self.tensor_sharding()
+        return Sharding(divisible=self.divisible(), tensor=tensor, state="hand-on", refusal=refusal)
 
     def tensor_sharding(self) -> TensorSharding:
         """Whole heads, with the keys and values that they share."""

@@ -102,10 +102,8 @@ class XLAttentionSettings(MixerSettings):
         }
         remembered = Split(1, (self.heads,))
         tensor = TensorSharding(parameters=parameters, summed=("out",), state=(remembered, remembered, None))
-        if self.causal:
-            return Sharding(divisible=divisible, tensor=tensor, state="hand-on")
-        refusal = f"{self.name} with causal=False looks both ways, so a row cannot be split in time"
-        return Sharding(divisible=divisible, tensor=tensor, state="none", refusal=refusal)
+        refusal = self.unless_causal("looks both ways")
+        return Sharding(divisible=divisible, tensor=tensor, state="hand-on", refusal=refusal)
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
