@@ -62,6 +62,13 @@ def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
     assert (tmp_path / "study" / "report.html").exists()
 
 
+def test_a_study_goes_on_after_a_run_that_failed_on_all_ranks(run, tmp_path):
+    models = ("--models", "elman[width=8,layers=1,learning_rate=1e30],gru[width=8,layers=1]", "--seeds", "1", "--no-memory")
+    tokens = ["compare", "recall", *models, "--budget", "5steps", "--batch", "8", "--layout", "data=2"]
+    document = run(*tokens, "--set", "train.clip=0", "--out", tmp_path / "study")
+    assert [entry["status"] for entry in document["runs"]] == ["failed", "done"]
+
+
 def test_torchrun_starts_the_ranks_and_the_first_speaks_for_them(alone, tmp_path):
     tokens = command(tmp_path / "run", "data=2")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]

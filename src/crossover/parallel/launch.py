@@ -106,16 +106,30 @@ class Team:
         """Call ``function(*arguments)`` on every rank; returns what rank 0's returned.
 
         `function` is defined at the top of a module, the arguments are picklable; `alone` are keywords that rank 0's
-        call is given besides. Raises TrainingError where a rank ended before its time, which names it.
+        call is given besides. Raises TrainingError where a rank ended before its time, which names it. After a call
+        that failed the ranks that were started here are ended, and the next call starts others.
         """
+        if not dist.is_initialized():
+            self._start()
         _send((function.__module__, function.__qualname__, arguments))
         try:
             return function(*arguments, **(alone or {}))
         except RuntimeError as error:
             told = self._ended()
+            self._abandon()
             if told is None:
                 raise
             raise TrainingError(told) from error
+        except Exception:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """End the ranks that were started here: in the midst of a call they wait for one that will not come."""
+        if self._processes:
+            for process in self._processes:
+                process.terminate()
+            self.close()
 
     def close(self) -> None:
         """Leave the group, and see the ranks that were started here to their end."""
@@ -128,7 +142,6 @@ class Team:
             process.kill()
             process.wait()
         self._processes.clear()
-        rmtree(self._reports, ignore_errors=True)
 
     def __enter__(self) -> Team:
         return self
@@ -136,12 +149,12 @@ class Team:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        if error is None and dist.is_initialized():
             _send(None)
-        for process in self._processes if error is not None else ():
-            # In the midst of a call they wait for a rank that will not come.
-            process.terminate()
+        elif error is not None:
+            self._abandon()
         self.close()
+        rmtree(self._reports, ignore_errors=True)
 
     def _start(self) -> None:
         with socket.socket() as probe:
@@ -149,6 +162,7 @@ class Team:
             port = probe.getsockname()[1]
         shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(self.size)}
         for rank in range(1, self.size):
+            (self._reports / str(rank)).unlink(missing_ok=True)
             own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), _REPORT: str(self._reports / str(rank))}
             command = [sys.executable, "-m", "crossover.parallel.launch"]
             self._processes.append(subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL))

@@ -44,11 +44,6 @@ class Schedule:
     microbatches: int
     chunks: int
 
-    @property
-    def all_actions(self) -> set[Action]:
-        """Every action of every rank."""
-        return {action for actions in self.ranks for action in actions}
-
 
 def make_schedule(layout: Layout) -> Schedule:
     """The schedule of a layout: by its name, or with ``auto`` a wavefront over chunks, else 1F1B or interleaved."""

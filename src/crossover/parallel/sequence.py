@@ -135,12 +135,11 @@ def _handed_on(
     """From the state that the rank before hands on, which is handed on in turn."""
     axis, span = stretch.axis, span or Span()
     before = _given(state, axis)
+    like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
     if axis.rank > 0:
-        like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
         before = receive_state(like, x_BTD, axis)
     y_BTD, after = within(x_BTD, before, replace(span, carry=span.carry or not axis.last))
     if after is not None and not axis.last:
-        like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
         after = tuple(part.to(old.dtype) for part, old in zip(after, like, strict=True))
         y_BTD = hand_on(y_BTD, after, axis)
     return y_BTD, _last(after, axis) if span.carry else None
