@@ -63,8 +63,20 @@ def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
 
 
 def test_a_study_goes_on_after_a_run_that_failed_on_all_ranks(run, tmp_path):
-    models = ("--models", "elman[width=8,layers=1,learning_rate=1e30],gru[width=8,layers=1]", "--seeds", "1", "--no-memory")
-    tokens = ["compare", "recall", *models, "--budget", "5steps", "--batch", "8", "--layout", "data=2"]
+    models = ("--models", "elman[width=8,layers=1,learning_rate=1e30],gru[width=8,layers=1]", "--no-memory")
+    tokens = [
+        "compare",
+        "recall",
+        *models,
+        "--seeds",
+        "1",
+        "--budget",
+        "5steps",
+        "--batch",
+        "8",
+        "--layout",
+        "data=2",
+    ]
     document = run(*tokens, "--set", "train.clip=0", "--out", tmp_path / "study")
     assert [entry["status"] for entry in document["runs"]] == ["failed", "done"]
 
