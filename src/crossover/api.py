@@ -172,6 +172,7 @@ def train(
             folder=folder,
             resume=resume,
             on_progress=on_progress,
+            layout=layout,
         )
         return result.record
     order = Order(

@@ -11,7 +11,8 @@ from torch import Tensor
 from crossover.models.mixers import MIXERS
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.parallel.collectives import Axis, piece, sum_over
-from crossover.parallel.sequence import Stretch, share_mixer_time
+from crossover.parallel.sequence import share_mixer_time
+from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import share_mixer
 from crossover.sharding import Split
 from crossover.testing.probes import PREFIX, draw_mixer, draw_rows, draw_state
@@ -31,13 +32,14 @@ class Case:
     ragged: bool = False
     resets: bool = False
     from_state: bool = False
+    ring: bool = False
     width: int = 16
     options: tuple[tuple[str, object], ...] = ()
     dtype: torch.dtype = torch.float64
 
     def __str__(self) -> str:
         said = [self.mixer, f"T{self.time}"]
-        said += [name for name in ("ragged", "resets", "from_state") if getattr(self, name)]
+        said += [name for name in ("ragged", "resets", "from_state", "ring") if getattr(self, name)]
         said += [] if self.causal else ["both-ways"]
         said += [f"{name}-{value}" for name, value in self.options]
         return "-".join(said)
@@ -51,7 +53,7 @@ class Case:
             resets_BT[0, self.time // 3] = resets_BT[1, 0] = resets_BT[1, -2] = resets_BT[2, -1] = True
         lengths_B = torch.tensor([length * self.time // 9 for length in LENGTHS]) if self.ragged else None
         offset = PREFIX if self.from_state else 0
-        return Span(lengths_B, resets_BT if self.resets else None, offset)
+        return Span(lengths_B, resets_BT if self.resets else None, offset, carry=not self.ring)
 
 
 def world(name: str) -> Axis:
@@ -94,7 +96,7 @@ def over_sequence(case: Case) -> dict[str, float]:
     """The same where this rank holds a stretch of time."""
     axis, whole, shared = world("sequence"), _drawn(case), _drawn(case)
     stretch = Stretch(axis)
-    share_mixer_time(shared, stretch)
+    share_mixer_time(shared, stretch, ring=case.ring)
     expected, found = _Leaves(case), _Leaves(case)
     expected.run(whole, case.span())
     span = stretch.enter(case.time, case.span())
@@ -195,4 +197,14 @@ def cases(*, causal_only: bool) -> list[Case]:
         Case("minlstm", options=(("expansion", 2),), causal=False),
         Case("linear-attention", options=(("chunk", 2), ("gate", False)), from_state=True),
     ]
+    if causal_only:
+        found += rings()
     return found + [case for case in extra if case.causal or not causal_only]
+
+
+def rings() -> list[Case]:
+    """Attention whose keys and values go round a ring: it keeps no state."""
+    plain = Case("attention", ring=True)
+    grouped = replace(plain, options=(("kv_heads", 2), ("heads", 4), ("rotary", True)), time=11)
+    both = [plain, replace(plain, ragged=True, resets=True), grouped]
+    return both + [replace(case, causal=False) for case in both]

@@ -40,6 +40,20 @@ CASES = [
     (4, Training("recall", "lstm", "data=2,tensor=2", "adamw")),
     (4, Training("recall", "minlstm", "data=4", batch=3)),
     (4, Training("recall", "linear-attention", "data=2,tensor=2")),
+    (2, Training("recall", "transformer", "sequence=2,sequence_method=ring", "adamw", accumulate=2)),
+    (4, Training("language-modeling/python-docs", "gpt", "data=2,sequence=2,sequence_method=ring")),
+    (2, Training("recall", "gru", "sequence=2,microbatches=3", "adamw")),
+    (4, Training("recall", "lstm", "data=2,sequence=2,microbatches=2", "adamw", accumulate=2)),
+    (2, Training("recall", "transformer", "data=2,recompute=blocks", "adamw")),
+    (2, Training("recall", "lstm", "pipeline=2,chunks=3,recompute=blocks", "adamw")),
+    (2, Training("recall", "gru", "tensor=2,recompute=blocks", "adamw", accumulate=2)),
+    (2, Training("recall", "mingru", "sequence=2,recompute=blocks")),
+    (2, Training("recall", "lstm", "data=2,shard_parameters=true", "adamw", accumulate=3)),
+    (2, Training("sentiment/headlines", "bert", "data=2,shard_parameters=true", batch=5)),
+    (2, Training("language-modeling/python-docs", "gpt", "data=2,shard_parameters=true,recompute=blocks", "adamw")),
+    (4, Training("translation/phrases", "gnmt", "data=4,shard_parameters=true", "adamw", batch=7)),
+    (2, Training("translation/phrases", "transformer", "data=2,shard_parameters=true", "adamw")),
+    (4, Training("recall", "minlstm", "data=2,sequence=2,shard_parameters=true", "adamw", accumulate=2)),
 ]
 
 

@@ -9,7 +9,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from crossover.models.mixers import MIXERS
 from crossover.models.mixers.base import Mixer, Span
-from crossover.parallel.sequence import Stretch, share_mixer_time
+from crossover.parallel.sequence import share_mixer_time
+from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import share_mixer
 from crossover.parallel.traffic import Traffic
 from crossover.testing.probes import draw_mixer

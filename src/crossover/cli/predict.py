@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ def predict(
     out: Path | None = None,
     task: str | None = None,
     device: str = "cpu",
+    layout: str = "",
     tokens: int = 200,
     temperature: float | None = None,
     top_k: int = 0,
@@ -61,6 +63,8 @@ def predict(
         Which task of a study.
     device
         cpu, cuda or mps.
+    layout
+        How the model, or the rows, are spread over devices, such as tensor=2.
     tokens
         How many tokens a language model adds.
     temperature
@@ -86,6 +90,8 @@ def predict(
     from crossover.files import write_file
     from crossover.inference.decode import Sampling
     from crossover.inference.predictor import load
+    from crossover.inference.ranks import ask
+    from crossover.parallel.layout import Layout
 
     predictor, files = load(run, task=task, device=device), file or []
     writing = _writing(beam=beam, best=best, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
@@ -95,20 +101,24 @@ def predict(
         raise ConfigError(
             "--stream hears --file FILE and writes the likeliest symbols: give nothing else to write by"
         )
+    spread = Layout.parse(layout)
+    if stream and spread.devices > 1:
+        raise ConfigError(f"--stream hears on one device, and --layout {spread} is of {spread.devices}: leave it out")
+    asked = partial(ask, predictor, spread)
     if text == "-":
         text = sys.stdin.read() if predictor.generates else sys.stdin.read().strip()
     predictions: list[dict[str, Any]]
     if stream:
         predictions = _stream(predictor, files, chunk, aloud=out is None and not common.json)
     elif predictor.forecasts:
-        predictions = predictor.forecast(files[0] if files else None, future_values=future_values)
+        predictions = asked("forecast", files[0] if files else None, future_values=future_values)
     elif text is None:
-        predictions = predictor.predict_files(files, writing=writing)
+        predictions = asked("predict_files", files, writing=writing)
     elif predictor.generates:
         sampling = writing if isinstance(writing, Sampling) else Sampling(temperature=_TEMPERATURE, seed=seed)
-        predictions = [{"text": predictor.generate(text, tokens=tokens, sampling=sampling)}]
+        predictions = [{"text": asked("generate", text, tokens=tokens, sampling=sampling)}]
     else:
-        predictions = predictor.predict([text], writing=writing)
+        predictions = asked("predict", [text], writing=writing)
     if out is not None:
         content, what = _file_content(predictor, predictions, out)
         write_file(out, content)

@@ -76,21 +76,10 @@ def train(
 def document(record: RunRecord) -> dict[str, Any]:
     """What ``--json`` prints: the record, and the figures of its ranks per mean step.
 
-    One device sends nothing: `traffic`, what the first rank sends in a step, is empty. How long several ranks wait
-    for what they send is not measured yet, and null. Nothing was predicted: `prediction` is null.
+    One device sends nothing: `traffic`, what the first rank sends in a step, is empty. Nothing was predicted:
+    `prediction` is null.
     """
-    single = len(record.ranks) <= 1
-    unknown = 0.0 if single else None
-    ranks = [
-        {
-            **{key: value for key, value in rank.items() if key != "traffic"},
-            "compute_seconds": rank["step_seconds"] - rank["data_seconds"] if single else None,
-            "communication_seconds": unknown,
-            "wait_seconds": unknown,
-            "bubble_seconds": unknown,
-        }
-        for rank in record.ranks
-    ]
+    ranks = [{key: value for key, value in rank.items() if key != "traffic"} for rank in record.ranks]
     seconds = record.train_seconds * max(len(ranks), 1)
     traffic = record.ranks[0]["traffic"] if record.ranks else []
     return {**record.to_json(), "ranks": ranks, "device_seconds": seconds, "traffic": traffic, "prediction": None}

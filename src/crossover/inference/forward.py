@@ -15,7 +15,7 @@ from crossover.models.backbones import ModelState
 from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel
-from crossover.parallel.sequence import Stretch
+from crossover.parallel.stretch import Stretch
 from crossover.tasks.base import Batch, RolloutTask, TaskSpec
 
 

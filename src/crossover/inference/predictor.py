@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -32,6 +32,7 @@ from crossover.measure.numerics import Numerics
 from crossover.models.encoder import Source
 from crossover.models.model import SequenceModel
 from crossover.models.ports import SourceTarget
+from crossover.parallel.mesh import Mesh, alone, everyones
 from crossover.tasks import RESTORERS, Batch, TaskSpec
 from crossover.tasks.forecasting.ahead import Ahead
 from crossover.tasks.speech.reader import Transcriber
@@ -85,12 +86,16 @@ class TextFileReader(Reader, Protocol):
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model with what its task needs to read inputs and outputs; `folder` is the run it came from."""
+    """A trained model with what its task needs to read inputs and outputs; `folder` is the run it came from.
+
+    Over the ranks of a `mesh` the model is spread, every rank makes the same calls, and each predicts its own rows.
+    """
 
     model: SequenceModel
     saved: SavedModel
     numerics: Numerics
     folder: Path
+    mesh: Mesh = field(default_factory=alone)
 
     @property
     def generates(self) -> bool:
@@ -230,9 +235,17 @@ class Predictor:
         reader: Reader = RESTORERS.get(family)(self.saved.artifacts)
         return reader
 
-    @torch.inference_mode()
     def _predicted(self, reader: Reader, batch: Batch, writing: Writing, *, first: int = 0) -> list[dict[str, Any]]:
-        """Predictions for a batch whose rows are counted from `first`."""
+        """Predictions for a batch whose rows are counted from `first`; each replica makes those of some rows."""
+        own, size = self.mesh.data, batch.size
+        if own.size == 1:
+            return self._own(reader, batch, writing, first=first)
+        start, stop = own.rank * size // own.size, (own.rank + 1) * size // own.size
+        told = self._own(reader, batch[start:stop], writing, first=first + start) if start < stop else []
+        return [prediction for part in everyones(told, own) for prediction in part]
+
+    @torch.inference_mode()
+    def _own(self, reader: Reader, batch: Batch, writing: Writing, *, first: int) -> list[dict[str, Any]]:
         if isinstance(writing, Beam):
             return (self._searched if self.translates else self._prefixes)(reader, batch, writing)
         if isinstance(writing, Sampling):

@@ -15,6 +15,7 @@ from crossover.errors import MeasurementError, is_out_of_memory
 from crossover.measure.clock import pair_difference, timings_in_turn
 from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
 from crossover.measure.statistics import median_interval
+from crossover.measure.together import TeamStopwatch
 from crossover.measure.workload import Workload
 
 MINIMUM_ROUNDS = 3
@@ -55,6 +56,39 @@ class Point:
         }
 
 
+class Stopwatch:
+    """Times the steps of workloads, which it prepares: in this process."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, Callable[[], Any]] = {}
+
+    def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
+        """Prepare a step and take it once: whether all it gave was finite, and its seconds."""
+        step = workload.prepare()
+        began = perf_counter()
+        finite = bool(torch.isfinite(step()).all())
+        self._steps[name] = step
+        return finite, perf_counter() - began
+
+    def pair_difference(self, name: str, *, rounds: int, device: str) -> float:
+        """How far apart the same step is from itself, see `crossover.measure.clock.pair_difference`."""
+        return pair_difference(self._steps[name], rounds=rounds, device=device)
+
+    def time(
+        self, names: Sequence[str], *, rounds: int, minimum: int, device: str, time_limit: float
+    ) -> dict[str, tuple[float, ...]]:
+        """Seconds of steps that were begun, taken in turn; see `crossover.measure.clock.timings_in_turn`."""
+        steps = {name: self._steps[name] for name in names}
+        timings = timings_in_turn(
+            steps, rounds=rounds, minimum=minimum, warmup=1, device=device, time_limit=time_limit
+        )
+        return {name: timing.seconds for name, timing in timings.items()}
+
+    def forget(self) -> None:
+        """Let all steps go."""
+        self._steps.clear()
+
+
 class Sweep:
     """Cost curves under way: `points` of each model in the order of the axis.
 
@@ -66,9 +100,14 @@ class Sweep:
     """
 
     def __init__(
-        self, models: Mapping[str, Callable[[int], Workload]], *, nursery: Nursery | None, time_limit: float
+        self,
+        models: Mapping[str, Callable[[int], Workload]],
+        *,
+        nursery: Nursery | None,
+        time_limit: float,
+        stopwatch: Stopwatch | TeamStopwatch | None = None,
     ) -> None:
-        self.models, self.nursery = models, nursery
+        self.models, self.nursery, self.stopwatch = models, nursery, stopwatch or Stopwatch()
         self.points: dict[str, list[Point]] = {name: [] for name in models}
         self.pair_difference: float | None = None
         self._stopped: dict[str, str] = {}
@@ -88,12 +127,9 @@ class Sweep:
         self._foresee(value, workloads)
         for_memory = max(self._left, 0.0) / (1 + len(later)) / 3
         peaks = {name: self._peak(name, workload, for_memory) for name, workload in self._alive(workloads)}
-        steps = {}
-        for name, workload in self._alive(workloads):
-            step = self._start(name, workload)
-            if step is not None:
-                steps[name] = step
-        timings = self._time(steps, workloads, self._share(workloads, later))
+        begun = [name for name, workload in self._alive(workloads) if self._begin(name, workload)]
+        timings = self._time(begun, workloads, self._share(workloads, later))
+        self.stopwatch.forget()
         for name, workload in workloads.items():
             peak = peaks.get(name, Peak(None))
             self.points[name].append(
@@ -144,39 +180,35 @@ class Sweep:
             peaks += [self.nursery.peak(workload, repeats=1) for _ in range(2)]
         return Peak(int(median(peak.bytes for peak in peaks if peak.bytes is not None)))
 
-    def _start(self, name: str, workload: Workload) -> Callable[[], Any] | None:
-        """Build the workload and run it once; None if it does not fit, or one run shows that it takes too long."""
+    def _begin(self, name: str, workload: Workload) -> bool:
+        """Whether the workload fits, and once through it shows that there is time for more."""
         try:
-            step = workload.prepare()
-            began = perf_counter()
-            finite = bool(torch.isfinite(step()).all())
+            finite, seconds = self.stopwatch.begin(name, workload)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             self._stopped[name] = f"out of memory: {error}".splitlines()[0]
-            return None
+            return False
         if not finite:
             raise MeasurementError(
                 f"{name} gives values that are not finite at {workload.kind}: its time means nothing"
             )
-        seconds = perf_counter() - began
         if not self.points[name] or seconds * MINIMUM_ROUNDS <= self._left:
-            return step
+            return True
         self._stop(name, f"a step took {seconds:.2g} s")
-        return None
+        return False
 
     def _time(
-        self, steps: Mapping[str, Callable[[], Any]], workloads: Mapping[str, Workload], seconds: float
+        self, begun: Sequence[str], workloads: Mapping[str, Workload], seconds: float
     ) -> dict[str, tuple[float, ...]]:
-        if not steps:
+        if not begun:
             return {}
-        device = workloads[next(iter(steps))].numerics.device
+        device = workloads[begun[0]].numerics.device
         if self.pair_difference is None:
-            self.pair_difference = pair_difference(next(iter(steps.values())), rounds=_PAIR_ROUNDS, device=device)
-        timings = timings_in_turn(
-            steps, rounds=MAXIMUM_ROUNDS, minimum=MINIMUM_ROUNDS, warmup=1, device=device, time_limit=seconds
+            self.pair_difference = self.stopwatch.pair_difference(begun[0], rounds=_PAIR_ROUNDS, device=device)
+        return self.stopwatch.time(
+            begun, rounds=MAXIMUM_ROUNDS, minimum=MINIMUM_ROUNDS, device=device, time_limit=seconds
         )
-        return {name: timing.seconds for name, timing in timings.items()}
 
 
 def predict(points: Sequence[Point], value: int, workload: Workload) -> float:

@@ -96,13 +96,14 @@ class Workload:
             shape = replace(shape, time=1, context=self.time)
         return model_cost(self.model, self.inputs, self.outputs, shape, causal=self.causal, execution=execution)
 
-    def prepare(self) -> Callable[[], Tensor]:
-        """Build the model and return a call that runs the pass once and gives a tensor of its results.
+    def prepare(self, model: SequenceModel | None = None) -> Callable[[], Tensor]:
+        """Build the model, unless it is given, and return a call that runs the pass once and gives its results.
 
         For ``train`` that is the loss, for the others the outputs; so a caller can see that they are finite.
         """
-        model = build_model(self.model, self.inputs, self.outputs, causal=self.causal, seed=self.seed)
-        model = model.to(self.numerics.device)
+        if model is None:
+            model = build_model(self.model, self.inputs, self.outputs, causal=self.causal, seed=self.seed)
+            model = model.to(self.numerics.device)
         if not self.fused:
             for mixer in model.mixers():
                 mixer.forward = mixer.definition  # type: ignore[method-assign]

@@ -119,7 +119,7 @@ class Backbone(nn.Module):
         x_BTD = self.norm(x_BTD)
         if not self.causal or not span.carry:
             return x_BTD, None
-        return x_BTD, ModelState(tuple(s for s in after if s is not None), self._advance(x_BTD, span), memory)
+        return x_BTD, ModelState(tuple(s for s in after if s is not None), self.advance(x_BTD, span), memory)
 
     def remember(self, source_BSD: Tensor, lengths_B: Tensor | None) -> tuple[State, ...]:
         """What every block keeps of an encoded source; () where none looks at one."""
@@ -150,7 +150,8 @@ class Backbone(nn.Module):
             yield cast(Block, block).mixer
 
     @staticmethod
-    def _advance(x_BTD: Tensor, span: Span) -> Tensor:
+    def advance(x_BTD: Tensor, span: Span) -> Tensor:
+        """The position of each row after the steps of x_BTD."""
         steps = x_BTD.shape[1] if span.lengths_B is None else span.lengths_B
         start = (
             span.offset

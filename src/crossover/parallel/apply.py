@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from crossover.costs import Shape
-from crossover.models.counting import block_flops, end_flops
 from crossover.models.model import SequenceModel
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh
 from crossover.parallel.pipeline import Pipeline
-from crossover.parallel.sequence import Stretch, share_time
-from crossover.parallel.stages import Stage, balanced, keep_blocks
+from crossover.parallel.recompute import recompute_blocks
+from crossover.parallel.sequence import share_time
+from crossover.parallel.shards import held, shard_parameters
+from crossover.parallel.stages import own_stages
+from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import Splits, share_model
+from crossover.parallel.timeline import recorded, watched
 from crossover.parallel.whole import Shares
 
-_COUNTED_STEPS = 128
-"""The length at which the blocks of a pipeline's stages are weighed against one another."""
-
-
+_LEAST_NORM = 1e-6
+"""Added to a norm before anything is divided by it, as `torch.nn.utils.clip_grad_norm_` does."""
 _FACTOR_RANK = 4
 _WHOLE_STEPS = 10
 """PowerSGD's rank, and the first steps whose gradients are sent whole: they are too far from those that follow."""
@@ -36,10 +38,10 @@ class Spread:
     """This rank's part of a model in training.
 
     First the blocks are shared over `tensor`, then time over `sequence`, then blocks are given to the stages of a
-    `pipeline`; what a rank then holds is replicated over data and sequence. `trained` holds the parameters that the
-    optimiser moves. A batch goes through `compute`, in the `stretch` of time that is this rank's, or it is played by
-    `pipeline`. `model`, whole, is what is validated and saved: where every rank computes all of it, it is `trained`
-    itself.
+    `pipeline`; what a rank then holds is replicated over data and sequence, or held in shards. `trained` holds the
+    parameters that the optimiser moves. A batch goes through `compute`, in the `stretch` of time that is this rank's,
+    or it is played by `pipeline`. `model`, whole, is what is validated and saved: where every rank computes all of
+    it, it is `trained` itself.
 
     `whole_outputs` says that the objective needs the outputs of all steps together.
     """
@@ -57,18 +59,29 @@ class Spread:
         splits: Splits = {}
         self.stretch: Stretch | None = None
         self.pipeline: Pipeline | None = None
-        apart = layout.independent or mesh.tensor.size * mesh.sequence.size * mesh.pipeline.size > 1
+        apart = layout.independent or layout.shard_parameters or layout.recompute != "none"
+        apart = apart or mesh.tensor.size * mesh.sequence.size * mesh.pipeline.size > 1
         self.trained = deepcopy(model) if apart else model
         if mesh.tensor.size > 1:
             splits = share_model(self.trained, mesh.tensor)
         if mesh.sequence.size > 1:
-            self.stretch = share_time(self.trained, mesh.sequence, whole_outputs=whole_outputs)
+            self.stretch = share_time(
+                self.trained, mesh.sequence, whole_outputs=whole_outputs, method=layout.sequence_method
+            )
+        if layout.recompute == "blocks":
+            recompute_blocks(self.trained)
         if mesh.pipeline.size > 1:
-            self.pipeline = _pipeline(self.trained, layout, mesh.pipeline)
+            stages, weight = own_stages(self.trained, layout, mesh.pipeline), next(model.parameters())
+            self.pipeline = Pipeline(stages, layout, mesh.pipeline, width=model.settings.width, dtype=weight.dtype)
+        if layout.shard_parameters:
+            shard_parameters(self.trained, layout, mesh.replicas)
         self.shares = Shares(model, self.trained, splits, mesh, averaged=layout.independent)
         self.compute: nn.Module = torch.compile(self.trained) if compile else self.trained  # type: ignore[assignment]
         self._replicated: DistributedDataParallel | None = None
-        if mesh.replicas.size > 1 and self.pipeline is None and not layout.independent:
+        together = mesh.replicas.size > 1 and self.pipeline is None and not layout.independent
+        self.averaged_over = float(mesh.replicas.size) if together else 1.0
+        """The number of ranks over which the gradients of a backward pass are averaged."""
+        if together and not layout.shard_parameters:
             self._replicated = DistributedDataParallel(
                 self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
             )
@@ -81,14 +94,20 @@ class Spread:
         repeated = self.stretch is not None and self.stretch.whole_outputs
         return 0.0 if repeated and self.mesh.sequence.rank else 1.0
 
-    @property
-    def averaged_over(self) -> float:
-        """The number of ranks over which the gradients of a backward pass are averaged."""
-        return float(self.mesh.replicas.size) if self._replicated is not None else 1.0
-
     def unsynchronised(self) -> AbstractContextManager[Any]:
         """Forward and backward in here leave the gradients to the backward that follows."""
+        if isinstance(self.trained, FSDPModule):
+            return _unsynchronised(self.trained)
         return self._replicated.no_sync() if self._replicated is not None else nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        """The gradients of this rank's share of the loss, averaged over the replicas where they are synchronised."""
+        with recorded("backward"):
+            (loss * self.averaged_over).backward()
+            timeline, axis = watched(), self.mesh.replicas
+            if timeline is not None and self._replicated is not None and axis.name in timeline.launched:
+                # The earlier buckets went while gradients were still computed; the last one is waited for.
+                timeline.add("all-reduce", timeline.launched.pop(axis.name), timeline.now(), axis, "buckets")
 
     def finish_gradients(self) -> None:
         """Add up what no backward pass has: over the replicas of a stage, and of tied weights on two stages."""
@@ -100,7 +119,8 @@ class Spread:
             own = self.shares.own.get(name)
             like = self.model.get_parameter(name)
             gradient = torch.zeros_like(like) if own is None else _gradient(own)
-            dist.all_reduce(gradient, group=self.mesh.pipeline.group)
+            with recorded("all-reduce", self.mesh.pipeline):
+                dist.all_reduce(gradient, group=self.mesh.pipeline.group)
 
     @torch.no_grad()
     def after_step(self, steps: int) -> None:
@@ -118,8 +138,19 @@ class Spread:
         if self.trained is self.model or self.layout.independent:
             torch.nn.utils.clip_grad_norm_(parameters, norm, foreach=True)
             return
-        whole = torch.tensor(self.shares.norm(), dtype=parameters[0].dtype)
-        torch.nn.utils.clip_grads_with_norm_(parameters, norm, whole, foreach=True)
+        scale = min(1.0, norm / (self.shares.norm() + _LEAST_NORM))
+        for gradient in (parameter.grad for parameter in parameters):
+            if gradient is not None:
+                held(gradient).mul_(scale)
+
+
+@contextmanager
+def _unsynchronised(sharded: FSDPModule) -> Iterator[None]:
+    sharded.set_requires_gradient_sync(False)
+    try:
+        yield
+    finally:
+        sharded.set_requires_gradient_sync(True)
 
 
 def _compress(replicated: DistributedDataParallel, layout: Layout) -> None:
@@ -150,25 +181,6 @@ def _in_bf16(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures
     return future.then(lambda done: whole.copy_(done.value()[0]))
 
 
-def _pipeline(model: SequenceModel, layout: Layout, axis: Axis) -> Pipeline:
-    """This rank's stages of `model`, which keeps no other blocks."""
-    sizes = layout.stages or _balanced_stages(model, layout.pipeline * layout.interleave)
-    ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
-    own = {n: range(ends[n] - sizes[n], ends[n]) for n in range(axis.rank, len(sizes), axis.size)}
-    stages = {number: Stage(model, blocks) for number, blocks in own.items()}
-    keep_blocks(model, list(own.values()))
-    weight = next(model.parameters())
-    return Pipeline(stages, layout, axis, width=model.settings.width, dtype=weight.dtype)
-
-
-def _balanced_stages(model: SequenceModel, stages: int) -> tuple[int, ...]:
-    """Blocks of each stage, by counted FLOPs of rows of a common length; the head counts with the last block."""
-    shape = Shape(batch=1, time=_COUNTED_STEPS, source=_COUNTED_STEPS if model.encoder is not None else 0)
-    costs = block_flops(model.settings, model.inputs, shape, causal=model.causal)
-    first, last = end_flops(model.settings, model.inputs, model.outputs, shape)
-    return balanced(costs, stages, first=first, last=last)
-
-
 def _gradient(parameter: nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
@@ -178,6 +190,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 def _add_up(tensors: list[Tensor], axis: Axis) -> None:
     """The sum over the ranks of each, in place, sent as one."""
     flat = torch.cat([tensor.flatten() for tensor in tensors])
-    dist.all_reduce(flat, group=axis.group)
+    with recorded("all-reduce", axis):
+        dist.all_reduce(flat, group=axis.group)
     for tensor, summed in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(summed.view_as(tensor))

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from crossover.parallel.timeline import recorded
 from crossover.sharding import Split
 
 
@@ -46,7 +47,8 @@ class Axis:
 def sum_over(x: Tensor, axis: Axis) -> Tensor:
     """The sum of every rank's `x`, without a gradient."""
     total = x.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(total, group=axis.group)
+    with recorded("all-reduce", axis):
+        dist.all_reduce(total, group=axis.group)
     return total
 
 
@@ -54,7 +56,8 @@ def gather_over(x: Tensor, axis: Axis) -> Tensor:
     """Every rank's `x`, all of one shape and at least one dim, stacked on a new first dim; without a gradient."""
     x = x.detach().contiguous()
     gathered = x.new_empty((axis.size, *x.shape))
-    _all_gather(gathered.flatten(0, 1), x, group=axis.group)
+    with recorded("all-gather", axis):
+        _all_gather(gathered.flatten(0, 1), x, group=axis.group)
     return gathered
 
 
@@ -62,7 +65,8 @@ def _scatter_sum(x_R: Tensor, axis: Axis) -> Tensor:
     """This rank's entry of the sum of every rank's `x_R`, whose first dim is the rank."""
     x_R = x_R.contiguous()
     own = x_R.new_empty(x_R.shape[1:])
-    _reduce_scatter(own, x_R.flatten(0, 1), group=axis.group)
+    with recorded("reduce-scatter", axis):
+        _reduce_scatter(own, x_R.flatten(0, 1), group=axis.group)
     return own
 
 
@@ -190,13 +194,13 @@ class _Collect(torch.autograd.Function):
     def forward(ctx: FunctionCtx, x: Tensor, dim: int, sizes: Sequence[int], axis: Axis) -> Tensor:
         ctx.dim, ctx.sizes, ctx.axis = dim, sizes, axis  # type: ignore[attr-defined]
         longest = max(sizes)
-        pieces_R = gather_over(_padded(x, dim, longest), axis)
+        pieces_R = gather_over(padded(x, dim, longest), axis)
         return torch.cat([part.narrow(dim, 0, size) for part, size in zip(pieces_R, sizes, strict=True)], dim)
 
     @staticmethod
     def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, ...]:
         longest = max(ctx.sizes)
-        parts = torch.stack([_padded(part, ctx.dim, longest) for part in dx.split(list(ctx.sizes), ctx.dim)])
+        parts = torch.stack([padded(part, ctx.dim, longest) for part in dx.split(list(ctx.sizes), ctx.dim)])
         return _scatter_sum(parts, ctx.axis).narrow(ctx.dim, 0, ctx.sizes[ctx.axis.rank]), None, None, None
 
 
@@ -209,7 +213,8 @@ def collect(x: Tensor, dim: int, sizes: Sequence[int], axis: Axis) -> Tensor:
     return found
 
 
-def _padded(x: Tensor, dim: int, size: int) -> Tensor:
+def padded(x: Tensor, dim: int, size: int) -> Tensor:
+    """`x` with zeros behind it along `dim`, up to `size` of them."""
     missing = size - x.shape[dim]
     if not missing:
         return x
@@ -218,13 +223,18 @@ def _padded(x: Tensor, dim: int, size: int) -> Tensor:
     return torch.cat([x, x.new_zeros(shape)], dim)
 
 
+def _broadcast_last(x: Tensor, axis: Axis) -> Tensor:
+    found = x.clone(memory_format=torch.contiguous_format)
+    with recorded("broadcast", axis):
+        dist.broadcast(found, axis.peer(axis.size - 1), group=axis.group)
+    return found
+
+
 class _FromLast(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, axis: Axis) -> Tensor:
         ctx.axis = axis  # type: ignore[attr-defined]
-        found = x.detach().clone(memory_format=torch.contiguous_format)
-        dist.broadcast(found, axis.peer(axis.size - 1), group=axis.group)
-        return found
+        return _broadcast_last(x.detach(), axis)
 
     @staticmethod
     def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, ...]:
@@ -234,9 +244,7 @@ class _FromLast(torch.autograd.Function):
 def from_last(x: Tensor, axis: Axis) -> Tensor:
     """The last rank's tensor on all of them; every rank gives one of its shape."""
     if not x.is_floating_point():
-        found = x.clone()
-        dist.broadcast(found, axis.peer(axis.size - 1), group=axis.group)
-        return found
+        return _broadcast_last(x, axis)
     taken: Tensor = _FromLast.apply(x, axis)
     return taken
 

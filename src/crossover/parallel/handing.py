@@ -11,6 +11,17 @@ from torch.autograd.function import FunctionCtx
 
 from crossover.models.mixers.base import State
 from crossover.parallel.collectives import Axis
+from crossover.parallel.timeline import recorded
+
+
+def _give(x: Tensor, axis: Axis, to: int) -> None:
+    with recorded("send", axis, f"{axis.rank}>{to}"):
+        dist.send(x.contiguous(), axis.peer(to), group=axis.group)
+
+
+def _take(x: Tensor, axis: Axis, of: int) -> None:
+    with recorded("receive", axis, f"{of}>{axis.rank}"):
+        dist.recv(x, axis.peer(of), group=axis.group)
 
 
 class _Receive(torch.autograd.Function):
@@ -22,7 +33,7 @@ class _Receive(torch.autograd.Function):
         ctx.floating = [part.is_floating_point() for part in like]  # type: ignore[attr-defined]
         found = tuple(torch.empty_like(part, memory_format=torch.contiguous_format) for part in like)
         for part in found:
-            dist.recv(part, axis.peer(axis.rank - 1), group=axis.group)
+            _take(part, axis, axis.rank - 1)
         ctx.mark_non_differentiable(*(part for part in found if not part.is_floating_point()))
         return found
 
@@ -31,7 +42,7 @@ class _Receive(torch.autograd.Function):
         axis: Axis = ctx.axis
         sent = [gradient for gradient, floating in zip(gradients, ctx.floating, strict=True) if floating]
         for gradient in sent:
-            dist.send(gradient.contiguous(), axis.peer(axis.rank - 1), group=axis.group)
+            _give(gradient, axis, axis.rank - 1)
         zeros = [
             torch.zeros_like(gradient) if floating else None
             for gradient, floating in zip(gradients, ctx.floating, strict=True)
@@ -57,7 +68,7 @@ class _HandOn(torch.autograd.Function):
         ctx.axis = axis  # type: ignore[attr-defined]
         ctx.like = [(part.shape, part.dtype, part.is_floating_point()) for part in state]  # type: ignore[attr-defined]
         for part in state:
-            dist.send(part.contiguous(), axis.peer(axis.rank + 1), group=axis.group)
+            _give(part, axis, axis.rank + 1)
         return y.view_as(y)
 
     @staticmethod
@@ -67,7 +78,7 @@ class _HandOn(torch.autograd.Function):
         for shape, dtype, floating in ctx.like:
             gradient = dy.new_empty(shape, dtype=dtype) if floating else None
             if gradient is not None:
-                dist.recv(gradient, axis.peer(axis.rank + 1), group=axis.group)
+                _take(gradient, axis, axis.rank + 1)
             gradients.append(gradient)
         return None, dy, *gradients
 

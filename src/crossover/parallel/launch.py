@@ -31,9 +31,14 @@ from crossover.parallel.layout import Layout
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 _PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others: as long as one of them may score a split."""
+_GO_ON = "what is saved is kept, go on with --resume"
 _REPORT = "CROSSOVER_RANK_REPORT"
 """Where a rank that we started writes why it ended."""
 _ENDING_SECONDS = 5.0
+_ROLL_CALL = timedelta(seconds=5)
+"""How long the first rank waits for a word of each of the others, once one of them has waited too long."""
+_SILENT = ("timed out", "timeout", "connection", "gloo", "nccl")
+"""Words of an error by which a backend tells that another rank is not there."""
 
 
 def place_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
@@ -88,6 +93,7 @@ class Team:
     def __init__(self, size: int) -> None:
         self.size = size
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._present: dist.ProcessGroup | None = None
         self._reports = Path(tempfile.mkdtemp(prefix="crossover-ranks-"))
         given = place_in(os.environ)
         self.here = size if given is None else local_ranks(os.environ, size)
@@ -100,7 +106,7 @@ class Team:
         if given is None:
             self._start()
         else:
-            _join(*given)
+            self._present = _join(*given)
 
     def run(self, function: Callable[..., Any], *arguments: Any, alone: Mapping[str, Any] | None = None) -> Any:
         """Call ``function(*arguments)`` on every rank; returns what rank 0's returned.
@@ -115,7 +121,7 @@ class Team:
         try:
             return function(*arguments, **(alone or {}))
         except RuntimeError as error:
-            told = self._ended()
+            told = self._ended(_noted(error)) or self._silent(error)
             self._abandon()
             if told is None:
                 raise
@@ -170,17 +176,28 @@ class Team:
         while not store.check([_present(rank) for rank in range(1, self.size)]):
             if (told := self._ended(wait=0.05)) is not None:
                 raise TrainingError(told)
-        dist.init_process_group(_backend(), store=store, rank=0, world_size=self.size, timeout=_PATIENCE)
+        self._present = _enter(rank=0, size=self.size, store=store)
 
-    def _ended(self, wait: float = 0.5) -> str | None:
+    def _ended(self, when: str = "", *, wait: float = 0.5) -> str | None:
         """Which rank ended before its time, and why as far as it said; None where all still run after `wait` s."""
         time.sleep(wait)
         for rank, process in enumerate(self._processes, start=1):
             if (code := process.poll()) is not None:
                 report = self._reports / str(rank)
                 said = report.read_text() if report.exists() else f"it ended with code {code}"
-                return f"rank {rank} of {self.size} is gone ({said}): what is saved is kept, go on with --resume"
+                return f"rank {rank} of {self.size} is gone{when} ({said}): {_GO_ON}"
         return None
+
+    def _silent(self, error: RuntimeError) -> str | None:
+        """Which ranks do not answer, where `error` says that one was waited for in vain; None where it does not."""
+        if not _is_silence(error):
+            return None
+        absent = [rank for rank in range(1, self.size) if not _answers(rank, self._present)]
+        if not absent:
+            return f"ranks lost one another{_noted(error)} ({_one_line(error)}): {_GO_ON}"
+        named = f"rank {absent[0]}" if len(absent) == 1 else f"ranks {', '.join(map(str, absent))}"
+        verb = "does" if len(absent) == 1 else "do"
+        return f"{named} of {self.size} {verb} not answer{_noted(error)}: {_GO_ON}"
 
 
 def follow() -> int:
@@ -188,7 +205,7 @@ def follow() -> int:
     place = place_in(os.environ)
     if place is None:
         raise ConfigError("this process was started as one of several ranks, but RANK and WORLD_SIZE are not set")
-    _join(*place)
+    present = _join(*place)
     try:
         while (call := _receive()) is not None:
             module, name, arguments = call
@@ -199,20 +216,51 @@ def follow() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if _is_silence(error):
+            with suppress(RuntimeError):
+                dist.send(torch.zeros(1), 0, group=present)
         _report(error)
         return 1
     dist.destroy_process_group()
     return 0
 
 
-def _join(rank: int, size: int) -> None:
+def _join(rank: int, size: int) -> dist.ProcessGroup:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_place(os.environ) % torch.cuda.device_count())
     store = None
     if _REPORT in os.environ:
         store = _store(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), leads=False)
         store.set(_present(rank), "")
+    return _enter(rank=rank, size=size, store=store)
+
+
+def _enter(*, rank: int, size: int, store: dist.Store | None) -> dist.ProcessGroup:
+    """Make the world, and beside it the group in which a rank says that it is still there."""
     dist.init_process_group(_backend(), store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=_ROLL_CALL)
+    return group
+
+
+def _answers(rank: int, present: dist.ProcessGroup | None) -> bool:
+    try:
+        dist.recv(torch.zeros(1), rank, group=present)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_silence(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _SILENT)
+
+
+def _noted(error: RuntimeError) -> str:
+    """Where it happened, as far as it was noted."""
+    return "".join(f" {note}" for note in getattr(error, "__notes__", []))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _store(host: str, port: int, *, leads: bool) -> dist.TCPStore:
@@ -239,9 +287,11 @@ def _receive() -> Any:
 
 
 def _report(error: Exception) -> None:
-    said = str(error) if isinstance(error, CrossoverError) else f"{type(error).__name__}: {error}"
+    said = str(error) if isinstance(error, CrossoverError) else f"{type(error).__name__}: {_one_line(error)}"
+    if isinstance(error, RuntimeError) and _is_silence(error):
+        said = f"another rank is gone or does not answer{_noted(error)}, {said}"
     if _REPORT in os.environ:
-        Path(os.environ[_REPORT]).write_text(" ".join(said.split()))
+        Path(os.environ[_REPORT]).write_text(said)
     else:
         sys.stderr.write(f"crossover: rank {os.environ.get('RANK')}: {said}\n")
 

@@ -25,7 +25,8 @@ _WORDS = {
     "recompute": ("none", "blocks"),
     "gradients": ("fp32", "bf16", "powersgd"),
 }
-_UNWRITTEN = ("shard_parameters", "recompute")
+_TRAINING = ("chunks", "accumulate", "schedule", "shard_parameters", "recompute", "synchronise", "gradients")
+"""What has no meaning where a model is used and not trained."""
 _COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
 
 
@@ -125,8 +126,13 @@ class Layout:
                 given.append(f"{field.name}={text}")
         return ",".join(given) or SINGLE
 
-    def reasons(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> list[str]:
-        """Everything that keeps this layout from `devices` devices, the model and the task; empty if nothing does."""
+    def reasons(
+        self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None, *, rows: bool = True
+    ) -> list[str]:
+        """Everything that keeps this layout from `devices` devices, the model and the task; empty if nothing does.
+
+        Without `rows` the task's batches are not asked for: those in use are as large as they are.
+        """
         settings, mixers = _resolve(model, task)
         reasons = []
         if self.devices != devices:
@@ -138,10 +144,10 @@ class Layout:
         for name in ("shard_parameters", "synchronise", "gradients"):
             if self.data == 1 and getattr(self, name) != getattr(Layout, name):
                 reasons.append(f"{name}={getattr(self, name)} says how `data` ranks work together: it needs data>1")
-        rows = self.data * self.microbatches
-        if task is not None and task.batch_tokens is None and rows > task.batch_rows:
+        needed = self.data * self.microbatches
+        if rows and task is not None and task.batch_tokens is None and needed > task.batch_rows:
             reasons.append(
-                f"data={self.data} x microbatches={self.microbatches} needs {rows} rows, "
+                f"data={self.data} x microbatches={self.microbatches} needs {needed} rows, "
                 f"a batch of {task.name} has {task.batch_rows}"
             )
         return reasons
@@ -153,25 +159,17 @@ class Layout:
         """
         _raise(self, [*self.reasons(devices, model, task), *self._unwritten_reasons()])
 
-    def check_alone(self, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
-        """The same for a command that runs a model on one device, where it is one reason more."""
-        reasons = [*self.reasons(self.devices, model, task), *self._unwritten_reasons()]
-        if self.devices > 1:
-            reasons.append(
-                f"this command runs a model on one device, and the layout asks for {self.devices}: use {SINGLE!r} "
-                "here, and train to spread a run"
-            )
-        _raise(self, reasons)
+    def check_inference(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
+        """The same for a trained model in use, where what says how a run is trained is one reason more."""
+        reasons = [
+            f"{name}={getattr(self, name)} is for a run in training: leave it out"
+            for name in _TRAINING
+            if getattr(self, name) != getattr(Layout, name)
+        ]
+        _raise(self, [*self.reasons(devices, model, task, rows=False), *self._unwritten_reasons(), *reasons])
 
     def _unwritten_reasons(self) -> list[str]:
-        beyond = [name for name in _UNWRITTEN if getattr(self, name) != getattr(Layout, name)]
-        reasons = [
-            f"{name}={getattr(self, name)} is not carried out by this version: leave it out" for name in beyond
-        ]
-        if self.sequence_method == "ring":
-            reasons.append("sequence_method=ring is not carried out by this version: keys and values are gathered")
-        if self.sequence > 1 and self.pipeline == 1 and self.microbatches > 1:
-            reasons.append(f"microbatches={self.microbatches} over sequence are not carried out by this version")
+        reasons = []
         if self.independent and self.devices > self.data:
             reasons.append(f"synchronise={self.synchronise} beside another axis than data is not carried out")
         if self.independent and self.gradients != "fp32":
@@ -182,6 +180,11 @@ class Layout:
             reasons.append(
                 "pipeline with sequence is not carried out by this version: give the pipeline chunks in time"
             )
+        if self.shard_parameters:
+            beside = [f"{axis}={getattr(self, axis)}" for axis in ("pipeline", "tensor") if getattr(self, axis) > 1]
+            beside += [f"synchronise={self.synchronise}"] if self.independent else []
+            beside += ["gradients=powersgd"] if self.gradients == "powersgd" else []
+            reasons += [f"shard_parameters beside {other} is not carried out by this version" for other in beside]
         return reasons
 
     def _pipeline_reasons(self, settings: ModelSettings, task: TaskSpec | None) -> list[str]:
@@ -245,6 +248,11 @@ class Layout:
             )
         if self.sequence > 1:
             reasons += [f"sequence={self.sequence}: {s.refusal}" for s in shardings.values() if s.refusal]
+            reasons += [
+                f"recompute={self.recompute} would ask for the state of {name} twice, and it is handed on once"
+                for name, s in shardings.items()
+                if self.recompute != "none" and not s.refusal and s.state == "hand-on"
+            ]
             travels = {name: s.state for name, s in shardings.items() if not s.refusal}
             reasons += [
                 f"sequence_method={self.sequence_method} is not how the state of {name} travels ({state})"

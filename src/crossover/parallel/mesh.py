@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch.distributed as dist
 
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
+from crossover.parallel.timeline import recorded
 
 _ORDER = ("data", "pipeline", "sequence", "tensor")
 """From the outermost axis to the innermost, whose ranks are neighbours: it says most."""
@@ -55,20 +57,24 @@ def whole_world() -> Axis:
     return Axis("world", dist.group.WORLD, dist.get_rank(), dist.get_world_size())
 
 
-def make_mesh(layout: Layout) -> Mesh:
-    """The mesh of `layout` over all ranks of the world; a layout of one device needs none."""
+def make_mesh(layout: Layout, *, timeout: timedelta | None = None) -> Mesh:
+    """The mesh of `layout` over all ranks of the world; a layout of one device needs none.
+
+    Along every axis a rank waits for the others for at most `timeout` (None: as long as in the world); in the world,
+    where one of them may have more to score or to write than the others, as long as it was told when it was made.
+    """
     if layout.devices == 1:
         return alone()
     sizes = [getattr(layout, name) for name in _ORDER]
     places = np.arange(layout.devices).reshape(sizes)
-    axes = {name: _axis(name, places, [number]) for number, name in enumerate(_ORDER)}
+    axes = {name: _axis(name, places, [number], timeout) for number, name in enumerate(_ORDER)}
     together = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "world": _ORDER}
     for name, parts in together.items():
-        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts])
+        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts], None if parts == _ORDER else timeout)
     return Mesh(**axes)
 
 
-def _axis(name: str, places: np.ndarray, dims: Sequence[int]) -> Axis:
+def _axis(name: str, places: np.ndarray, dims: Sequence[int], timeout: timedelta | None) -> Axis:
     """This rank's line of ranks along `dims`. Every rank makes every line's group, in the same order."""
     size = int(np.prod([places.shape[dim] for dim in dims]))
     if size == 1:
@@ -76,7 +82,7 @@ def _axis(name: str, places: np.ndarray, dims: Sequence[int]) -> Axis:
     last = list(range(places.ndim - len(dims), places.ndim))
     own = None
     for line in np.moveaxis(places, dims, last).reshape(-1, size).tolist():
-        group = dist.new_group(line)
+        group = dist.new_group(line, timeout=timeout)
         if dist.get_rank() in line:
             own = Axis(name, group, line.index(dist.get_rank()), size)
     if own is None:
@@ -98,7 +104,8 @@ def _reduced(values: Sequence[float], axis: Axis, operation: Any) -> list[float]
     if axis.size == 1:
         return list(values)
     numbers = torch.tensor(values, dtype=torch.float64)
-    dist.all_reduce(numbers, operation, group=axis.group)
+    with recorded("all-reduce", axis):
+        dist.all_reduce(numbers, operation, group=axis.group)
     return [float(number) for number in numbers.tolist()]
 
 

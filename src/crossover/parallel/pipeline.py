@@ -20,6 +20,7 @@ from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
 from crossover.parallel.schedule import Action, make_schedule
 from crossover.parallel.stages import Flow, Part, Stage
+from crossover.parallel.timeline import recorded, sent
 
 Loss = Callable[[Tensor, int, int], Tensor]
 """The loss of the outputs of one micro-batch (its number) and chunk (its number)."""
@@ -88,12 +89,14 @@ class Pipeline:
         under_way = _Pass(parts, loss, dict(states or {}))
         for action in make_schedule(shape).ranks[self.axis.rank]:
             if action.forward:
-                with context():
+                with recorded("forward"), context():
                     self._forward(action, under_way)
             else:
-                self._backward(action, under_way)
-        for work, _ in under_way.sent:
-            work.wait()
+                with recorded("backward"):
+                    self._backward(action, under_way)
+        with recorded("send", self.axis, f"from {self.axis.rank}"):
+            for work, _ in under_way.sent:
+                work.wait()
         total = torch.stack(under_way.losses).sum() if under_way.losses else None
         return total, under_way.states
 
@@ -147,7 +150,9 @@ class Pipeline:
             under_way.here[to] = given
             return
         for number, x in enumerate(given):
-            work = dist.isend(x, self.axis.peer(rank), group=self.axis.group, tag=self._tag(to, number, under_way))
+            tag = self._tag(to, number, under_way)
+            sent(self.axis, f"{self.axis.rank}>{rank}:{tag}")
+            work = dist.isend(x, self.axis.peer(rank), group=self.axis.group, tag=tag)
             under_way.sent.append((work, x))
 
     def _receive(self, action: Action, shapes: Sequence[Sequence[int]], under_way: _Pass) -> Flow:
@@ -158,7 +163,9 @@ class Pipeline:
         device = under_way.parts[0][0].inputs.device
         found = tuple(torch.empty(tuple(shape), dtype=self.dtype, device=device) for shape in shapes)
         for number, x in enumerate(found):
-            dist.recv(x, self.axis.peer(rank), group=self.axis.group, tag=self._tag(action, number, under_way))
+            tag = self._tag(action, number, under_way)
+            with recorded("receive", self.axis, f"{rank}>{self.axis.rank}:{tag}"):
+                dist.recv(x, self.axis.peer(rank), group=self.axis.group, tag=tag)
         return found
 
     def _tag(self, to: Action, number: int, under_way: _Pass) -> int:

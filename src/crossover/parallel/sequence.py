@@ -2,15 +2,14 @@
 
 How the state crosses from one stretch to the next is what a mixer's `Sharding.state` says. A dense recurrence or a
 window is handed on. Of a linear recurrence the ranks exchange what each stretch does to the state before it, so that
-they work at the same time. Softmax attention gathers the keys and values of all stretches.
+they work at the same time. Softmax attention gathers the keys and values of all stretches or sends them round a ring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,68 +25,22 @@ from crossover.models.model import SequenceModel
 from crossover.models.ports import PerRow
 from crossover.parallel.collectives import Axis, collect, from_last, gather_over, once, read
 from crossover.parallel.handing import hand_on, receive_state
+from crossover.parallel.ring import attend_in_a_ring
+from crossover.parallel.stretch import Stretch
 
 Forward = Callable[..., tuple[Tensor, State | None]]
 
 
-@dataclass
-class Stretch:
-    """This rank's part of the rows under way: steps `start` to `stop` of `time`, of which `span` tells.
-
-    It is set by `enter` before each pass; the mixers read it during the pass.
-    """
-
-    axis: Axis
-    time: int = 0
-    span: Span = field(default_factory=Span)
-    whole_outputs: bool = False
-    """Whether every rank has the outputs of whole rows, so that their loss counts on one of them only."""
-
-    def enter(self, time: int, span: Span) -> Span:
-        """Take up rows of `time` steps; returns the span of this rank's part of them."""
-        if time < self.axis.size:
-            raise LayoutError(
-                f"rows of {time} steps cannot be split over sequence={self.axis.size} ranks: give fewer ranks, or "
-                "longer rows"
-            )
-        self.time, self.span = time, span
-        return span.cut(self.start, self.steps)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Steps of every rank: as equal as can be, none empty unless there are fewer steps than ranks."""
-        ends = [rank * self.time // self.axis.size for rank in range(self.axis.size + 1)]
-        return [stop - start for start, stop in pairwise(ends)]
-
-    @property
-    def start(self) -> int:
-        """The first step of this rank."""
-        return self.axis.rank * self.time // self.axis.size
-
-    @property
-    def steps(self) -> int:
-        """The number of steps of this rank."""
-        return self.sizes[self.axis.rank]
-
-    def position(self, before_B: Tensor) -> Tensor:
-        """The position [B] after these rows, which began at `before_B`."""
-        return before_B + (self.time if self.span.lengths_B is None else self.span.lengths_B)
-
-    def cut(self, x_BT: Tensor) -> Tensor:
-        """This rank's steps of [B, T, ...]."""
-        return x_BT.narrow(1, self.start, self.steps)
-
-
-def share_time(model: SequenceModel, axis: Axis, *, whole_outputs: bool = False) -> Stretch:
+def share_time(model: SequenceModel, axis: Axis, *, whole_outputs: bool = False, method: str = "auto") -> Stretch:
     """Make `model` that of a stretch of time, in place; returns what is to be entered before each pass.
 
     Outputs per row are whole on every rank; those per step are this rank's, or with `whole_outputs` all of them (for
-    an objective that needs them together).
+    an objective that needs them together). `method` is `Layout.sequence_method`.
     """
     per_row = isinstance(model.outputs, PerRow)
     stretch = Stretch(axis, whole_outputs=whole_outputs or per_row)
     for mixer in model.backbone.mixers():
-        share_mixer_time(mixer, stretch)
+        share_mixer_time(mixer, stretch, ring=method == "ring")
     if stretch.whole_outputs:
         within = model.head.forward
         gathered = _head_of_gathered if per_row else _gathered_outputs
@@ -107,14 +60,18 @@ def _gathered_outputs(
     return collect(within(x_BTD, lengths_B), 1, stretch.sizes, stretch.axis)
 
 
-def share_mixer_time(mixer: Mixer, stretch: Stretch) -> None:
-    """Let `mixer` work on this rank's steps, in place; the states it is given and returns are those of whole rows."""
+def share_mixer_time(mixer: Mixer, stretch: Stretch, *, ring: bool = False) -> None:
+    """Let `mixer` work on this rank's steps, in place; the states it is given and returns are those of whole rows.
+
+    With `ring` keys and values are not gathered, but sent from rank to rank; such attention carries no state.
+    """
     sharding = mixer.settings.sharding()
     if sharding.refusal:
         raise LayoutError(sharding.refusal)
     forward = {"hand-on": _handed_on, "scan": _summarised, "gather": _gathered}[sharding.state]
     if isinstance(mixer, Attention) and sharding.state == "gather":
-        mixer.solve = partial(_attend, solve=mixer.solve, stretch=stretch)
+        whole = partial(_attend, solve=mixer.solve, stretch=stretch)
+        mixer.solve = partial(attend_in_a_ring, causal=mixer.causal, stretch=stretch) if ring else whole
     elif isinstance(mixer, AffineMixer):
         mixer.exchange = Summaries(stretch.axis)
     elif isinstance(mixer, LinearAttention):

@@ -13,10 +13,17 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from crossover.costs import Shape
 from crossover.models.block import Block
+from crossover.models.counting import block_flops, end_flops
 from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span, State
 from crossover.models.model import SequenceModel
+from crossover.parallel.collectives import Axis
+from crossover.parallel.layout import Layout
+
+_COUNTED_STEPS = 128
+"""The length at which the blocks of stages are weighed against one another."""
 
 Flow = tuple[Tensor, ...]
 """(x_BTD,), or (x_BTD, source_BSD) between blocks that look at a source."""
@@ -58,6 +65,25 @@ def balanced(costs: Sequence[float], stages: int, *, first: float = 0.0, last: f
     for number in range(stages, 0, -1):
         bounds.append(best[number][bounds[-1]][1])
     return tuple(stop - start for start, stop in pairwise(reversed(bounds)))
+
+
+def own_stages(model: SequenceModel, layout: Layout, axis: Axis) -> dict[int, Stage]:
+    """This rank's stages of `model`, by their number; the model keeps no other blocks.
+
+    They are as the layout says, or as even as can be by counted FLOPs of rows of a common length; embedding and head
+    count with the first block and the last.
+    """
+    sizes = layout.stages
+    if sizes is None:
+        shape = Shape(batch=1, time=_COUNTED_STEPS, source=_COUNTED_STEPS if model.encoder is not None else 0)
+        costs = block_flops(model.settings, model.inputs, shape, causal=model.causal)
+        first, last = end_flops(model.settings, model.inputs, model.outputs, shape)
+        sizes = balanced(costs, layout.pipeline * layout.interleave, first=first, last=last)
+    ends = list(accumulate(sizes))
+    own = {n: range(ends[n] - sizes[n], ends[n]) for n in range(axis.rank, len(sizes), axis.size)}
+    stages = {number: Stage(model, blocks) for number, blocks in own.items()}
+    keep_blocks(model, list(own.values()))
+    return stages
 
 
 class Stage:

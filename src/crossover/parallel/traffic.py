@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from crossover.parallel.collectives import Axis
+from crossover.parallel.timeline import watched
 
 _NAMES = {
     "allreduce_": "all-reduce",
@@ -76,6 +77,8 @@ class Traffic(TorchDispatchMode):
             return
         groups = (_group_name(argument) for argument in args)
         axis = next((self._axes.get(group, "other") for group in groups if group is not None), "other")
+        if (timeline := watched()) is not None:
+            timeline.launched[axis] = timeline.now()
         place = (_NAMES[name], axis)
         self._counts[place] += 1
         self._bytes[place] += _bytes(args[_OWN_INPUT.get(name, 0)])

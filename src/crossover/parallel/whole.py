@@ -8,10 +8,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from crossover.parallel.collectives import gather_over, piece, put_together, sum_over
 from crossover.parallel.mesh import Mesh, everyones, total
+from crossover.parallel.shards import as_held, held, unsharded
 from crossover.parallel.tensor import Splits
 
 
@@ -53,7 +55,7 @@ class Shares:
         if self.trained is self.whole:
             return
         for name, parameter in self.own.items():
-            parameter.copy_(self.part_of(name, self.whole.get_parameter(name).detach()))
+            parameter.copy_(self.part_of(name, self.whole.get_parameter(name).detach(), parameter))
 
     def put_together(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Whole tensors by name, from every rank's part of them."""
@@ -63,6 +65,7 @@ class Shares:
             if name not in present:
                 continue
             value = own.get(name)
+            value = None if value is None else unsharded(value)
             if value is not None and name in self.splits and self.mesh.tensor.size > 1:
                 value = put_together(gather_over(value, self.mesh.tensor), self.splits[name])
             if self.mesh.pipeline.size > 1:
@@ -74,19 +77,24 @@ class Shares:
                 found[name] = sum_over(value, self.mesh.data) / self.mesh.data.size if mean else value
         return found
 
-    def part_of(self, name: str, whole: Tensor) -> Tensor:
-        """What this rank holds of a whole tensor."""
+    def part_of(self, name: str, value: Tensor, like: Tensor) -> Tensor:
+        """What this rank holds of a whole tensor, in shards where the parameter `like` is."""
         split = self.splits.get(name)
-        return whole if split is None or self.mesh.tensor.size == 1 else piece(whole, split, self.mesh.tensor).clone()
+        if split is not None and self.mesh.tensor.size > 1:
+            return piece(value, split, self.mesh.tensor).clone()
+        return as_held(value, like)
 
     def norm(self) -> float:
         """The norm of the whole gradient."""
-        squares = [0.0, 0.0]
+        squares = {"alike": 0.0, "tensor": 0.0, "replicas": 0.0}
         for name, parameter in self.own.items():
             if parameter.grad is not None and self.owner[name] == self.mesh.pipeline.rank:
-                squares[name in self.splits] += float(parameter.grad.double().square().sum())
-        (pieces,) = total([squares[1]], self.mesh.tensor)
-        (square,) = total([squares[0] + pieces], self.mesh.pipeline)
+                in_shards = isinstance(parameter.grad, DTensor)
+                over = "replicas" if in_shards else "tensor" if name in self.splits else "alike"
+                squares[over] += float(held(parameter.grad).double().square().sum())
+        (pieces,) = total([squares["tensor"]], self.mesh.tensor)
+        (shards,) = total([squares["replicas"]], self.mesh.replicas)
+        (square,) = total([squares["alike"] + pieces + shards], self.mesh.pipeline)
         return float(square**0.5)
 
     def moments(self, optimizer: Optimizer) -> dict[str, dict[str, Any]]:
@@ -110,7 +118,7 @@ class Shares:
             for parameter in group["params"]:
                 name = self._name(parameter)
                 state = {
-                    kind: self.part_of(name, value) if isinstance(value, Tensor) and value.ndim else value
+                    kind: self.part_of(name, value, parameter) if isinstance(value, Tensor) and value.ndim else value
                     for kind, value in whole.get(name, {}).items()
                 }
                 if state:

@@ -251,6 +251,7 @@ class Comparison:
                 folder=folder,
                 resume=True,
                 on_progress=self.on_progress,
+                layout=self.request.layout,
             )
         order = Order(
             task=self._registered(name),

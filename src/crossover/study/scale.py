@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,17 +13,19 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from crossover.errors import ConfigError, unknown
+from crossover.errors import ConfigError, LayoutError, unknown
 from crossover.measure.clock import UNSTEADY
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics, check_device, choose
 from crossover.measure.statistics import fit_exponent
-from crossover.measure.sweep import Point, Sweep
+from crossover.measure.sweep import Point, Stopwatch, Sweep
+from crossover.measure.together import TeamStopwatch
 from crossover.measure.workload import PASSES, Pass, Workload
 from crossover.models.counting import count_parameters, match_parameters
 from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import adapt, family_of, parse_model
 from crossover.models.settings import ModelSettings
+from crossover.parallel.launch import Team, devices_for
 from crossover.parallel.layout import Layout
 from crossover.study.crossing import find_crossings
 from crossover.study.machine import machine
@@ -70,6 +73,11 @@ class ScaleRequest:
         for name in ("length", "width", "batch", "layers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is not admissible: give 1 or more")
+
+    @property
+    def smallest_batch(self) -> int:
+        """Rows of a batch, the fewest where they are the axis."""
+        return min(self.values) if self.axis == "batch" else self.batch
 
     def workload(self, model: str, kind: Pass, numerics: Numerics, value: int) -> Workload:
         """The workload of `model` at `value` of the axis; ConfigError where the model does not admit it."""
@@ -147,6 +155,8 @@ def scale(
 ) -> dict[str, Any]:
     """Measure `models` along `axis` and return the study's document, which is also ``study.json`` in `folder`.
 
+    Under a `layout` of several devices all ranks take every step together, and peak memory is not measured.
+
     Everything ends within about `time_limit` seconds, shared evenly by the passes; what there is no time for is
     null in the document, with the reason. `numerics` None chooses the policy for `device` and `precision`. A folder
     that holds this very study, finished, gives its document again. Raises ConfigError and LayoutError before any
@@ -157,11 +167,19 @@ def scale(
     given = {key: v for key, v in (("length", length), ("batch", batch), ("width", width), ("layers", layers)) if v}
     request = ScaleRequest(models=tuple(models), axis=name, values=values, passes=tuple(passes), **given)
     policy = numerics or Numerics.default(check_device(device))
+    layout = layout or Layout()
     for model in request.models:
-        (layout or Layout()).check_alone(parse_model(model))
+        check = layout.check if request.passes == ("train",) else layout.check_inference
+        check(devices_for(layout, policy.device), parse_model(model))
         for value in values:
             request.workload(model, request.passes[0], policy, value).cost()
+    if layout.data > request.smallest_batch:
+        raise LayoutError(
+            f"data={layout.data} needs as many rows, and a batch has {request.smallest_batch}: give a larger --batch"
+        )
+    memory = memory and layout.devices == 1
     identity = {"request": asdict(request), "memory": memory, "device": policy.device, "precision": precision}
+    identity |= {} if layout == Layout() else {"layout": str(layout)}
     store = Store.open(folder, "scale", identity)
     held = store.load()
     if held is not None and held["settings"]["finished"]:
@@ -170,13 +188,16 @@ def scale(
     policy = policy.apply() if numerics is not None else choose(precision, policy.device)
     tell(policy.describe())
     study = _Scaling(request, policy, store, command, started)
-    study.document["settings"] |= {"memory": memory, "time_limit": time_limit}
-    with Nursery() as nursery:
-        if memory:
+    study.document["settings"] |= {"memory": memory, "time_limit": time_limit, "layout": str(layout)}
+    with ExitStack() as stack:
+        nursery = stack.enter_context(Nursery()) if memory else None
+        if nursery is not None:
             nursery.start()
+        if layout != Layout():
+            study.stopwatch = TeamStopwatch(stack.enter_context(Team(layout.devices)), layout)
         for index, kind in enumerate(request.passes):
             left = time_limit - (time.monotonic() - started)
-            study.run(kind, nursery if memory else None, left / (len(request.passes) - index), tell)
+            study.run(kind, nursery, left / (len(request.passes) - index), tell)
     return study.finish()
 
 
@@ -187,6 +208,7 @@ class _Scaling:
         self, request: ScaleRequest, numerics: Numerics, store: Store, command: str | None, started: float
     ) -> None:
         self.request, self.numerics, self.store, self.started = request, numerics, store, started
+        self.stopwatch: Stopwatch | TeamStopwatch = Stopwatch()
         self.differences: list[float] = []
         self.curves: list[dict[str, Any]] = []
         self.crossings: list[dict[str, Any]] = []
@@ -208,7 +230,7 @@ class _Scaling:
         """Measure one pass along the axis."""
         request = self.request
         makers = {model: partial(request.workload, model, kind, self.numerics) for model in request.models}
-        sweep = Sweep(makers, nursery=nursery, time_limit=time_limit)
+        sweep = Sweep(makers, nursery=nursery, time_limit=time_limit, stopwatch=self.stopwatch)
         curves, crossings = self.curves, self.crossings
         for index, value in enumerate(request.values):
             sweep.measure(value, request.values[index + 1 :])

@@ -18,6 +18,7 @@ import torch
 from crossover.config import leaves, load_toml, to_toml
 from crossover.errors import CheckpointError, FolderError
 from crossover.files import write_file
+from crossover.train.settings import NO_RESULT
 
 VERSION = 3
 _FOLDER = "checkpoint"
@@ -78,7 +79,7 @@ def check_finished(folder: Path, config: Mapping[str, Any]) -> None:
             )
 
 
-_NO_SETTINGS = ("model.name", "train.checkpoint_seconds")
+_NO_SETTINGS = ("model.name", *(f"train.{name}" for name in NO_RESULT))
 """They change nothing that a run computes."""
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from crossover.models.counting import model_cost
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
-from crossover.parallel.mesh import Mesh, everyones, largest, make_mesh, total
+from crossover.parallel.mesh import Mesh, largest, make_mesh, total
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
 from crossover.train import checkpoint
@@ -34,7 +35,7 @@ from crossover.train.progress import OnProgress, Progress
 from crossover.train.rank_figures import RankFigures
 from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
-from crossover.train.settings import TrainSettings, resolve
+from crossover.train.settings import NO_RESULT, TrainSettings, resolve
 from crossover.train.state import Best, RunState, Work
 from crossover.train.update import Update
 
@@ -76,7 +77,7 @@ def train(
         if not resume and (is_finished(folder) or checkpoint.has_checkpoint(folder)):
             raise FolderError(f"{folder} holds a run already: go on with it by --resume, or choose another folder")
     device, layout = torch.device(numerics.device), layout or Layout()
-    mesh = make_mesh(layout)
+    mesh = make_mesh(layout, timeout=timedelta(seconds=settings.timeout_seconds))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Ranks that see the same steps of the same rows drop the same units of them.
         torch.manual_seed(settings.seed + _RANK_SEED * mesh.replicas.rank)
@@ -132,7 +133,7 @@ class _Run:
         self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
         self.between_steps = True
         self.interrupts = Interrupts()
-        self.own = RankFigures(mesh)
+        self.own = RankFigures(mesh, layout, numerics)
         self.began = time.monotonic()
         self.elapsed = 0.0
         """Seconds since then, the same on every rank: whether it is time to save is decided together."""
@@ -160,6 +161,9 @@ class _Run:
             except KeyboardInterrupt:
                 if self.between_steps:
                     self.save()
+                raise
+            except RuntimeError as error:
+                error.add_note(f"at step {self.state.step + 1}")
                 raise
         self.save()
 
@@ -335,7 +339,7 @@ class _Run:
 
     def _identity(self) -> dict[str, Any]:
         """The settings that make this run this one, as a checkpoint records them."""
-        own = {key: repr(value) for key, value in self.settings.to_json().items() if key != "checkpoint_seconds"}
+        own = {key: repr(value) for key, value in self.settings.to_json().items() if key not in NO_RESULT}
         model = {f"model.{key}": repr(value) for key, value in asdict(self.model_settings).items()}
         return {"task": self.task.spec.name, **own, **model, "precision": self.numerics.precision}
 
@@ -379,7 +383,7 @@ class _Run:
             stopped="patience" if self.fraction < 1 else "budget",
             folder=self.folder,
             layout=self.layout,
-            ranks=everyones(self.own.line(self.numerics), self.mesh.world),
+            ranks=self.own.together(),
         )
         result = RunResult(record, self.model, tested.items if tested else {}, self.folder)
         if self.folder is not None and self.mesh.leads:

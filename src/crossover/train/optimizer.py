@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from crossover.errors import ConfigError
@@ -51,7 +52,9 @@ def build_optimizer(model: nn.Module, settings: TrainSettings, *, spared: Iterab
     groups = [group for group in groups if group["params"]]
     rate = settings.learning_rate
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=_SGD_MOMENTUM, nesterov=True, fused=_fusable(model))
+        # The fused kernel does not know of parameters in shards.
+        fused = _fusable(model) and not any(isinstance(parameter, DTensor) for parameter in model.parameters())
+        return torch.optim.SGD(groups, lr=rate, momentum=_SGD_MOMENTUM, nesterov=True, fused=fused)
     return torch.optim.AdamW(groups, lr=rate, betas=settings.betas, fused=_fusable(model))
 
 

@@ -1,38 +1,48 @@
-"""What one rank has to tell of its own work: its seconds, its memory, and what it sends."""
+"""What one rank has to tell of its own work: its seconds and where they go, its memory, and what it sends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import mean
 from typing import Any
 
 import torch
 
 from crossover.measure.numerics import Numerics
-from crossover.parallel.mesh import Mesh
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh, everyones, largest
+from crossover.parallel.timeline import Event, TimeSplit, split_time, watching
 from crossover.parallel.traffic import Traffic
 
-_WATCHED = 2
-"""The step, counted from 0, whose traffic is noted: the first two have more to say than those that follow."""
+_WATCHED = range(2, 5)
+"""The steps, counted from 0, that are looked at: the first two have more to do than those that follow."""
+_FINEST = 400
+"""In a picture of a step, events closer to one another than this part of it are one."""
 
 
 class RankFigures:
     """Sums over the steps that this process has taken."""
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.mesh = mesh
+    def __init__(self, mesh: Mesh, layout: Layout, numerics: Numerics) -> None:
+        self.mesh, self.numerics = mesh, numerics
+        # An accelerator works on while its messages are under way, and FSDP2 waits in places of its own.
+        self.splits = torch.device(numerics.device).type == "cpu" and not layout.shard_parameters
         self.steps, self.loading, self.computing = 0, 0.0, 0.0
         self.traffic: list[dict[str, Any]] = []
+        self.watched: list[tuple[list[Event], float]] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Around a step: notes what this rank sends in one of them."""
-        if self.mesh.world.size == 1 or self.steps != _WATCHED:
+        """Around a step: of some steps it notes what this rank sends, and when it does what."""
+        if self.mesh.world.size == 1 or self.steps not in _WATCHED:
             yield
             return
-        with Traffic(*self.mesh.axes) as traffic:
+        largest([0.0], self.mesh.world)  # after this all clocks stand at zero
+        with Traffic(*self.mesh.axes) as traffic, watching() as timeline:
             yield
         self.traffic = [sent.to_json() for sent in traffic.sent()]
+        self.watched.append((timeline.events, timeline.now()))
 
     def add(self, *, loading: float, computing: float) -> None:
         """One more step, with this rank's own seconds."""
@@ -40,16 +50,59 @@ class RankFigures:
         self.loading += loading
         self.computing += computing
 
-    def line(self, numerics: Numerics) -> dict[str, Any]:
-        """This rank's entry in the record."""
+    def together(self) -> list[dict[str, Any]]:
+        """The ranks' entries in the record; every rank takes part."""
         steps = max(self.steps, 1)
-        return {
+        line = {
             "rank": self.mesh.world.rank,
             "step_seconds": (self.loading + self.computing) / steps,
             "data_seconds": self.loading / steps,
-            "peak_bytes": peak_bytes(numerics),
+            "peak_bytes": peak_bytes(self.numerics),
             "traffic": self.traffic,
         }
+        if self.mesh.world.size == 1:
+            alone = TimeSplit(self.computing / steps, 0.0, 0.0, 0.0)
+            return [{**line, **alone.to_json(), "timeline": []}]
+        told = everyones((line, self.watched), self.mesh.world)
+        splits = _splits([watched for _, watched in told]) if self.splits else None
+        return [
+            {**line, **_seconds(splits[rank] if splits else []), "timeline": _picture(watched)}
+            for rank, (line, watched) in enumerate(told)
+        ]
+
+
+def _splits(watched: Sequence[Sequence[tuple[list[Event], float]]]) -> list[list[TimeSplit]]:
+    """By rank, the split of every watched step."""
+    by_step = [
+        split_time([events for events, _ in step], [seconds for _, seconds in step])
+        for step in zip(*watched, strict=True)
+    ]
+    return [list(of_rank) for of_rank in zip(*by_step, strict=True)]
+
+
+def _seconds(splits: Sequence[TimeSplit]) -> dict[str, float | None]:
+    """The mean of the watched steps; None where there are none."""
+    if not splits:
+        return dict.fromkeys(TimeSplit(0.0, 0.0, 0.0, 0.0).to_json())
+    steps = [split.to_json() for split in splits]
+    return {name: mean(step[name] for step in steps) for name in steps[0]}
+
+
+def _picture(watched: Sequence[tuple[list[Event], float]]) -> list[list[Any]]:
+    """[kind, start, end] of the last watched step, of messages and passes as fine as can be seen."""
+    if not watched:
+        return []
+    events, seconds = watched[-1]
+    found: list[list[Any]] = []
+    last: dict[str, list[Any]] = {}
+    for event in sorted(events, key=lambda event: event.start):
+        before = last.get(event.kind)
+        if before is not None and event.start - before[2] < seconds / _FINEST:
+            before[2] = max(before[2], event.end)
+        else:
+            last[event.kind] = [event.kind, event.start, event.end]
+            found.append(last[event.kind])
+    return found
 
 
 def peak_bytes(numerics: Numerics) -> int | None:

@@ -13,6 +13,9 @@ from crossover.tasks.base import TaskSpec
 
 _DEFAULT_BATCH_TOKENS = 4096
 
+NO_RESULT = ("checkpoint_seconds", "timeout_seconds")
+"""Settings that change nothing that a run computes: a run may go on with others."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
@@ -25,8 +28,8 @@ class TrainSettings:
     never). `average` below 1 is the decay of an exponential moving average of the weights (0: none); a whole
     number from 2 takes the mean of the weights at so many of the last validations. Such an average is then what
     validation scores and the run keeps. `patience` stops after that many validations without a better score (0:
-    never). `evaluations` is the number of validations over the budget. Raises ConfigError for a value that no run
-    can have.
+    never). `evaluations` is the number of validations over the budget. Of several ranks, one waits for another within
+    a step for at most `timeout_seconds`. Raises ConfigError for a value that no run can have.
     """
 
     budget: str | None = None
@@ -45,6 +48,7 @@ class TrainSettings:
     patience: int = 0
     evaluations: int = 10
     checkpoint_seconds: float = 30.0
+    timeout_seconds: float = 300.0
     seed: int = 0
     compile: bool = False
 
@@ -60,6 +64,8 @@ class TrainSettings:
         for name in ("weight_decay", "clip", "checkpoint_seconds"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        if not self.timeout_seconds > 0:
+            raise ConfigError(f"timeout_seconds is {self.timeout_seconds}: it must be above 0")
         for name in ("warmup", "final_rate", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is a share, so it must lie between 0 and 1")
@@ -124,7 +130,8 @@ def under_layout(settings: TrainSettings, layout: Layout) -> TrainSettings:
             f"train.accumulate={settings.accumulate} and the layout's accumulate={layout.accumulate} differ: "
             "give one of them"
         )
-    if layout.devices > 1 and (layout.independent or layout.devices > layout.data) and 0 < settings.average < 1:
+    apart = layout.independent or layout.shard_parameters or layout.recompute != "none"
+    if (apart or layout.devices > layout.data) and 0 < settings.average < 1:
         raise ConfigError(
             f"train.average={settings.average} follows every step, and under the layout {layout} whole weights are "
             "there for validation only: give a whole number, the mean of the last so many validations"

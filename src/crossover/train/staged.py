@@ -12,6 +12,7 @@ from crossover.errors import LayoutError
 from crossover.inference.forward import precise
 from crossover.measure.numerics import Numerics
 from crossover.models.mixers.base import Span
+from crossover.parallel.layout import Layout
 from crossover.parallel.pipeline import Carried, Pipeline
 from crossover.parallel.stages import Part, cut_time
 from crossover.tasks.base import Batch, Task
@@ -24,11 +25,7 @@ class StagedStream:
     """
 
     def __init__(self, pipeline: Pipeline, task: Task, numerics: Numerics, *, carry: bool) -> None:
-        if carry and pipeline.layout.microbatches > 1:
-            raise LayoutError(
-                f"{task.spec.name} carries the state of its rows from batch to batch, and "
-                f"microbatches={pipeline.layout.microbatches} would cut them: fill the pipeline by chunks"
-            )
+        refuse_cut_rows(task, pipeline.layout, carry=carry)
         self.pipeline, self.task, self.numerics, self.carry = pipeline, task, numerics, carry
         self.states: Carried = {}
         self.position_B: Tensor | None = None
@@ -42,7 +39,7 @@ class StagedStream:
         if not batch.continues:
             self.states, self.position_B = {}, None
         whole = batch.to(self.numerics.device)
-        micros = [whole[rows] for rows in _bounds(batch.size, min(layout.microbatches, batch.size))]
+        micros = cut_rows(whole, layout.microbatches)
         parts = [cut_time(self._part(micro), layout.chunks) for micro in micros]
         chunks = [_bounds(batch.inputs.shape[1], len(parts[0])) for _ in micros]
 
@@ -87,6 +84,22 @@ class StagedStream:
             place: [None if state is None else _first(state, rows) for state in states]
             for place, states in self.states.items()
         }
+
+
+def cut_rows(batch: Batch, count: int) -> list[Batch]:
+    """`batch` as micro-batches of as equal a number of rows as can be; fewer where there are fewer rows."""
+    count = max(1, min(count, batch.size))
+    return [batch] if count == 1 else [batch[rows] for rows in _bounds(batch.size, count)]
+
+
+def refuse_cut_rows(task: Task, layout: Layout, *, carry: bool) -> None:
+    """A LayoutError where micro-batches would cut rows whose state is carried from batch to batch."""
+    if carry and layout.microbatches > 1:
+        instead = "fill the pipeline by chunks" if layout.pipeline > 1 else "leave them out"
+        raise LayoutError(
+            f"{task.spec.name} carries the state of its rows from batch to batch, and "
+            f"microbatches={layout.microbatches} would cut them: {instead}"
+        )
 
 
 def _first(state: tuple[Tensor, ...], rows: int) -> tuple[Tensor, ...]:

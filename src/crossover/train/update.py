@@ -16,12 +16,13 @@ from crossover.models.model import SequenceModel
 from crossover.parallel.apply import Spread
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh, everyones
+from crossover.parallel.timeline import recorded
 from crossover.tasks.base import Batch, Task
 from crossover.train import checkpoint
 from crossover.train.average import kept_weights
 from crossover.train.optimizer import build_optimizer, decayed_parameters, set_rate
 from crossover.train.settings import TrainSettings
-from crossover.train.staged import StagedStream
+from crossover.train.staged import StagedStream, cut_rows, refuse_cut_rows
 
 _TOGETHER = ("ctc", "spans")
 """Objectives that need the outputs of all steps of a row together."""
@@ -80,14 +81,15 @@ class Update:
         elif self.spread.averaged_over > 1:
             self._take_part()
         self.spread.finish_gradients()
-        if self.settings.clip > 0:
-            self.spread.clip(self.settings.clip)
-        set_rate(self.optimizer, rate)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.taken += 1
-        self.spread.after_step(self.taken)
-        self.kept.after_step()
+        with recorded("update"):
+            if self.settings.clip > 0:
+                self.spread.clip(self.settings.clip)
+            set_rate(self.optimizer, rate)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.taken += 1
+            self.spread.after_step(self.taken)
+            self.kept.after_step()
         return torch.stack(losses).sum() if losses else torch.zeros((), device=self.device)
 
     def _loss(self, stream: Stream | StagedStream, part: Batch, count: int) -> Tensor:
@@ -95,14 +97,20 @@ class Update:
         smoothing = self.settings.label_smoothing
         if isinstance(stream, StagedStream):
             return stream.loss(part, count, label_smoothing=smoothing)
-        outputs, batch = stream.outputs(self.spread.compute, part, self.numerics, scored_only=True)
-        loss = self.task.loss(outputs, batch, label_smoothing=smoothing) * (self.spread.share / count)
-        (loss * self.spread.averaged_over).backward()
+        # Of rows split in time all micro-batches go forward first: while a rank waits for one, it computes another.
+        found = []
+        with recorded("forward"):
+            for micro in cut_rows(part, self.spread.layout.microbatches):
+                outputs, batch = stream.outputs(self.spread.compute, micro, self.numerics, scored_only=True)
+                found.append(self.task.loss(outputs, batch, label_smoothing=smoothing))
+            loss = torch.stack(found).sum() * (self.spread.share / count)
+        self.spread.backward(loss)
         return loss.detach()
 
     def _stream(self, *, carry: bool) -> Stream | StagedStream:
         if self.spread.pipeline is not None:
             return StagedStream(self.spread.pipeline, self.task, self.numerics, carry=carry)
+        refuse_cut_rows(self.task, self.spread.layout, carry=carry)
         return Stream(carry=carry, stretch=self.spread.stretch)
 
     def _undecayed(self, model: SequenceModel) -> list[nn.Parameter]:

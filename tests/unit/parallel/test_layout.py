@@ -54,7 +54,7 @@ def test_malformed_layouts_are_refused_with_what_is_admissible(text, message):
 
 
 def test_every_reason_comes_at_once_with_its_values():
-    layout = Layout(data=2, tensor=3, pipeline=4, sequence_method="scan", stages=(1, 1), recompute="blocks")
+    layout = Layout(data=2, tensor=3, pipeline=4, sequence_method="scan", stages=(1, 1), shard_parameters=True)
     with pytest.raises(LayoutError) as refused:
         layout.check(4, parse_model("lstm[layers=2,width=64]"), None)
     for part in (
@@ -64,20 +64,18 @@ def test_every_reason_comes_at_once_with_its_values():
         "tensor=3 does not divide the hidden of lstm, 64",
         "tensor=3 does not divide the feed-forward width, 256",
         "sequence_method=scan needs sequence>1",
-        "recompute=blocks is not carried out by this version",
+        "shard_parameters beside pipeline=4 is not carried out by this version",
     ):
         assert part in str(refused.value)
 
 
-def test_a_command_for_one_device_says_so():
-    Layout().check_alone("transformer", TASK)
-    Layout(accumulate=4).check_alone("lstm", TASK)
+def test_a_model_in_use_is_not_trained():
+    for text, devices in (("single", 1), ("data=2,tensor=2", 4), ("pipeline=2,microbatches=64", 2)):
+        Layout.parse(text).check_inference(devices, "lstm", TASK)
     with pytest.raises(LayoutError) as refused:
-        Layout(data=2).check_alone("lstm", TASK)
-    assert str(refused.value) == (
-        "layout data=2 cannot be used: this command runs a model on one device, and the layout asks for 2: "
-        "use 'single' here, and train to spread a run"
-    )
+        Layout.parse("pipeline=2,chunks=4,recompute=blocks").check_inference(2, "lstm", TASK)
+    for name in ("chunks=4", "recompute=blocks"):
+        assert f"{name} is for a run in training: leave it out" in str(refused.value)
 
 
 def test_what_training_carries_out_is_let_through_and_the_rest_named():
@@ -86,12 +84,17 @@ def test_what_training_carries_out_is_let_through_and_the_rest_named():
         ("data=2", 2),
         ("data=2,tensor=2,sequence=2", 8),
         ("pipeline=2,chunks=4", 2),
+        ("pipeline=2,chunks=4,recompute=blocks", 2),
+        ("data=2,shard_parameters=true,gradients=bf16", 2),
+        ("sequence=2,microbatches=2", 2),
+        ("recompute=blocks", 1),
     ):
         Layout.parse(text).check(devices, "lstm", TASK)
     for text, model, named in (
-        ("data=2,shard_parameters=true", "lstm", "shard_parameters=True is not carried out by this version"),
-        ("sequence=2,sequence_method=ring", "gpt", "sequence_method=ring is not carried out"),
-        ("sequence=2,microbatches=2", "lstm", "microbatches=2 over sequence are not carried out"),
+        ("data=2,tensor=2,shard_parameters=true", "lstm", "shard_parameters beside tensor=2 is not carried out"),
+        ("data=2,shard_parameters=true,synchronise=2", "lstm", "shard_parameters beside synchronise=2 is not"),
+        ("data=2,shard_parameters=true,gradients=powersgd", "lstm", "shard_parameters beside gradients=powersgd"),
+        ("sequence=2,recompute=blocks", "lstm", "recompute=blocks would ask for the state of lstm twice"),
         ("data=2,pipeline=2,gradients=bf16", "lstm", "gradients=bf16 under a pipeline are not carried out"),
         ("data=2,tensor=2,synchronise=end", "lstm", "synchronise=end beside another axis than data"),
         ("data=2,gradients=bf16,synchronise=8", "lstm", "gradients=bf16 are not sent where replicas synchronise=8"),

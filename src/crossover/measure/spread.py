@@ -1,0 +1,98 @@
+"""A workload under a layout: this rank's part of a pass, over its share of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from crossover.errors import LayoutError
+from crossover.measure.workload import Workload, probe_loss, random_inputs, random_source
+from crossover.models.mixers.base import Span
+from crossover.models.model import build_model
+from crossover.parallel.apply import Spread
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh
+from crossover.parallel.serving import spread
+from crossover.parallel.stages import Part, cut_time
+
+
+def prepare_spread(workload: Workload, layout: Layout, mesh: Mesh) -> Callable[[], Tensor]:
+    """As `Workload.prepare`, on every rank of `mesh`: a call runs this rank's part of the pass once.
+
+    The batch is that of all replicas; a LayoutError where it has fewer rows than there are.
+    """
+    rows = workload.batch * (mesh.data.rank + 1) // mesh.data.size - workload.batch * mesh.data.rank // mesh.data.size
+    if not rows:
+        raise LayoutError(f"batch={workload.batch} has fewer rows than data={mesh.data.size}: give a larger batch")
+    own = replace(workload, batch=rows)
+    if workload.kind == "train":
+        return _Training(own, layout, mesh, share=rows / workload.batch).step
+    model = build_model(own.model, own.inputs, own.outputs, causal=own.causal, seed=own.seed)
+    return own.prepare(spread(model.to(own.numerics.device).eval(), layout, mesh))
+
+
+class _Training:
+    """A training step of this rank; its loss is `share` of that of the whole batch."""
+
+    def __init__(self, workload: Workload, layout: Layout, mesh: Mesh, *, share: float) -> None:
+        self.workload, self.layout, self.share = workload, layout, share
+        model = build_model(
+            workload.model, workload.inputs, workload.outputs, causal=workload.causal, seed=workload.seed
+        )
+        self.spread = Spread(model.to(workload.numerics.device).train(), layout, mesh)
+        self.optimizer = torch.optim.AdamW(self.spread.trained.parameters(), lr=1e-4, fused=True)
+        sizes = (workload.batch, workload.time, workload.seed, workload.numerics.device)
+        self.inputs, features = random_inputs(workload.inputs, *sizes)
+        self.features = features or {}
+        self.source = random_source(workload.inputs, workload.batch, workload.read, *sizes[2:])
+
+    def step(self) -> Tensor:
+        """Forward, loss, backward, AdamW; this rank's share of the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._staged() if self.spread.pipeline is not None else self._whole()
+        self.spread.finish_gradients()
+        self.optimizer.step()
+        self.spread.after_step(1)
+        return loss
+
+    def _whole(self) -> Tensor:
+        stretch, rows, loss = self.spread.stretch, self.workload.batch, self.inputs.new_zeros((), dtype=torch.float32)
+        cut = max(1, min(self.layout.microbatches, rows))
+        for number in range(cut):
+            own = slice(number * rows // cut, (number + 1) * rows // cut)
+            inputs, span = self.inputs[own], Span(carry=False)
+            features = {name: value[own] for name, value in self.features.items()}
+            if stretch is not None:
+                span = stretch.enter(inputs.shape[1], span)
+                inputs = stretch.cut(inputs)
+                features = {name: stretch.cut(value) for name, value in features.items()}
+            with self.workload.numerics.autocast():
+                read = {"source": self.source[own]} if self.source is not None else {}
+                outputs, _ = self.spread.compute(inputs, features or None, span=span, **read)
+            part = inputs.shape[1] / self.inputs.shape[1] * len(inputs) / rows
+            loss = loss + probe_loss(outputs.float()) * (self.share * self.spread.share * part)
+        self.spread.backward(loss)
+        return loss.detach()
+
+    def _staged(self) -> Tensor:
+        pipeline, rows = self.spread.pipeline, self.workload.batch
+        if pipeline is None:
+            raise ValueError("a staged step needs a pipeline")
+        cut = max(1, min(self.layout.microbatches, rows))
+        bounds = [slice(number * rows // cut, (number + 1) * rows // cut) for number in range(cut)]
+        parts = [cut_time(self._part(own), self.layout.chunks) for own in bounds]
+        weight = self.share / len(parts) / len(parts[0])
+        loss, _ = pipeline.play(
+            parts,
+            lambda outputs, _micro, _chunk: probe_loss(outputs.float()) * weight,
+            context=self.workload.numerics.autocast,
+        )
+        return loss if loss is not None else torch.zeros((), device=self.inputs.device)
+
+    def _part(self, rows: slice) -> Part:
+        features = {name: value[rows] for name, value in self.features.items()}
+        source = self.source[rows] if self.source is not None else None
+        return Part(self.inputs[rows], Span(carry=False), features, source)

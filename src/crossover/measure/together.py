@@ -1,0 +1,98 @@
+"""Steps that all ranks of a layout take together, timed by the slowest of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from crossover.measure.clock import seconds_of
+from crossover.measure.spread import prepare_spread
+from crossover.measure.workload import Workload
+from crossover.parallel.launch import Team
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import Mesh, largest, make_mesh
+
+
+@dataclass
+class _Prepared:
+    """What a rank keeps between two calls of the first one: the mesh, and the steps that were begun, by name."""
+
+    mesh: Mesh | None
+    steps: dict[str, Callable[[], Any]]
+
+
+_PREPARED = _Prepared(None, {})
+
+
+class TeamStopwatch:
+    """See `crossover.measure.sweep.Stopwatch`: here every rank of `team` works on its part under `layout`."""
+
+    def __init__(self, team: Team, layout: Layout) -> None:
+        self.team, self.layout = team, layout
+
+    def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
+        """See the class."""
+        threads = max(1, workload.numerics.threads // self.team.here)
+        shared = replace(workload, numerics=replace(workload.numerics, threads=threads))
+        try:
+            finite, seconds = self.team.run(_begin, name, shared, self.layout)
+        finally:
+            workload.numerics.apply()
+        return finite, seconds
+
+    def pair_difference(self, name: str, *, rounds: int, device: str) -> float:
+        """See the class."""
+        taken = self.team.run(_time, (name, name), rounds, rounds, None, device)
+        return abs(median(taken[0]) / median(taken[1]) - 1)
+
+    def time(
+        self, names: Sequence[str], *, rounds: int, minimum: int, device: str, time_limit: float
+    ) -> dict[str, tuple[float, ...]]:
+        """See the class."""
+        taken = self.team.run(_time, tuple(names), rounds, minimum, time_limit, device)
+        return dict(zip(names, taken, strict=True))
+
+    def forget(self) -> None:
+        """See the class."""
+        self.team.run(_forget)
+
+
+def _begin(name: str, workload: Workload, layout: Layout) -> tuple[bool, float]:
+    workload.numerics.apply()
+    if _PREPARED.mesh is None or _PREPARED.mesh.world.size != layout.devices:
+        _PREPARED.mesh = make_mesh(layout)
+    mesh = _PREPARED.mesh
+    step = prepare_spread(workload, layout, mesh)
+    _PREPARED.steps[name] = step
+    began = perf_counter()
+    finite = bool(torch.isfinite(step()).all())
+    broken, seconds = largest([float(not finite), perf_counter() - began], mesh.world)
+    return not broken, seconds
+
+
+def _time(
+    names: Sequence[str], rounds: int, minimum: int, time_limit: float | None, device: str
+) -> list[tuple[float, ...]]:
+    """Seconds of the slowest rank, in turn; all ranks see the same clock, so that they stop at the same round."""
+    mesh, started, elapsed = _PREPARED.mesh, perf_counter(), 0.0
+    if mesh is None:
+        raise ValueError("nothing was begun that could be timed")
+    taken: list[list[float]] = [[] for _ in names]
+    for done in range(rounds):
+        if time_limit is not None and done >= minimum and elapsed > time_limit:
+            break
+        for place, name in enumerate(names):
+            largest([0.0], mesh.world)  # all begin together
+            own = seconds_of(_PREPARED.steps[name], device)
+            slowest, elapsed = largest([own, perf_counter() - started], mesh.world)
+            taken[place].append(slowest)
+    return [tuple(seconds) for seconds in taken]
+
+
+def _forget() -> None:
+    _PREPARED.steps.clear()
