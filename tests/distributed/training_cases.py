@@ -46,7 +46,7 @@ class Training:
 
 def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], dict[str, Tensor]]:
     """Losses, the first step's whole gradients and the last weights of `STEPS` steps under `layout`."""
-    update, batches, mesh = _prepare(case, layout, exact=True)
+    update, batches, mesh = prepare(case, layout, exact=True)
     losses: list[float] = []
     gradients = _first_gradients(update)
     for _, slices in zip(range(STEPS), batches, strict=False):
@@ -57,7 +57,7 @@ def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], 
     return losses, gradients, {name: value.clone() for name, value in update.spread.model.state_dict().items()}
 
 
-def _prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Update, Iterator[tuple[Batch, ...]], Mesh]:
+def prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Update, Iterator[tuple[Batch, ...]], Mesh]:
     """A model in training under `layout`, in float64 where it is to be exact, and its batches."""
     own, task = Layout.parse(layout), _task(case.task, case.options)
     settings = parse_model(case.model)
@@ -79,7 +79,7 @@ def _prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Updat
 
 def with_traffic(case: Training, layout: str, count: int) -> tuple[list[float], int]:
     """The losses of `count` steps, and the bytes of gradients that this rank sends in the last one."""
-    update, batches, mesh = _prepare(case, layout)
+    update, batches, mesh = prepare(case, layout)
     losses, sent = [], Traffic()
     for number, slices in zip(range(count), batches, strict=False):
         (counted,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
@@ -91,7 +91,7 @@ def with_traffic(case: Training, layout: str, count: int) -> tuple[list[float], 
 
 def by_themselves(case: Training, count: int) -> list[tuple[list[float], float]]:
     """After each of `count` steps: the sum of one matrix on every replica, and in what is put together of them."""
-    update, batches, mesh = _prepare(case, case.layout, exact=True)
+    update, batches, mesh = prepare(case, case.layout, exact=True)
     name = next(name for name in update.shares.own if "mixer" in name)
     found = []
     for _, slices in zip(range(count), batches, strict=False):

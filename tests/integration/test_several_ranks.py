@@ -71,6 +71,31 @@ def test_a_study_goes_on_after_a_run_that_failed_on_all_ranks(run, tmp_path):
     assert [entry["status"] for entry in document["runs"]] == ["failed", "done"]
 
 
+def test_a_trained_model_predicts_under_a_layout_what_it_predicts_on_one_device(run, tmp_path):
+    folder, texts = tmp_path / "run", tmp_path / "texts.txt"
+    texts.write_text("shares rose\nprofit fell\nsales were unchanged\n")
+    model = "gru[width=8,layers=2]"
+    run("train", "sentiment/headlines", model, "--budget", "2steps", "--precision", "fp32", "--out", folder)
+    expected = run("predict", folder, "--file", texts)["predictions"]
+    for layout in ("data=2", "pipeline=2"):
+        found = run("predict", folder, "--file", texts, "--layout", layout)["predictions"]
+        assert [row["label"] for row in found] == [row["label"] for row in expected]
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours["probabilities"] == pytest.approx(theirs["probabilities"], rel=1e-4)
+
+
+def test_steps_of_several_ranks_are_timed_together(run, tmp_path):
+    models = "gru[width=16,layers=2],mingru[width=16,layers=2]"
+    tokens = ["scale", "--models", models, "--axis", "length=8,16", "--pass", "all", "--layout", "tensor=2"]
+    document = run(*tokens, "--batch", "2", "--precision", "fp32", "--time-limit", "30s", "--out", tmp_path / "study")
+    curves = document["curves"]
+    assert {(curve["model"], curve["pass"]) for curve in curves} == {
+        (model, kind) for model in models.replace("],", "];").split(";") for kind in ("train", "encode", "decode")
+    }
+    for point in (point for curve in curves for point in curve["points"]):
+        assert point["step_seconds"]["value"] > 0 and point["peak_bytes"] is None
+
+
 def test_torchrun_starts_the_ranks_and_the_first_speaks_for_them(alone, tmp_path):
     tokens = command(tmp_path / "run", "data=2")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]

@@ -25,7 +25,9 @@ from crossover.parallel.stages import own_stages
 from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import Splits, share_model
 from crossover.parallel.timeline import recorded, watched
+from crossover.parallel.vocabulary import Tokens, share_vocabulary
 from crossover.parallel.whole import Shares
+from crossover.tasks.base import Batch, Task
 
 _LEAST_NORM = 1e-6
 """Added to a norm before anything is divided by it, as `torch.nn.utils.clip_grad_norm_` does."""
@@ -43,7 +45,8 @@ class Spread:
     or it is played by `pipeline`. `model`, whole, is what is validated and saved: where every rank computes all of
     it, it is `trained` itself.
 
-    `whole_outputs` says that the objective needs the outputs of all steps together.
+    `whole_outputs` says that the objective needs the outputs of all steps together, `tokens` that it is the
+    prediction of a token at every step.
     """
 
     def __init__(
@@ -53,10 +56,12 @@ class Spread:
         mesh: Mesh,
         *,
         whole_outputs: bool = False,
+        tokens: bool = False,
         compile: bool = False,
     ) -> None:
         self.model, self.layout, self.mesh = model, layout, mesh
         splits: Splits = {}
+        self.tokens: Tokens | None = None
         self.stretch: Stretch | None = None
         self.pipeline: Pipeline | None = None
         apart = layout.independent or layout.shard_parameters or layout.recompute != "none"
@@ -64,6 +69,8 @@ class Spread:
         self.trained = deepcopy(model) if apart else model
         if mesh.tensor.size > 1:
             splits = share_model(self.trained, mesh.tensor)
+            of_vocabulary, self.tokens = share_vocabulary(self.trained, mesh.tensor, joined=not tokens)
+            splits |= of_vocabulary
         if mesh.sequence.size > 1:
             self.stretch = share_time(
                 self.trained, mesh.sequence, whole_outputs=whole_outputs, method=layout.sequence_method
@@ -100,6 +107,12 @@ class Spread:
             return _unsynchronised(self.trained)
         return self._replicated.no_sync() if self._replicated is not None else nullcontext()
 
+    def loss(self, task: Task, outputs: Tensor, batch: Batch, *, label_smoothing: float = 0.0) -> Tensor:
+        """The task's loss, summed; of outputs over a vocabulary that the ranks share, it is found together."""
+        if self.tokens is not None:
+            return self.tokens.loss(outputs, batch.targets, label_smoothing=label_smoothing)
+        return task.loss(outputs, batch, label_smoothing=label_smoothing)
+
     def backward(self, loss: Tensor) -> None:
         """The gradients of this rank's share of the loss, averaged over the replicas where they are synchronised."""
         with recorded("backward"):
@@ -118,7 +131,10 @@ class Spread:
         for name in self.shares.tied:
             own = self.shares.own.get(name)
             like = self.model.get_parameter(name)
-            gradient = torch.zeros_like(like) if own is None else _gradient(own)
+            if own is None:
+                gradient = torch.zeros_like(self.shares.part_of(name, like.detach(), like))
+            else:
+                gradient = _gradient(own)
             with recorded("all-reduce", self.mesh.pipeline):
                 dist.all_reduce(gradient, group=self.mesh.pipeline.group)
 

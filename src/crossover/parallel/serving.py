@@ -24,6 +24,7 @@ from crossover.parallel.relay import Relay
 from crossover.parallel.sequence import share_time
 from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import share_model
+from crossover.parallel.vocabulary import share_vocabulary
 
 Outputs = tuple[Tensor, ModelState | None]
 """What a model gives: outputs, and the state after them."""
@@ -33,6 +34,7 @@ def spread(model: SequenceModel, layout: Layout, mesh: Mesh) -> SequenceModel:
     """Let this rank keep its part of `model`, in place, for inference; rows over `data` are the caller's to split."""
     if mesh.tensor.size > 1:
         share_model(model, mesh.tensor)
+        share_vocabulary(model, mesh.tensor, joined=True)
     if mesh.sequence.size > 1:
         _share_rows(model, layout, mesh)
     if mesh.pipeline.size > 1:

@@ -112,13 +112,14 @@ class Series:
     """One model's marks in a chart. `low` and `high` are drawn as a band (lines) or as bars (points).
 
     `sizes` are marker diameters in pixels, `notes` one text per mark for the pointer; `hollow` marks have no filling.
+    Marks that are spans lie from `x` to `high` at the height `y`, those in front are slimmer.
     """
 
     name: Text
     style: Style
     x: Sequence[float | str]
     y: Sequence[float | None]
-    kind: Literal["line", "level", "points", "bars", "fit"] = "line"
+    kind: Literal["line", "level", "points", "bars", "fit", "spans", "front"] = "line"
     low: Sequence[float | None] = ()
     high: Sequence[float | None] = ()
     sizes: Sequence[float] = ()

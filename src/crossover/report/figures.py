@@ -18,6 +18,8 @@ _TEXT_LIMIT = 12
 _ROWS_PER_SERIES = 8
 _STRONGEST = 5
 _CLOSE = 4.0
+_BROAD = {"spans": 26, "front": 9}
+"""Pixels of a span, by the kind of its series."""
 _FEW_DECADES = 200.0
 
 
@@ -88,11 +90,23 @@ def _traces(series: Series, chart: Chart, say: Translator) -> list[dict[str, Any
         return [
             {**common, "type": "scatter", "mode": "lines", "line": {"color": shade, "width": 1.75, "dash": "dot"}}
         ]
+    if series.kind in _BROAD:
+        return [{**common, **_spans(series), "line": {"color": shade, "width": _BROAD[series.kind]}}]
     line = {"color": shade, "width": 2.25, "dash": series.style.dash}
     marks = {"color": shade, "symbol": series.style.symbol, "size": 6}
     few = len(series.x) <= _TEXT_LIMIT
     drawn = {**common, "type": "scatter", "mode": "lines+markers" if few else "lines", "line": line, "marker": marks}
     return [*_band(series, name), drawn]
+
+
+def _spans(series: Series) -> dict[str, Any]:
+    """Pieces of lines, each from a mark's x to its `high`."""
+    ends = list(zip(series.x, series.high, strict=True))
+    return {
+        "type": "scatter", "mode": "lines", "customdata": None, "hovertemplate": None, "hoverinfo": "name",
+        "x": [place for start, end in ends for place in (start, end, None)],
+        "y": [height for y in series.y for height in (y, y, None)],
+    }  # fmt: skip
 
 
 def _points(series: Series, name: str, shade: str) -> dict[str, Any]:
@@ -230,16 +244,29 @@ def _in_cell(heatmap: Heatmap, row: int, column: int) -> str:
 
 
 def chart_table(chart: Chart) -> Table:
-    """A chart's figures as a table; of a long line, some points evenly spaced and always the last."""
+    """A chart's figures as a table; of a long line, some points evenly spaced and always the last; of spans, sums."""
     rows = []
     for series in chart.series:
-        if series.kind != "fit":
+        if series.kind in _BROAD:
+            rows += _sums(series, chart)
+        elif series.kind != "fit":
             for i in _chosen(len(series.x)):
                 bounds = _bounds(series, i, chart.y) if series.low else ""
                 y = Cell(_figure(series.y[i], chart.y), minor=bounds)
                 rows.append(Row((Cell(series.name), Cell(_figure(series.x[i], chart.x)), y)))
     columns = (Column(_("series"), figure=False), Column(chart.x.title), Column(chart.y.title))
     return Table(chart.description, columns, tuple(rows))
+
+
+def _sums(series: Series, chart: Chart) -> list[Row]:
+    """How long the spans at each height are together."""
+    sums: dict[float | None, float] = {}
+    for start, end, y in zip(series.x, series.high, series.y, strict=True):
+        sums[y] = sums.get(y, 0.0) + float(end or 0.0) - float(start)
+    return [
+        Row((Cell(series.name), Cell(_figure(total, Axis("", unit="s"))), Cell(_figure(y, chart.y))))
+        for y, total in sums.items()
+    ]
 
 
 def _chosen(length: int) -> list[int]:

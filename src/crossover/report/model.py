@@ -9,6 +9,7 @@ from crossover.report import claims
 from crossover.report.background import commands_section, failures_section, machine_section, scope_paragraph
 from crossover.report.blocks import Block, Bullets, Callout, Report, Section, Style
 from crossover.report.compare import low_power_callout, task_section
+from crossover.report.devices import devices_section
 from crossover.report.messages import Text, _, ngettext
 from crossover.report.palette import palette
 from crossover.report.scaling import crossing_sentence, scaling_section
@@ -28,6 +29,7 @@ def build_report(study: Mapping[str, Any]) -> Report:
     styles = palette(study)
     sections = [
         *_task_sections(study, styles),
+        devices_section(study),
         scaling_section(study, styles),
         *(claims.claim_section(claim) for claim in study.get("claims") or []),
         failures_section(study),

@@ -276,7 +276,11 @@ class Comparison:
         return under_layout(replace(settings, seed=seed), self.request.layout)
 
     def _measure(self) -> None:
+        # Beside what several devices did stands one that has as many threads as each of them.
+        share = max(1, self.numerics.threads // self.team.here) if self.team is not None else self.numerics.threads
+        numerics = replace(self.numerics, threads=share).apply()
         with ExitStack() as stack:
+            stack.callback(self.numerics.apply)
             nursery = stack.enter_context(Nursery()) if self.request.memory else None
             for outcome in self.outcomes:
                 finished = {name: outcome.entered[name] for name in by_model(outcome)}
@@ -289,7 +293,7 @@ class Comparison:
                     continue
                 if measured is None:
                     self.tell(f"measuring {outcome.contest.spec.name}: step time in turn, latency, memory")
-                    measured = measure_contest(outcome.contest, finished, self.settings, self.numerics, nursery)
+                    measured = measure_contest(outcome.contest, finished, self.settings, numerics, nursery)
                     measured.save(folder)
                 outcome.measured = measured.models
                 self.pair_difference = max(measured.pair_difference, self.pair_difference or 0.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
+from crossover.measure.statistics import Interval
 from crossover.models.presets import family_of
 from crossover.models.settings import ModelSettings
 from crossover.study.commands import train_command
@@ -89,7 +90,7 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
         "budget": first.budget,
         "summary": _mean_summary(records),
         **{key: measured.get(key) for key in _MEASURED},
-        **(_under_layout(first) if len(first.ranks) > 1 else {}),
+        **(_under_layout(first, measured) if len(first.ranks) > 1 else {}),
         "precision": first.precision,
         "layout": first.layout,
         "run": str(latest.folder),
@@ -97,13 +98,25 @@ def _model_row(outcome: Outcome, settings: ModelSettings, request: CompareReques
     }
 
 
-def _under_layout(record: RunRecord) -> dict[str, Any]:
-    """What a run over several ranks took, in place of what one device measured."""
+def _under_layout(record: RunRecord, alone: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run over several ranks took, in place of what one device measured, and how much faster that is."""
     return {
+        "speed_up": _speed_up(alone.get("step_seconds"), record.step_seconds),
         "step_seconds": record.step_seconds.to_json(),
         "tokens_per_second": record.tokens_per_second.to_json(),
         "utilisation": None,
         "peak_bytes": None,
+    }
+
+
+def _speed_up(alone: Mapping[str, float] | None, together: Interval) -> dict[str, float] | None:
+    """Time of one device over that of all; the interval holds whatever both of theirs allow."""
+    if alone is None:
+        return None
+    return {
+        "value": alone["value"] / together.value,
+        "low": alone["low"] / together.high,
+        "high": alone["high"] / together.low,
     }
 
 
@@ -171,6 +184,7 @@ def run_entries(outcome: Outcome) -> list[dict[str, Any]]:
                     "validation": record.validation if record else None,
                     "curve": record.curve if record else [],
                     "summary": record.summary if record else {},
+                    "ranks": record.ranks if record and len(record.ranks) > 1 else [],
                 }
             )
     return entries

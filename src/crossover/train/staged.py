@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +22,15 @@ from crossover.tasks.base import Batch, Task
 class StagedStream:
     """Batches of a text read in order through a pipeline; see `crossover.inference.forward.Stream`.
 
-    With `carry` the states of this rank's blocks go on where a batch continues the one before it.
+    `loss` is the task's, of outputs and a batch. With `carry` the states of this rank's blocks go on where a batch
+    continues the one before it.
     """
 
-    def __init__(self, pipeline: Pipeline, task: Task, numerics: Numerics, *, carry: bool) -> None:
+    def __init__(
+        self, pipeline: Pipeline, task: Task, loss: Callable[..., Tensor], numerics: Numerics, *, carry: bool
+    ) -> None:
         refuse_cut_rows(task, pipeline.layout, carry=carry)
-        self.pipeline, self.task, self.numerics, self.carry = pipeline, task, numerics, carry
+        self.pipeline, self.task_loss, self.numerics, self.carry = pipeline, loss, numerics, carry
         self.states: Carried = {}
         self.position_B: Tensor | None = None
 
@@ -49,7 +53,7 @@ class StagedStream:
                 given = given.in_time(chunks[microbatch][chunk].start, chunks[microbatch][chunk].stop)
             if given.scored_BT is not None:
                 given = replace(given, targets=given.targets[given.scored_BT], scored_BT=None)
-            return self.task.loss(precise(outputs), given, label_smoothing=label_smoothing) / count
+            return self.task_loss(precise(outputs), given, label_smoothing=label_smoothing) / count
 
         before = self._entering(batch.size)
         found, states = self.pipeline.play(parts, loss, before, context=self.numerics.autocast)

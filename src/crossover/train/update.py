@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh, everyones
 from crossover.parallel.timeline import recorded
 from crossover.tasks.base import Batch, Task
+from crossover.tasks.objectives import TokenPrediction
+from crossover.tasks.rows import RowTask
 from crossover.train import checkpoint
 from crossover.train.average import kept_weights
 from crossover.train.optimizer import build_optimizer, decayed_parameters, set_rate
@@ -48,8 +51,14 @@ class Update:
     ) -> None:
         self.task, self.settings, self.numerics, self.mesh = task, settings, numerics, mesh
         self.device = torch.device(numerics.device)
-        together = task.spec.objective in _TOGETHER
-        self.spread = Spread(model, layout, mesh, whole_outputs=together, compile=settings.compile)
+        self.spread = Spread(
+            model,
+            layout,
+            mesh,
+            whole_outputs=task.spec.objective in _TOGETHER,
+            tokens=_predicts_tokens(task),
+            compile=settings.compile,
+        )
         self.shares = self.spread.shares
         self.optimizer = build_optimizer(self.spread.trained, settings, spared=self._undecayed(model))
         self.kept = kept_weights(model, settings.average)
@@ -102,14 +111,15 @@ class Update:
         with recorded("forward"):
             for micro in cut_rows(part, self.spread.layout.microbatches):
                 outputs, batch = stream.outputs(self.spread.compute, micro, self.numerics, scored_only=True)
-                found.append(self.task.loss(outputs, batch, label_smoothing=smoothing))
+                found.append(self.spread.loss(self.task, outputs, batch, label_smoothing=smoothing))
             loss = torch.stack(found).sum() * (self.spread.share / count)
         self.spread.backward(loss)
         return loss.detach()
 
     def _stream(self, *, carry: bool) -> Stream | StagedStream:
         if self.spread.pipeline is not None:
-            return StagedStream(self.spread.pipeline, self.task, self.numerics, carry=carry)
+            loss = partial(self.spread.loss, self.task)
+            return StagedStream(self.spread.pipeline, self.task, loss, self.numerics, carry=carry)
         refuse_cut_rows(self.task, self.spread.layout, carry=carry)
         return Stream(carry=carry, stretch=self.spread.stretch)
 
@@ -126,7 +136,7 @@ class Update:
         outputs, batch = batch_outputs(
             self.spread.compute, row, self.numerics, scored_only=True, stretch=self.spread.stretch
         )
-        (self.task.loss(outputs, batch) * 0.0).backward()
+        (self.spread.loss(self.task, outputs, batch) * 0.0).backward()
 
     def _first_row(self) -> Batch:
         size, by = self.settings.batch or 1, self.settings.batch_by or "rows"
@@ -173,3 +183,10 @@ class Update:
                 f"this run carries its state and was saved by {ranks} ranks, not {own.size}: go on with the layout "
                 "that it was begun with"
             )
+
+
+def _predicts_tokens(task: Task) -> bool:
+    """Whether the task's loss is that of `TokenPrediction`, and no other one of its family."""
+    objective = type(getattr(task, "objective", None))
+    plain = getattr(type(task), "loss", None) is RowTask.loss
+    return plain and issubclass(objective, TokenPrediction) and objective.loss is TokenPrediction.loss

@@ -1,0 +1,118 @@
+"""Two hosts on one machine: two network namespaces joined by a cable of their own, whose speed can be set."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from shutil import which
+from types import TracebackType
+
+TORCHRUN_PORT = 29511
+_ENDING_SECONDS = 20.0
+
+
+class TwoHosts:
+    """A context manager; `run` starts torchrun on one of the hosts, 0 or 1.
+
+    Making namespaces needs the right to: `refusal` says why it may not be done here, None where it may.
+    """
+
+    def __init__(self) -> None:
+        self.names = [f"crossover-{os.getpid()}-{host}" for host in (0, 1)]
+        self.cables = [f"xo{os.getpid() % 100_000}-{host}" for host in (0, 1)]
+        self.addresses = ["10.77.91.1", "10.77.91.2"]
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> TwoHosts:
+        _ip("link", "add", self.cables[0], "type", "veth", "peer", "name", self.cables[1])
+        for name, cable, address in zip(self.names, self.cables, self.addresses, strict=True):
+            _ip("netns", "add", name)
+            _ip("link", "set", cable, "netns", name)
+            _ip("-n", name, "addr", "add", f"{address}/24", "dev", cable)
+            _ip("-n", name, "link", "set", cable, "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.started:
+            kill(process)
+        for name in self.names:
+            with suppress(RuntimeError):
+                _ip("netns", "del", name)
+
+    def slow_down(self, megabits: int) -> None:
+        """Let at most so many megabits a second through, in each direction."""
+        for name, cable in zip(self.names, self.cables, strict=True):
+            shaped = ["rate", f"{megabits}mbit", "burst", "256kb", "latency", "50ms"]
+            _checked(["tc", "-n", name, "qdisc", "replace", "dev", cable, "root", "tbf", *shaped])
+
+    def run(self, host: int, tokens: Sequence[str], *, log: Path, restarts: int = 0) -> subprocess.Popen[str]:
+        """Start torchrun with one rank on `host`; both hosts' are given the same `tokens`, those of ``crossover``."""
+        meeting = f"is_host={int(host == 0)},join_timeout=120,last_call_timeout=1"
+        torchrun = [
+            *("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", str(restarts)),
+            *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{self.addresses[0]}:{TORCHRUN_PORT}"),
+            *("--rdzv-id", "crossover", "--rdzv-conf", meeting, "--local-addr", self.addresses[host]),
+        ]
+        inside = ["ip", "netns", "exec", self.names[host], sys.executable, "-m", "torch.distributed.run", *torchrun]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": self.cables[host]}
+        with log.open("a") as written:
+            process = subprocess.Popen(
+                [*inside, "-m", "crossover", *tokens],
+                stdout=subprocess.PIPE,
+                stderr=written,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+
+def refusal() -> str | None:
+    """Why two hosts cannot be made here; None where they can."""
+    if which("ip") is None:
+        return "there is no ip command here"
+    probe = f"crossover-probe-{os.getpid()}"
+    try:
+        _ip("netns", "add", probe)
+    except RuntimeError as error:
+        return f"network namespaces may not be made here ({error})"
+    _ip("netns", "del", probe)
+    return None
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a host at once: torchrun and whatever it started."""
+    for child in _descendants(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_ENDING_SECONDS)
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process and all below it; torchrun's workers have sessions of their own."""
+    found = [pid]
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found += _descendants(int(child))
+    return found
+
+
+def _ip(*arguments: str) -> None:
+    _checked(["ip", *arguments])
+
+
+def _checked(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(" ".join(done.stderr.split()) or f"{command[0]} failed")
