@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from crossover.data.options import DataOptions
 from crossover.files import make_folder
 from crossover.measure.numerics import check_device, choose
-from crossover.parallel.launch import Team, devices_for
+from crossover.parallel.launch import Team, devices_for, starts_again
 from crossover.parallel.layout import Layout
 from crossover.study.compare import run_comparison
 from crossover.study.contest import origin_note, prepare_model, task_data
@@ -23,7 +24,7 @@ from crossover.train.budget import Budget
 from crossover.train.checkpoint import check_finished
 from crossover.train.loop import train as run_training
 from crossover.train.ranks import Order, train_together
-from crossover.train.record import RunRecord, is_finished
+from crossover.train.record import RunRecord, is_finished, is_started
 from crossover.train.results import check_folder
 from crossover.train.settings import TrainSettings, resolve, under_layout
 
@@ -140,10 +141,12 @@ def train(
 ) -> RunRecord:
     """Train one model on one task in the folder `out`, and return its record.
 
-    `resume` goes on with the run in that folder, or reads it back if it is finished. Raises FolderError for a folder
+    `resume` goes on with the run in that folder, or reads it back if it is finished; so does the same command where
+    torchrun starts it again. Raises FolderError for a folder
     that holds something else (a run with other settings, too) and what `crossover.train.loop.train` raises.
     """
     folder = Path(out) if out is not None else new_folder("train")
+    resume = resume or (starts_again(os.environ) and is_started(folder))
     check_folder(folder, resume=resume)
     data, layout = task_data(data or DataOptions(), (model,)), layout or Layout()
     built = TASKS.get(task)(data)

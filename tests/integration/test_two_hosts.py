@@ -18,7 +18,7 @@ TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "-
 def test_a_host_that_is_lost_and_comes_back_costs_what_was_not_saved(tmp_path):
     folder, logs = tmp_path / "run", [tmp_path / "host0.log", tmp_path / "host1.log"]
     often = ["--set", "train.checkpoint_seconds=0.05", "--set", "train.timeout_seconds=5"]
-    tokens = [*TRAIN, "--budget", f"{STEPS}steps", *often, "--resume", str(folder), "--json"]
+    tokens = [*TRAIN, "--budget", f"{STEPS}steps", *often, "--out", str(folder), "--json"]
     with two_hosts.TwoHosts() as hosts:
         first, second = (hosts.run(host, tokens, log=logs[host], restarts=3) for host in (0, 1))
         _wait_for(folder / "checkpoint" / "state.pt", logs[0])

@@ -70,6 +70,11 @@ def local_ranks(environment: Mapping[str, str], size: int) -> int:
     return int(told) if told.isdigit() else size
 
 
+def starts_again(environment: Mapping[str, str]) -> bool:
+    """Whether torchrun starts a command anew that failed: the same command then goes on with its own folder."""
+    return int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+
+
 def devices_for(layout: Layout, device: str) -> int:
     """How many devices a run under `layout` has: the ranks that were started, or what this machine can start.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossover.errors import ConfigError
-from crossover.parallel.launch import devices_for, local_ranks, place_in
+from crossover.parallel.launch import devices_for, local_ranks, place_in, starts_again
 from crossover.parallel.layout import Layout
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "first"}
@@ -45,3 +45,8 @@ def test_slurm_tells_who_and_the_user_where():
 def test_a_process_by_itself_has_no_place(environment):
     assert place_in(environment) is None
     assert local_ranks({}, 4) == 4
+
+
+def test_a_command_goes_on_by_itself_only_where_it_is_started_again():
+    assert starts_again({"TORCHELASTIC_MAX_RESTARTS": "3"})
+    assert not starts_again({"TORCHELASTIC_MAX_RESTARTS": "0"}) and not starts_again({})
