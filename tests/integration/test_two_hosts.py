@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import two_hosts
 
+from crossover.train.checkpoint import has_checkpoint
+
 STEPS = 600
 REFUSAL = two_hosts.refusal()
 TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16", "--layout", "data=2"]
@@ -21,7 +23,7 @@ def test_a_host_that_is_lost_and_comes_back_costs_what_was_not_saved(tmp_path):
     tokens = [*TRAIN, "--budget", f"{STEPS}steps", *often, "--out", str(folder), "--json"]
     with two_hosts.TwoHosts() as hosts:
         first, second = (hosts.run(host, tokens, log=logs[host], restarts=3) for host in (0, 1))
-        _wait_for(folder / "checkpoint" / "state.pt", logs[0])
+        _wait_for_checkpoint(folder, logs[0])
         two_hosts.kill(second)
         assert first.poll() is None, logs[0].read_text()
         hosts.run(1, tokens, log=logs[1], restarts=3)
@@ -32,8 +34,8 @@ def test_a_host_that_is_lost_and_comes_back_costs_what_was_not_saved(tmp_path):
     assert "rank" in logs[0].read_text(), "what happened is told"
 
 
-def _wait_for(file: Path, log: Path, seconds: float = 120.0) -> None:
+def _wait_for_checkpoint(folder: Path, log: Path, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
-    while not file.exists():
+    while not has_checkpoint(folder):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)

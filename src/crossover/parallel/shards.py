@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from crossover.models.block import Block
 from crossover.models.model import SequenceModel
@@ -53,3 +53,11 @@ def as_held(value: Tensor, like: Tensor) -> Tensor:
     if not isinstance(like, DTensor):
         return value
     return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def as_shard(own: Tensor, dim: int, axis: Axis) -> Tensor:
+    """This rank's piece of a tensor that is split evenly along `dim`, as one that says so."""
+    if axis.group is None:
+        return own
+    mesh = DeviceMesh.from_group(axis.group, own.device.type)
+    return DTensor.from_local(own, mesh, [Shard(dim)], run_check=False)

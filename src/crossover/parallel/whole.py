@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,8 +12,11 @@ from torch.optim import Optimizer
 
 from crossover.parallel.collectives import gather_over, piece, put_together, sum_over
 from crossover.parallel.mesh import Mesh, everyones, total
-from crossover.parallel.shards import as_held, held, unsharded
+from crossover.parallel.shards import as_held, as_shard, held, unsharded
 from crossover.parallel.tensor import Splits
+
+_PART = "#"
+"""Between a parameter's name and the dim and number of a part of it."""
 
 
 class Shares:
@@ -97,29 +99,51 @@ class Shares:
         (square,) = total([squares["alike"] + pieces + shards], self.mesh.pipeline)
         return float(square**0.5)
 
-    def moments(self, optimizer: Optimizer) -> dict[str, dict[str, Any]]:
-        """What the optimiser keeps of each parameter, whole, by name; every rank takes part."""
-        own = {self._name(parameter): state for parameter, state in optimizer.state.items()}
-        kinds = sorted({kind for states in everyones(_kinds(own), self.mesh.pipeline) for kind in states})
-        found: dict[str, dict[str, Any]] = {name: {} for name in self.owner}
-        for kind, shaped in kinds:
-            if shaped:
-                whole = self.put_together({name: state[kind] for name, state in own.items() if kind in state})
-            else:
-                counts = {name: state[kind] for name, state in own.items() if kind in state}
-                whole = {name: v for part in everyones(counts, self.mesh.pipeline) for name, v in part.items()}
-            for name, value in whole.items():
-                found[name][kind] = value
-        return {name: state for name, state in found.items() if state}
+    @torch.no_grad()
+    def stored(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This rank's parts of named tensors as a checkpoint takes them: those of shards say where they belong.
 
-    def take_moments(self, optimizer: Optimizer, whole: Mapping[str, Mapping[str, Any]]) -> None:
-        """Give `optimizer` this rank's part of what `moments` gave."""
+        What is stacked of several parts goes part by part, under the name, the dim and the part's number. Replicas
+        that train by themselves store their mean.
+        """
+        found: dict[str, Tensor] = {}
+        for name, value in own.items():
+            split = self.splits.get(name)
+            if self.averaged and value.is_floating_point():
+                found[name] = sum_over(value, self.mesh.data) / self.mesh.data.size
+            elif split is None or self.mesh.tensor.size == 1 or not value.ndim:
+                found[name] = value
+            else:
+                dim, shares = split.dim % value.ndim, [size // self.mesh.tensor.size for size in split.parts]
+                for number, part in enumerate(value.split(shares, dim)):
+                    found[f"{name}{_PART}{dim}.{number}"] = as_shard(part.contiguous(), dim, self.mesh.tensor)
+        return found
+
+    def stored_moments(self, optimizer: Optimizer) -> dict[str, Tensor]:
+        """What the optimiser keeps of this rank's parameters, by kind and name, as `stored`."""
+        by_kind: dict[str, dict[str, Tensor]] = {}
+        for parameter, state in optimizer.state.items():
+            for kind, value in state.items():
+                if isinstance(value, Tensor):
+                    by_kind.setdefault(kind, {})[self._name(parameter)] = value
+        return {f"{kind}/{key}": v for kind, own in sorted(by_kind.items()) for key, v in self.stored(own).items()}
+
+    @torch.no_grad()
+    def restore(self, optimizer: Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
+        """Bring the trained weights and `optimizer` to what `stored` and `stored_moments` gave, read whole."""
+        for name, value in from_parts(weights).items():
+            self.whole.get_parameter(name).copy_(value)
+        self.take()
+        by_name: dict[str, dict[str, Tensor]] = {}
+        for kind_and_name, value in from_parts(moments).items():
+            kind, _, name = kind_and_name.partition("/")
+            by_name.setdefault(name, {})[kind] = value
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 name = self._name(parameter)
                 state = {
-                    kind: self.part_of(name, value, parameter) if isinstance(value, Tensor) and value.ndim else value
-                    for kind, value in whole.get(name, {}).items()
+                    kind: self.part_of(name, value, parameter) if value.ndim else value
+                    for kind, value in by_name.get(name, {}).items()
                 }
                 if state:
                     optimizer.state[parameter] = state
@@ -128,6 +152,17 @@ class Shares:
         return next(name for name, own in self.own.items() if own is parameter)
 
 
-def _kinds(states: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, bool]]:
-    """What an optimiser keeps, and whether it has the parameter's shape: moments have, the count of steps has not."""
-    return {(kind, v.ndim > 0) for state in states.values() for kind, v in state.items() if isinstance(v, Tensor)}
+def from_parts(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Whole tensors by name, from those that were stored whole or part by part."""
+    found: dict[str, Tensor] = {}
+    parts: dict[tuple[str, int], dict[int, Tensor]] = {}
+    for key, value in stored.items():
+        name, marked, place = key.partition(_PART)
+        if not marked:
+            found[name] = value
+            continue
+        dim, number = (int(piece) for piece in place.split("."))
+        parts.setdefault((name, dim), {})[number] = value
+    for (name, dim), numbered in parts.items():
+        found[name] = torch.cat([numbered[number] for number in sorted(numbered)], dim)
+    return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ class Kept:
     def before_validation(self) -> None:
         """`model` is about to be scored."""
 
-    def state(self) -> Any:
+    def state(self) -> dict[str, Tensor]:
         """What a checkpoint holds, besides the trained weights."""
-        return None
+        return {}
 
-    def restore(self, state: Any) -> None:
+    def restore(self, state: Mapping[str, Tensor]) -> None:
         """Stand where `state` was given."""
 
 
@@ -45,11 +45,11 @@ class MovingAverage(Kept):
         """The average moves by 1 - decay towards the trained weights."""
         self._average.update_parameters(self.trained)
 
-    def state(self) -> Any:
+    def state(self) -> dict[str, Tensor]:
         """The average and how many steps are in it."""
-        return self._average.state_dict()
+        return dict(self._average.state_dict())
 
-    def restore(self, state: Any) -> None:
+    def restore(self, state: Mapping[str, Tensor]) -> None:
         """See `Kept`."""
         self._average.load_state_dict(state)
 
@@ -73,13 +73,17 @@ class MeanOfLast(Kept):
         for ours, theirs in zip(self.model.buffers(), self.trained.buffers(), strict=True):
             ours.copy_(theirs)
 
-    def state(self) -> Any:
-        """The weights that the mean is of, the oldest first."""
-        return list(self._last)
+    def state(self) -> dict[str, Tensor]:
+        """The weights that the mean is of, by their age, the oldest first, and their place."""
+        return {
+            f"{age}.{place}": weight for age, weights in enumerate(self._last) for place, weight in enumerate(weights)
+        }
 
-    def restore(self, state: Any) -> None:
+    def restore(self, state: Mapping[str, Tensor]) -> None:
         """See `Kept`."""
-        self._last.extend(state)
+        places = sum(1 for _ in self.trained.parameters())
+        for age in range(len(state) // places):
+            self._last.append([state[f"{age}.{place}"] for place in range(places)])
 
 
 def kept_weights(model: nn.Module, average: float) -> Kept:

@@ -6,11 +6,9 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +33,7 @@ from crossover.train.progress import OnProgress, Progress
 from crossover.train.rank_figures import RankFigures
 from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
-from crossover.train.settings import NO_RESULT, TrainSettings, resolve
+from crossover.train.settings import TrainSettings, resolve
 from crossover.train.state import Best, RunState, Work
 from crossover.train.update import Update
 
@@ -124,6 +122,8 @@ class _Run:
         self.model = built.to(self.device)
         self.update = Update(task, self.model, settings, numerics, layout, mesh, carry=self.carry)
         self.rows_per_epoch = task.size("train")
+        written_for = checkpoint.identity(spec.name, model, settings, numerics.precision)
+        self.checkpoints = checkpoint.Checkpoints(folder, written_for, mesh, kept=settings.checkpoints)
         self.state = RunState()
         self.best: Best | None = None
         self.log: MetricsLog | None = None
@@ -161,6 +161,7 @@ class _Run:
             except KeyboardInterrupt:
                 if self.between_steps:
                     self.save()
+                self.checkpoints.wait()
                 raise
             except RuntimeError as error:
                 error.add_note(f"at step {self.state.step + 1}")
@@ -337,30 +338,28 @@ class _Run:
             )
         )
 
-    def _identity(self) -> dict[str, Any]:
-        """The settings that make this run this one, as a checkpoint records them."""
-        own = {key: repr(value) for key, value in self.settings.to_json().items() if key not in NO_RESULT}
-        model = {f"model.{key}": repr(value) for key, value in asdict(self.model_settings).items()}
-        return {"task": self.task.spec.name, **own, **model, "precision": self.numerics.precision}
-
     def save(self) -> None:
-        """Write a checkpoint, if the run has a folder."""
+        """Begin to write a checkpoint, if the run has a folder."""
         if self.folder is None:
             return
         self._read_losses()
-        best = self.best.to_json() if self.best else None
+        best, tensors = None, self.update.tensors()
+        if self.best is not None:
+            best = {"step": self.best.step, "scores": self.best.scores}
+            tensors |= {f"best/{name}": weight for name, weight in self.best.weights.items()}
         state = {**self.update.state(), "run": self.state.to_json(), "best": best}
-        if self.mesh.leads:
-            checkpoint.save_checkpoint(self.folder, self._identity(), state)
+        self.checkpoints.save(self.state.step, state, tensors)
 
     def restore(self) -> None:
         """Stand where the checkpoint in the run's folder stood; nothing where there is none."""
-        if self.folder is None or not checkpoint.has_checkpoint(self.folder):
+        loaded = self.checkpoints.load(device=self.device)
+        if loaded is None:
             return
-        state = checkpoint.load_checkpoint(self.folder, self._identity(), device=self.device)
-        self.update.restore(state)
+        state = loaded.state
+        self.update.restore(state, loaded.tensors)
         self.state = RunState(**state["run"])
-        self.best = Best(**state["best"]) if state["best"] else None
+        if state["best"]:
+            self.best = Best(**state["best"], weights=checkpoint.under(loaded.tensors, "best"))
 
     def finish(self, *, test: bool) -> RunResult:
         """Score the best weights on the test split and write the run's files."""
@@ -386,6 +385,7 @@ class _Run:
             ranks=self.own.together(),
         )
         result = RunResult(record, self.model, tested.items if tested else {}, self.folder)
+        self.checkpoints.wait()
         if self.folder is not None and self.mesh.leads:
             write_run(self.folder, result, self.task, self.model_settings, self.settings, self.numerics)
         return result

@@ -13,7 +13,7 @@ from crossover.tasks.base import TaskSpec
 
 _DEFAULT_BATCH_TOKENS = 4096
 
-NO_RESULT = ("checkpoint_seconds", "timeout_seconds")
+NO_RESULT = ("checkpoint_seconds", "checkpoints", "timeout_seconds")
 """Settings that change nothing that a run computes: a run may go on with others."""
 
 
@@ -28,7 +28,8 @@ class TrainSettings:
     never). `average` below 1 is the decay of an exponential moving average of the weights (0: none); a whole
     number from 2 takes the mean of the weights at so many of the last validations. Such an average is then what
     validation scores and the run keeps. `patience` stops after that many validations without a better score (0:
-    never). `evaluations` is the number of validations over the budget. Of several ranks, one waits for another within
+    never). `evaluations` is the number of validations over the budget. Every `checkpoint_seconds` the state is
+    saved, and the last `checkpoints` are kept. Of several ranks, one waits for another within
     a step for at most `timeout_seconds`. Raises ConfigError for a value that no run can have.
     """
 
@@ -48,6 +49,7 @@ class TrainSettings:
     patience: int = 0
     evaluations: int = 10
     checkpoint_seconds: float = 30.0
+    checkpoints: int = 2
     timeout_seconds: float = 300.0
     seed: int = 0
     compile: bool = False
@@ -57,8 +59,8 @@ class TrainSettings:
             raise ConfigError(unknown("optimizer", self.optimizer, ("adamw", "sgd")))
         if self.batch_by not in (None, "rows", "tokens"):
             raise ConfigError(unknown("batch_by", str(self.batch_by), ("rows", "tokens")))
-        for name, low in (("batch", 1), ("accumulate", 1), ("evaluations", 1), ("patience", 0), ("seed", 0)):
-            value = getattr(self, name)
+        for name in ("batch", "accumulate", "evaluations", "checkpoints", "patience", "seed"):
+            value, low = getattr(self, name), 0 if name in ("patience", "seed") else 1
             if value is not None and value < low:
                 raise ConfigError(f"{name} is {value}: it must be a whole number of at least {low}")
         for name in ("weight_decay", "clip", "checkpoint_seconds"):

@@ -107,7 +107,3 @@ class Best:
         sign = 1 if higher_is_better else -1
         new, old = (sign * scores[metric], -scores["loss"]), (sign * best.scores[metric], -best.scores["loss"])
         return new > old
-
-    def to_json(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
-        return {"step": self.step, "scores": self.scores, "weights": self.weights}

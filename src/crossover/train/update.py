@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -148,30 +148,34 @@ class Update:
         self.kept.before_validation()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it, whole, whatever the layout; every rank takes part."""
-        self.shares.gather()
+        """What a checkpoint holds of it besides `tensors`; every rank takes part."""
         own = {"random": checkpoint.random_state(self.device), "streams": [s.kept() for s in self.streams]}
         ranks = everyones(own, self.mesh.world)
         return {
-            "model": self.spread.model.state_dict(),
-            "optimizer": self.shares.moments(self.optimizer),
-            "average": self.kept.state(),
             "taken": self.taken,
             "random": [of["random"] for of in ranks],
             "streams": [of["streams"] for of in ranks],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Stand where `state` was taken.
+    def tensors(self) -> dict[str, Tensor]:
+        """This rank's part of what a checkpoint holds, by name; every rank takes part."""
+        parts = {
+            "weights": self.shares.stored({name: weight.detach() for name, weight in self.shares.own.items()}),
+            "moments": self.shares.stored_moments(self.optimizer),
+            "average": self.kept.state(),
+        }
+        return {f"{kind}/{name}": tensor for kind, named in parts.items() for name, tensor in named.items()}
+
+    def restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Stand where `state` and `tensors` were taken, the latter now whole.
 
         Under another layout the weights, the optimiser and the order of the data go on; what only those ranks have
         does not: dropout draws other numbers. Raises CheckpointError where a carried state is needed for other slices
         than it was kept for.
         """
-        self.spread.model.load_state_dict(state["model"])
-        self.shares.take()
-        self.shares.take_moments(self.optimizer, state["optimizer"])
-        self.kept.restore(state["average"])
+        of_kind = partial(checkpoint.under, tensors)
+        self.shares.restore(self.optimizer, of_kind("weights"), of_kind("moments"))
+        self.kept.restore(of_kind("average"))
         self.taken = state["taken"]
         ranks, own = len(state["random"]), self.mesh.world
         if ranks == own.size:

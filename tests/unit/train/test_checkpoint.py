@@ -15,7 +15,8 @@ from tiny_task import TinyTask, tiny_model
 
 from crossover.errors import CheckpointError, FolderError
 from crossover.measure.numerics import Numerics
-from crossover.train.checkpoint import check_finished, has_checkpoint, load_checkpoint, save_checkpoint
+from crossover.parallel.mesh import alone
+from crossover.train.checkpoint import Checkpoints, check_finished, has_checkpoint
 from crossover.train.loop import train
 from crossover.train.progress import Progress
 from crossover.train.results import RunResult
@@ -36,6 +37,16 @@ class Stop:
     def __call__(self, progress: Progress) -> None:
         if progress.step == self.step and not progress.validated:
             raise self.error
+
+
+def _last(folder: Path) -> Path:
+    """The newest checkpoint of a run."""
+    return sorted((folder / "checkpoint").iterdir())[-1]
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(_last(folder) / "state.pt", weights_only=True)["state"]
+    return state
 
 
 def _same(a: RunResult, b: RunResult) -> None:
@@ -111,8 +122,8 @@ def test_ctrl_c_stops_between_steps_with_the_state_saved(tmp_path: Path) -> None
     stopped = _run_killed(tmp_path, signal.SIGINT, every=3600.0)
     assert stopped.returncode != 0 and "KeyboardInterrupt" in stopped.stderr
     task, model = TinyTask(), tiny_model("transformer", dropout=0.3)
-    state = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["state"]
-    assert state["run"]["step"] == 17
+    assert _last(tmp_path).name == "00000017"
+    assert _state(tmp_path)["run"]["step"] == 17
     whole = train(task, model, SETTINGS, numerics=NUMERICS)
     _same(train(task, model, SETTINGS, numerics=NUMERICS, folder=tmp_path, resume=True), whole)
 
@@ -121,7 +132,7 @@ def test_time_spent_is_restored_under_a_budget_in_seconds(tmp_path: Path) -> Non
     settings = replace(SETTINGS, budget="2s")
     with pytest.raises(KeyboardInterrupt):
         train(TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(2))
-    spent = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)["state"]["run"]["seconds"]
+    spent = _state(tmp_path)["run"]["seconds"]
     first: list[Progress] = []
     resumed = train(
         TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path, resume=True, on_progress=first.append
@@ -151,43 +162,93 @@ def test_a_finished_run_is_held_to_the_settings_that_both_sides_know(tmp_path: P
         check_finished(tmp_path, {"task": "t", "train": {"budget": "9steps"}})
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "empty", "pickle", "foreign"])
-def test_a_damaged_or_foreign_checkpoint_is_refused_in_one_sentence(tmp_path: Path, damage: str) -> None:
-    save_checkpoint(tmp_path, {"task": "t"}, {"x": torch.zeros(1000)})
-    path = tmp_path / "checkpoint" / "state.pt"
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:1500])
-    elif damage == "text":
-        path.write_text("hello")
-    elif damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "pickle":
-        torch.save({"version": 1, "run": Path("/"), "state": {}}, path)
-    else:
-        torch.save({"weights": torch.zeros(3)}, path)
+def _some(folder: Path, *steps: int, kept: int = 2) -> Checkpoints:
+    """Checkpoints of a run of nothing."""
+    checkpoints = Checkpoints(folder, {"task": "t"}, alone(), kept=kept)
+    for step in steps:
+        checkpoints.save(step, {"step": step}, {"weights/w": torch.full((1000,), float(step))})
+    checkpoints.wait()
+    return checkpoints
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGES = {
+    "state cut": lambda folder: _cut(folder / "state.pt"),
+    "state text": lambda folder: (folder / "state.pt").write_text("hello"),
+    "state empty": lambda folder: (folder / "state.pt").write_bytes(b""),
+    "state pickle": lambda folder: torch.save({"version": 1, "run": Path("/"), "state": {}}, folder / "state.pt"),
+    "state foreign": lambda folder: torch.save({"weights": torch.zeros(3)}, folder / "state.pt"),
+    "shards cut": lambda folder: _cut(next(folder.glob("*.distcp"))),
+    "shards gone": lambda folder: next(folder.glob("*.distcp")).unlink(),
+    "index cut": lambda folder: _cut(folder / ".metadata"),
+    "index gone": lambda folder: (folder / ".metadata").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_the_only_one_is_refused(
+    tmp_path: Path, damage: str
+) -> None:
+    checkpoints = _some(tmp_path, 3, 7)
+    DAMAGES[damage](tmp_path / "checkpoint" / "00000007")
+    loaded = checkpoints.load(device=CPU)
+    assert loaded is not None and loaded.state == {"step": 3}
+    assert torch.equal(loaded.tensors["weights/w"], torch.full((1000,), 3.0))
+    DAMAGES[damage](tmp_path / "checkpoint" / "00000003")
     with pytest.raises(CheckpointError, match="damaged or no checkpoint of Crossover") as caught:
-        load_checkpoint(tmp_path, {"task": "t"}, device=CPU)
+        checkpoints.load(device=CPU)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_checkpoint_and_a_later_version_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
-        load_checkpoint(tmp_path, {}, device=CPU)
-    save_checkpoint(tmp_path, {}, {})
-    path = tmp_path / "checkpoint" / "state.pt"
-    torch.save({"version": 99, "run": {}, "state": {}}, path)
+def test_the_last_checkpoints_are_kept_and_nothing_else(tmp_path: Path) -> None:
+    left = tmp_path / "checkpoint" / ".00000002.1"
+    left.mkdir(parents=True)
+    _some(tmp_path, 1, 2, 3, 4, 5, kept=3)
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == ["00000003", "00000004", "00000005"]
+
+
+def test_what_is_saved_is_what_stood_when_saving_began(tmp_path: Path) -> None:
+    checkpoints, weight = Checkpoints(tmp_path, {}, alone(), kept=1), torch.ones(300_000)
+    checkpoints.save(1, {}, {"w": weight})
+    weight.zero_()
+    checkpoints.wait()
+    loaded = checkpoints.load(device=CPU)
+    assert loaded is not None and bool((loaded.tensors["w"] == 1).all())
+
+
+def test_no_checkpoint_is_no_error_and_a_later_version_is_refused(tmp_path: Path) -> None:
+    assert Checkpoints(tmp_path, {}, alone(), kept=2).load(device=CPU) is None
+    checkpoints = _some(tmp_path, 1)
+    torch.save({"version": 99, "run": {}, "state": {}}, _last(tmp_path) / "state.pt")
     with pytest.raises(CheckpointError, match="version 99"):
-        load_checkpoint(tmp_path, {}, device=CPU)
+        checkpoints.load(device=CPU)
 
 
 def test_a_disk_that_takes_no_more_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     task, model, settings = TinyTask(), tiny_model(dropout=0.3), SETTINGS
     with pytest.raises(KeyboardInterrupt):
         train(task, model, settings, numerics=NUMERICS, folder=tmp_path, on_progress=Stop(9))
-    before = (tmp_path / "checkpoint" / "state.pt").read_bytes()
-    with files_up_to(8192), pytest.raises(CheckpointError, match=r"cannot write .*state\.pt: .*--resume"):
+
+    def held() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in (tmp_path / "checkpoint").rglob("*") if path.is_file()}
+
+    before = held()
+    with files_up_to(8192), pytest.raises(CheckpointError, match=r"cannot write .*checkpoint.*: .*--resume"):
         train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True)
-    assert (tmp_path / "checkpoint" / "state.pt").read_bytes() == before
-    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["state.pt"]
+    assert held() == before
     whole = train(task, model, settings, numerics=NUMERICS)
     _same(train(task, model, settings, numerics=NUMERICS, folder=tmp_path, resume=True), whole)
+
+
+def test_shards_that_find_no_room_are_one_sentence(tmp_path: Path) -> None:
+    checkpoints = _some(tmp_path, 1)
+    with (
+        files_up_to(8192),
+        pytest.raises(CheckpointError, match=r"cannot write .*00000002: File too large; .*--resume"),
+    ):
+        checkpoints.save(2, {}, {"w": torch.zeros(10_000)})
+        checkpoints.wait()
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["00000001"]
