@@ -24,30 +24,33 @@ def prepare_spread(workload: Workload, layout: Layout, mesh: Mesh) -> Callable[[
 
     The batch is that of all replicas; a LayoutError where it has fewer rows than there are.
     """
-    rows = workload.batch * (mesh.data.rank + 1) // mesh.data.size - workload.batch * mesh.data.rank // mesh.data.size
-    if not rows:
-        raise LayoutError(f"batch={workload.batch} has fewer rows than data={mesh.data.size}: give a larger batch")
-    own = replace(workload, batch=rows)
+    batch, data = workload.batch, mesh.data
+    rows = slice(batch * data.rank // data.size, batch * (data.rank + 1) // data.size)
+    own = replace(workload, batch=rows.stop - rows.start)
+    if batch < data.size:
+        raise LayoutError(f"batch={batch} has fewer rows than data={data.size}: give a larger batch")
     if workload.kind == "train":
-        return _Training(own, layout, mesh, share=rows / workload.batch).step
+        return _Training(workload, rows, layout, mesh).step
     model = build_model(own.model, own.inputs, own.outputs, causal=own.causal, seed=own.seed)
     return own.prepare(spread(model.to(own.numerics.device).eval(), layout, mesh))
 
 
 class _Training:
-    """A training step of this rank; its loss is `share` of that of the whole batch."""
+    """A training step of this rank on its `rows` of the batch."""
 
-    def __init__(self, workload: Workload, layout: Layout, mesh: Mesh, *, share: float) -> None:
-        self.workload, self.layout, self.share = workload, layout, share
+    def __init__(self, workload: Workload, rows: slice, layout: Layout, mesh: Mesh) -> None:
+        self.workload, self.layout = workload, layout
+        self.rows, self.share = rows.stop - rows.start, (rows.stop - rows.start) / workload.batch
         model = build_model(
             workload.model, workload.inputs, workload.outputs, causal=workload.causal, seed=workload.seed
         )
         self.spread = Spread(model.to(workload.numerics.device).train(), layout, mesh)
         self.optimizer = torch.optim.AdamW(self.spread.trained.parameters(), lr=1e-4, fused=True)
         sizes = (workload.batch, workload.time, workload.seed, workload.numerics.device)
-        self.inputs, features = random_inputs(workload.inputs, *sizes)
-        self.features = features or {}
-        self.source = random_source(workload.inputs, workload.batch, workload.read, *sizes[2:])
+        inputs, features = random_inputs(workload.inputs, *sizes)
+        source = random_source(workload.inputs, workload.batch, workload.read, *sizes[2:])
+        self.inputs, self.source = inputs[rows], None if source is None else source[rows]
+        self.features = {name: value[rows] for name, value in (features or {}).items()}
 
     def step(self) -> Tensor:
         """Forward, loss, backward, AdamW; this rank's share of the loss."""
@@ -59,7 +62,7 @@ class _Training:
         return loss
 
     def _whole(self) -> Tensor:
-        stretch, rows, loss = self.spread.stretch, self.workload.batch, self.inputs.new_zeros((), dtype=torch.float32)
+        stretch, rows, loss = self.spread.stretch, self.rows, self.inputs.new_zeros((), dtype=torch.float32)
         cut = max(1, min(self.layout.microbatches, rows))
         for number in range(cut):
             own = slice(number * rows // cut, (number + 1) * rows // cut)
@@ -78,7 +81,7 @@ class _Training:
         return loss.detach()
 
     def _staged(self) -> Tensor:
-        pipeline, rows = self.spread.pipeline, self.workload.batch
+        pipeline, rows = self.spread.pipeline, self.rows
         if pipeline is None:
             raise ValueError("a staged step needs a pipeline")
         cut = max(1, min(self.layout.microbatches, rows))

@@ -1,0 +1,93 @@
+"""Peak memory of a rank where time is split over two, against that of one rank with whole rows.
+
+    python benchmarks/rank_memory.py
+
+Four blocks of width 256 over rows of 8,192 steps, batch 4, without embedding and output layer. Every figure is of new
+processes: how far a rank's resident memory grows over two training steps. Time is also split with keys and values sent
+round a ring, and blocks computed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch.distributed as dist
+from table import keep
+
+from crossover.measure.numerics import Numerics
+from crossover.measure.spread import prepare_spread
+from crossover.measure.workload import Workload
+from crossover.models.ports import Continuous, PerStep
+from crossover.models.presets import parse_model
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import make_mesh
+from crossover.testing.spawn import RankPool
+
+TIME, BATCH, STEPS = 8192, 4, 2
+SIZES = "[layers=4,width=256,dropout=0.0]"
+BAR = 0.6
+CASES = [
+    ("lstm", "sequence=2"),
+    ("mingru", "sequence=2"),
+    ("mingru", "recompute=blocks"),
+    ("transformer", "sequence=2"),
+    ("transformer", "sequence=2,sequence_method=ring"),
+    ("transformer", "sequence=2,sequence_method=ring,recompute=blocks"),
+]
+
+
+def grown(model: str, layout: str, time: int) -> int:
+    """Bytes by which this rank's resident memory grows at the most."""
+    own, settings = Layout.parse(layout), parse_model(model + SIZES)
+    workload = Workload(
+        model=replace(settings, max_length=max(settings.max_length, time)),
+        inputs=Continuous(channels=1),
+        outputs=PerStep(size=1),
+        batch=BATCH,
+        time=time,
+        numerics=Numerics(threads=1),
+    )
+    step = prepare_spread(workload, own, make_mesh(own))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+    before = _status("VmRSS")
+    for _ in range(STEPS):
+        step()
+    dist.barrier()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def peak(model: str, layout: str) -> list[int]:
+    """By rank; a short step beforehand brings the libraries' own pages in."""
+    ranks = Layout.parse(layout).devices
+    with RankPool(ranks, seconds=900) as pool:
+        pool.run(grown, model, layout, 64)
+        return pool.run(grown, model, layout, TIME)
+
+
+def main() -> None:
+    """Measure, print and keep the table."""
+    lines = [
+        "| model | layout | one rank, MB | a rank, MB | share | bar | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    whole: dict[str, int] = {}
+    for model, layout in CASES:
+        if model not in whole:
+            (whole[model],) = peak(model, "single")
+        each = max(peak(model, layout))
+        share = each / whole[model]
+        verdict = "none" if "sequence" not in layout else "met" if share <= BAR else "not met"
+        cells = [model, layout, f"{whole[model] / 1e6:.0f}", f"{each / 1e6:.0f}", f"{share:.2f}", f"{BAR}", verdict]
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    keep("rank_memory", "Peak memory of a rank", lines)
+
+
+if __name__ == "__main__":
+    main()
