@@ -49,6 +49,7 @@ class Case:
     layers_only: bool = False
 
     def workload(self) -> Workload:
+        """A training step of the whole batch on one thread."""
         inputs, outputs = Tokens(vocabulary=8000), PerStep(size=8000)
         if self.layers_only:
             inputs, outputs = Continuous(channels=1), PerStep(size=1)
@@ -133,8 +134,8 @@ def main(axes: Sequence[str]) -> None:
         "unconnected processes doing the halves), of a wavefront the speed-up itself. Layers only, but for `data`, "
         "which has a vocabulary of 8,000.",
         "",
-        "| model | layout | precision | batch x T | one rank, ms | two ranks, ms | speed-up | ceiling | reached | bar | "
-        "verdict | A-A | loss off by |",
+        "| model | layout | precision | batch x T | one rank, ms | two ranks, ms | speed-up | ceiling | reached | bar "
+        "| verdict | A-A | loss off by |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     with RankPool(2, seconds=600) as pool:
