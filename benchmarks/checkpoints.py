@@ -68,13 +68,14 @@ def main() -> None:
         again.append(run(None))
     ratio = median_interval([a / b for a, b in zip(with_them, without, strict=True)])
     size = sum(tensor.numel() * tensor.element_size() for tensor in update.tensors().values()) / 1e6
+    verdict, apart = "met" if ratio.value <= BAR else "not met", abs(median(without) / median(again) - 1)
+    told = f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
     lines = [
         f"{STEPS} steps, a checkpoint of {size:.0f} MB every {EVERY}; medians of {ROUNDS} rounds in turn.",
         "",
         "| without, s | with, s | ratio | bar | verdict | A-A |",
         "|---|---|---|---|---|---|",
-        f"| {median(without):.2f} | {median(with_them):.2f} | {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f}) "
-        f"| {BAR} | {'met' if ratio.value <= BAR else 'not met'} | {abs(median(without) / median(again) - 1):.1%} |",
+        f"| {median(without):.2f} | {median(with_them):.2f} | {told} | {BAR} | {verdict} | {apart:.1%} |",
     ]
     keep("checkpoints", "Checkpoints while training goes on", lines)
 

@@ -3,8 +3,8 @@
     python benchmarks/rank_memory.py
 
 Four blocks of width 256 over rows of 8,192 steps, batch 4, without embedding and output layer. Every figure is of new
-processes: how far a rank's resident memory grows over two training steps. Time is also split with keys and values sent
-round a ring, and blocks computed again.
+processes: how far a rank's resident memory grows over two training steps. Time is also split with keys and values
+sent round a ring, and blocks are computed again.
 """
 
 from __future__ import annotations

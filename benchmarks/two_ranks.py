@@ -134,8 +134,8 @@ def main(axes: Sequence[str]) -> None:
         "unconnected processes doing the halves), of a wavefront the speed-up itself. Layers only, but for `data`, "
         "which has a vocabulary of 8,000.",
         "",
-        "| model | layout | precision | batch x T | one rank, ms | two ranks, ms | speed-up | ceiling | reached | bar "
-        "| verdict | A-A | loss off by |",
+        "| model | layout | precision | batch x T | one rank, ms | two ranks, ms | speed-up | ceiling | reached "
+        "| bar | verdict | A-A | loss off by |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     with RankPool(2, seconds=600) as pool:
