@@ -55,12 +55,9 @@ class TwoHosts:
 
     def run(self, host: int, tokens: Sequence[str], *, log: Path, restarts: int = 0) -> subprocess.Popen[str]:
         """Start torchrun with one rank on `host`; both hosts' are given the same `tokens`, those of ``crossover``."""
-        # Were a failed worker seen before a lost host is given up, torchrun would wait for that host in vain.
-        given_up = "keep_alive_interval=1,keep_alive_max_attempt=2"
-        meeting = f"is_host={int(host == 0)},join_timeout=120,last_call_timeout=1,{given_up}"
+        meeting = f"is_host={int(host == 0)},join_timeout=120,last_call_timeout=1"
         torchrun = [
             *("--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", str(restarts)),
-            *("--monitor-interval", "4"),
             *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{self.addresses[0]}:{TORCHRUN_PORT}"),
             *("--rdzv-id", "crossover", "--rdzv-conf", meeting, "--local-addr", self.addresses[host]),
         ]
