@@ -9,13 +9,10 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import torch
-
 from crossover.errors import MeasurementError, is_out_of_memory
-from crossover.measure.clock import pair_difference, timings_in_turn
 from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
 from crossover.measure.statistics import median_interval
-from crossover.measure.together import TeamStopwatch
+from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.workload import Workload
 
 MINIMUM_ROUNDS = 3
@@ -56,39 +53,6 @@ class Point:
         }
 
 
-class Stopwatch:
-    """Times the steps of workloads, which it prepares: in this process."""
-
-    def __init__(self) -> None:
-        self._steps: dict[str, Callable[[], Any]] = {}
-
-    def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
-        """Prepare a step and take it once: whether all it gave was finite, and its seconds."""
-        step = workload.prepare()
-        began = perf_counter()
-        finite = bool(torch.isfinite(step()).all())
-        self._steps[name] = step
-        return finite, perf_counter() - began
-
-    def pair_difference(self, name: str, *, rounds: int, device: str) -> float:
-        """How far apart the same step is from itself, see `crossover.measure.clock.pair_difference`."""
-        return pair_difference(self._steps[name], rounds=rounds, device=device)
-
-    def time(
-        self, names: Sequence[str], *, rounds: int, minimum: int, device: str, time_limit: float
-    ) -> dict[str, tuple[float, ...]]:
-        """Seconds of steps that were begun, taken in turn; see `crossover.measure.clock.timings_in_turn`."""
-        steps = {name: self._steps[name] for name in names}
-        timings = timings_in_turn(
-            steps, rounds=rounds, minimum=minimum, warmup=1, device=device, time_limit=time_limit
-        )
-        return {name: timing.seconds for name, timing in timings.items()}
-
-    def forget(self) -> None:
-        """Let all steps go."""
-        self._steps.clear()
-
-
 class Sweep:
     """Cost curves under way: `points` of each model in the order of the axis.
 
@@ -105,7 +69,7 @@ class Sweep:
         *,
         nursery: Nursery | None,
         time_limit: float,
-        stopwatch: Stopwatch | TeamStopwatch | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.models, self.nursery, self.stopwatch = models, nursery, stopwatch or Stopwatch()
         self.points: dict[str, list[Point]] = {name: [] for name in models}

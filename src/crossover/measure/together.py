@@ -12,6 +12,7 @@ import torch
 
 from crossover.measure.clock import seconds_of
 from crossover.measure.spread import prepare_spread
+from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.workload import Workload
 from crossover.parallel.launch import Team
 from crossover.parallel.layout import Layout
@@ -29,14 +30,15 @@ class _Prepared:
 _PREPARED = _Prepared(None, {})
 
 
-class TeamStopwatch:
-    """See `crossover.measure.sweep.Stopwatch`: here every rank of `team` works on its part under `layout`."""
+class TeamStopwatch(Stopwatch):
+    """Every rank of `team` works on its part of a step under `layout`."""
 
     def __init__(self, team: Team, layout: Layout) -> None:
+        super().__init__()
         self.team, self.layout = team, layout
 
     def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
-        """See the class."""
+        """See `Stopwatch`."""
         threads = max(1, workload.numerics.threads // self.team.here)
         shared = replace(workload, numerics=replace(workload.numerics, threads=threads))
         try:
@@ -46,19 +48,19 @@ class TeamStopwatch:
         return finite, seconds
 
     def pair_difference(self, name: str, *, rounds: int, device: str) -> float:
-        """See the class."""
+        """See `Stopwatch`."""
         taken = self.team.run(_time, (name, name), rounds, rounds, None, device)
         return abs(median(taken[0]) / median(taken[1]) - 1)
 
     def time(
         self, names: Sequence[str], *, rounds: int, minimum: int, device: str, time_limit: float
     ) -> dict[str, tuple[float, ...]]:
-        """See the class."""
+        """See `Stopwatch`."""
         taken = self.team.run(_time, tuple(names), rounds, minimum, time_limit, device)
         return dict(zip(names, taken, strict=True))
 
     def forget(self) -> None:
-        """See the class."""
+        """See `Stopwatch`."""
         self.team.run(_forget)
 
 

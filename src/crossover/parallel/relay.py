@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -37,11 +37,8 @@ class Relay:
         self.stages = own_stages(model, layout, axis)
         self.read = len(model.encoder.backbone.blocks) if model.encoder is not None else 0
         """Blocks that read a source; they come before the others."""
-        begins, ends = (
-            everyones(any(holds(stage) for stage in self.stages.values()), axis).index(True)
-            for holds in (lambda stage: self.read in stage.blocks, lambda stage: stage.ends)
-        )
-        self.begins, self.ends = begins, ends
+        self.begins = self._owner(lambda stage: self.read in stage.blocks)
+        self.ends = self._owner(lambda stage: stage.ends)
         self._sent: list[tuple[Any, Tensor]] = []
         model.forward = self.forward  # type: ignore[method-assign]
         model.initial_state = self.initial_state  # type: ignore[method-assign,assignment]
@@ -94,6 +91,10 @@ class Relay:
         ]
         position_B = torch.zeros(batch, dtype=torch.int64, device=device)
         return ModelState(tuple(states), position_B, self._remember(source))
+
+    def _owner(self, holds: Callable[[Stage], bool]) -> int:
+        """The rank with the one stage that `holds` says."""
+        return everyones(any(holds(stage) for stage in self.stages.values()), self.axis).index(True)
 
     def _through(
         self,

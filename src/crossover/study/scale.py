@@ -18,7 +18,8 @@ from crossover.measure.clock import UNSTEADY
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics, check_device, choose
 from crossover.measure.statistics import fit_exponent
-from crossover.measure.sweep import Point, Stopwatch, Sweep
+from crossover.measure.stopwatch import Stopwatch
+from crossover.measure.sweep import Point, Sweep
 from crossover.measure.together import TeamStopwatch
 from crossover.measure.workload import PASSES, Pass, Workload
 from crossover.models.counting import count_parameters, match_parameters
@@ -208,7 +209,7 @@ class _Scaling:
         self, request: ScaleRequest, numerics: Numerics, store: Store, command: str | None, started: float
     ) -> None:
         self.request, self.numerics, self.store, self.started = request, numerics, store, started
-        self.stopwatch: Stopwatch | TeamStopwatch = Stopwatch()
+        self.stopwatch = Stopwatch()
         self.differences: list[float] = []
         self.curves: list[dict[str, Any]] = []
         self.crossings: list[dict[str, Any]] = []
