@@ -84,6 +84,9 @@ RULES.add("above-zero", f"{_HERE}.rules_of_quality:ABOVE_ZERO", "a gain, or what
 RULES.add("mask", f"{_HERE}.rules_of_language:MASK", "a model does the same without its causal mask")
 RULES.add("memory", f"{_HERE}.rules_of_language:MEMORY", "memory lowers the loss beyond the segment")
 RULES.add("text", f"{_HERE}.rules_of_language:TEXT", "what a text is like, in figures; decides nothing")
+RULES.add("at-least", f"{_HERE}.rules_of_ranks:AT_LEAST", "a share is at least a number, layout by layout")
+RULES.add("layout-below", f"{_HERE}.rules_of_ranks:LAYOUT_BELOW", "a figure is smaller under one layout than another")
+RULES.add("model-below", f"{_HERE}.rules_of_ranks:MODEL_BELOW", "one model is below another, layout by layout")
 RULES.add("retention", f"{_HERE}.rules_of_memory:RETENTION", "one kind of model loses, the other keeps")
 
 

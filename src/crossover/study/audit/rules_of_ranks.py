@@ -1,0 +1,159 @@
+"""Rules about several ranks: a share that is reached, and one layout below another, with where that turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crossover.study.audit.evidence import Curve, Label
+from crossover.study.audit.growth import PASS_NAMES
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across
+from crossover.study.audit.rules_of_cost import less_at, unsteady
+from crossover.study.audit.words import Said, _, listing, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtLeastParameters:
+    """`measure` is at least `bound`, under each of `layouts` (none given: all) at each x."""
+
+    measure: str
+    bound: float
+    layouts: tuple[str, ...] = ()
+    at_most: bool = False
+    """Turned round: it is at most that."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return ()
+
+
+def at_least(observed: Observed, parameters: AtLeastParameters) -> Finding:
+    """The verdict on every model and layout, by intervals that lie on one side of the bound."""
+    curves = _under(observed.curves(parameters.measure), parameters.layouts)
+    if observed.unsteady:
+        return Finding(verdict="not decided", sentence=unsteady(), drawn=tuple(curves))
+    cases: list[tuple[Said, Verdict]] = []
+    for curve in curves:
+        cases += _told(curve, [(x, _against(curve, x, parameters)) for x in curve.x])
+    return found_across(cases, after=[_range(curve) for curve in curves], drawn=curves)
+
+
+def _against(curve: Curve, x: float, parameters: AtLeastParameters) -> Verdict:
+    interval = curve.y[curve.x.index(x)]
+    above, below = interval.low >= parameters.bound, interval.high < parameters.bound
+    if not above and not below:
+        return "not decided"
+    return "holds" if above != parameters.at_most else "does not hold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutBelowParameters:
+    """`measure` is smaller under each of `subjects` than under `reference`, for the same model and x."""
+
+    measure: str
+    subjects: tuple[str, ...]
+    reference: str
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return ()
+
+
+def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Finding:
+    """The sign of the difference at each x, model by model and layout by layout."""
+    curves = observed.curves(parameters.measure)
+    references = {curve.name: curve for curve in _under(curves, (parameters.reference,))}
+    cases: list[tuple[Said, Verdict]] = []
+    compared = [curve for curve in _under(curves, parameters.subjects) if curve.name in references]
+    for curve in compared:
+        cases += _told(curve, [(x, less_at(curve, references[curve.name], x)) for x in curve.x])
+    drawn = [*compared, *references.values()]
+    return found_across(cases, after=[_range(curve) for curve in drawn], drawn=drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBelowParameters:
+    """`subject` has a smaller `measure` than `reference` under each of `layouts` (none given: all), at each x."""
+
+    measure: str
+    subject: str
+    reference: str
+    layouts: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.subject, self.reference)
+
+
+def model_below(observed: Observed, parameters: ModelBelowParameters) -> Finding:
+    """The sign of the difference between two models, layout by layout and pass by pass."""
+    curves = _under(observed.curves(parameters.measure, parameters.models), parameters.layouts)
+    if observed.unsteady:
+        return Finding(verdict="not decided", sentence=unsteady(), drawn=tuple(curves))
+    references = {_condition(curve): curve for curve in curves if curve.name == parameters.reference}
+    cases: list[tuple[Said, Verdict]] = []
+    for curve in (curve for curve in curves if curve.name == parameters.subject):
+        against = references.get(_condition(curve))
+        if against is not None:
+            cases += _told(curve, [(x, less_at(curve, against, x)) for x in curve.x if against.at(x) is not None])
+    return found_across(cases, after=[_range(curve) for curve in curves], drawn=curves)
+
+
+def _condition(curve: Curve) -> tuple[Label, ...]:
+    return tuple(curve.labels.get(key, "") for key in ("layout", "pass"))
+
+
+def _under(curves: Sequence[Curve], layouts: Sequence[str]) -> list[Curve]:
+    return [curve for curve in curves if not layouts or curve.labels.get("layout") in layouts]
+
+
+def _told(curve: Curve, by_x: Sequence[tuple[float, Verdict]]) -> list[tuple[Said, Verdict]]:
+    """A model under a layout with each verdict that it got, and where; not where, if all agree."""
+    verdicts = list(dict.fromkeys(verdict for _x, verdict in by_x))
+    if len(verdicts) == 1:
+        return [(_case(curve), verdicts[0])]
+    places = {v: listing(number(x) for x, found in by_x if found == v) for v in verdicts}
+    return [(_("{case} at {places}", case=_case(curve), places=told), v) for v, told in places.items()]
+
+
+def _case(curve: Curve) -> Said:
+    layout, kind = str(curve.labels.get("layout", "")), str(curve.labels.get("pass", ""))
+    if not kind:
+        return _("{model} under {layout}", model=curve.name, layout=layout)
+    return _("{model} under {layout}, {case}", model=curve.name, layout=layout, case=PASS_NAMES.get(kind, kind))
+
+
+def _range(curve: Curve) -> Said:
+    return _(
+        "{case}: {first} at {from}, {last} at {to}.",
+        **{
+            "case": _case(curve),
+            "first": number(curve.values[0]),
+            "from": number(curve.x[0]),
+            "last": number(curve.values[-1]),
+            "to": number(curve.x[-1]),
+        },
+    )
+
+
+AT_LEAST = Rule(parameters=AtLeastParameters, decide=at_least)
+LAYOUT_BELOW = Rule(parameters=LayoutBelowParameters, decide=layout_below)
+MODEL_BELOW = Rule(parameters=ModelBelowParameters, decide=model_below)
