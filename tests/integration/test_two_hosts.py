@@ -12,6 +12,8 @@ import two_hosts
 from crossover.train.checkpoint import has_checkpoint
 
 STEPS = 600
+AWAY_SECONDS = 22.0
+"""A host that is back before torchrun has given it up, which takes 15 seconds, is taken for one that never was away."""
 REFUSAL = two_hosts.refusal()
 TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16", "--layout", "data=2"]
 
@@ -25,6 +27,7 @@ def test_a_host_that_is_lost_and_comes_back_costs_what_was_not_saved(tmp_path):
         first, second = (hosts.run(host, tokens, log=logs[host], restarts=3) for host in (0, 1))
         _wait_for_checkpoint(folder, logs[0])
         two_hosts.kill(second)
+        time.sleep(AWAY_SECONDS)
         assert first.poll() is None, logs[0].read_text()
         hosts.run(1, tokens, log=logs[1], restarts=3)
         printed, _ = first.communicate(timeout=180)

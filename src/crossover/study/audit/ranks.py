@@ -128,8 +128,7 @@ def measure_slow_rank(settings: SlowRankSettings, bench: Bench) -> Evidence:
                 alone = alone or median_interval(found.seconds).value
                 shares.append(median_interval(found.waiting))
             curves.append(_curve(name, "waiting share", settings.factors, shares, layout))
-    slowed = _("The last rank sleeps before each step.")
-    how = (*how_done(settings), exposed_means(), slowed)
+    how = (*how_done(settings), exposed_means(), _("The last rank sleeps before each step."))
     return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=how)
 
 
