@@ -13,7 +13,7 @@ from crossover.train.checkpoint import has_checkpoint
 
 STEPS = 600
 AWAY_SECONDS = 22.0
-"""A host that is back before torchrun has given it up, which takes 15 seconds, is taken for one that never was away."""
+"""torchrun gives a host up after 15 seconds, and takes one that is back before for one that never was away."""
 REFUSAL = two_hosts.refusal()
 TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16", "--layout", "data=2"]
 
