@@ -167,7 +167,7 @@ def test_models_are_compared_at_equal_parameters(tmp_path: Path) -> None:
         ({"tasks": ("tiny/sing",)}, ConfigError, "did you mean 'tiny/sign'"),
         ({"models": ("lstmm",)}, ConfigError, "did you mean 'lstm'"),
         ({"train": TrainSettings(budget="0steps")}, ConfigError, "not above zero"),
-        ({"layout": Layout(data=2, recompute="blocks")}, LayoutError, "recompute=blocks is not carried out"),
+        ({"layout": Layout(pipeline=2, sequence=2)}, LayoutError, "pipeline with sequence is not carried out"),
         ({"device": "abacus"}, ConfigError, "unknown device"),
         ({"model_changes": {"widht": 3}}, ConfigError, "did you mean 'model.width'"),
     ],
