@@ -14,7 +14,6 @@ PARTS = ("compute_seconds", "communication_seconds", "wait_seconds", "bubble_sec
     ("layout", "waits"),
     [
         ("data=2", "wait_seconds"),
-        ("tensor=2", "wait_seconds"),
         ("sequence=2", "wait_seconds"),
         ("pipeline=2,microbatches=2", "bubble_seconds"),
     ],
@@ -23,7 +22,6 @@ def test_a_slow_rank_is_waited_for(layout, waits, on_ranks):
     case = Training("recall", "lstm", layout, batch=4)
     quick, slow = on_ranks(2, timeline_cases.slowed, case, SLEEP)[0]
     assert quick[waits] >= 0.7 * SLEEP
-    assert abs(quick["communication_seconds"] - slow["communication_seconds"]) < 0.5 * SLEEP
     assert slow["compute_seconds"] >= SLEEP
     assert slow["wait_seconds"] + slow["bubble_seconds"] < quick[waits]
     for rank in (quick, slow):

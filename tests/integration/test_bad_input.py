@@ -174,9 +174,9 @@ BAD_REQUESTS = {
     "a batch of zero": (("train", "parity", MODEL, "--batch", "0"), ("batch is 0", "at least 1")),
     "a negative rate": (("train", "parity", MODEL, "--lr", "-1"), ("learning_rate is -1.0", "above 0")),
     "a misspelt device": (("train", "parity", MODEL, "--device", "cud"), ("unknown device", "did you mean 'cuda'?")),
-    "two devices": (
-        ("scale", "--models", MODEL, "--layout", "data=2"),
-        ("layout data=2", "one device", "asks for 2", "use 'single'"),
+    "more devices than rows": (
+        ("scale", "--models", MODEL, "--layout", "data=8"),
+        ("data=8 needs as many rows", "a batch has 4", "larger --batch"),
     ),
     "a malformed layout": (("train", "parity", MODEL, "--layout", "date=2"), ("'date'", "did you mean 'data'?")),
     "a latency in nonsense": (

@@ -127,7 +127,7 @@ def test_a_rank_that_cannot_begin_is_named(tmp_path, monkeypatch, capsys):
 
 def test_ctrl_c_stops_all_ranks_and_one_device_goes_on(tmp_path, run):
     folder = tmp_path / "run"
-    often = ("--set", "train.checkpoint_seconds=0.05")
+    often = ("--set", "train.checkpoint_seconds=0.5")
     process = started(command(folder, "data=2", "400steps", *often))
     assert process.stderr is not None
     told = []
@@ -152,7 +152,7 @@ LOST = {
 @pytest.mark.parametrize("fate", LOST, ids=lambda fate: fate.name)
 def test_a_rank_that_dies_or_hangs_is_named_and_what_is_saved_goes_on(fate, tmp_path, run):
     folder = tmp_path / "run"
-    often = ("--set", "train.checkpoint_seconds=0.05", "--set", "train.timeout_seconds=3")
+    often = ("--set", "train.checkpoint_seconds=0.5", "--set", "train.timeout_seconds=3")
     process = started(command(folder, "data=2", "500steps", *often))
     assert process.stderr is not None
     told = []

@@ -36,6 +36,7 @@ class TeamStopwatch(Stopwatch):
     def __init__(self, team: Team, layout: Layout) -> None:
         super().__init__()
         self.team, self.layout = team, layout
+        team.run(_enter, layout)
 
     def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
         """See `Stopwatch`."""
@@ -64,11 +65,21 @@ class TeamStopwatch(Stopwatch):
         self.team.run(_forget)
 
 
+def _enter(layout: Layout) -> None:
+    """The ranks of a new team: what those of an earlier one have left in this process is theirs."""
+    _PREPARED.mesh = make_mesh(layout)
+    _forget()
+
+
+def _entered() -> Mesh:
+    if _PREPARED.mesh is None:
+        raise ValueError("this rank has no place yet: enter a layout first")
+    return _PREPARED.mesh
+
+
 def _begin(name: str, workload: Workload, layout: Layout) -> tuple[bool, float]:
     workload.numerics.apply()
-    if _PREPARED.mesh is None or _PREPARED.mesh.world.size != layout.devices:
-        _PREPARED.mesh = make_mesh(layout)
-    mesh = _PREPARED.mesh
+    mesh = _entered()
     step = prepare_spread(workload, layout, mesh)
     _PREPARED.steps[name] = step
     began = perf_counter()
@@ -81,9 +92,7 @@ def _time(
     names: Sequence[str], rounds: int, minimum: int, time_limit: float | None, device: str
 ) -> list[tuple[float, ...]]:
     """Seconds of the slowest rank, in turn; all ranks see the same clock, so that they stop at the same round."""
-    mesh, started, elapsed = _PREPARED.mesh, perf_counter(), 0.0
-    if mesh is None:
-        raise ValueError("nothing was begun that could be timed")
+    mesh, started, elapsed = _entered(), perf_counter(), 0.0
     taken: list[list[float]] = [[] for _ in names]
     for done in range(rounds):
         if time_limit is not None and done >= minimum and elapsed > time_limit:
