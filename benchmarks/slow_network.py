@@ -18,10 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from table import keep
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
 import two_hosts
+from table import keep
 
 MEGABITS = 100
 SECONDS = 150

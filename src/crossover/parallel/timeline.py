@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crossover.parallel.collectives import Axis
 
-PASSES = ("forward", "backward", "update")
-"""Kinds of events that are work; all others are messages."""
-
 
 @dataclass(frozen=True)
 class Event:
