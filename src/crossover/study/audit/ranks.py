@@ -15,25 +15,17 @@ from crossover.parallel.mesh import everyones, largest, make_mesh
 from crossover.parallel.timeline import split_time, watching
 from crossover.parallel.traffic import Traffic
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.two_ranks import LAYOUTS, check_layouts, how_done, scope_of, sized_workload, two_ranks
+from crossover.study.audit.two_ranks import RankSettings, check_layouts, how_done, scope_of, sized_workload, two_ranks
 from crossover.study.audit.words import Said, _
 
 _WARM_UP = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExchangeSettings:
-    """Training steps of `layers` blocks on rows of `length` tokens under each of `layouts`, for each of `batches`.
+class ExchangeSettings(RankSettings):
+    """Training steps for each of `batches` (rows); `steps` of them are looked at, after two that are not."""
 
-    Models have the parameters of the first. `steps` are looked at, after two that are not.
-    """
-
-    models: tuple[str, ...] = ("lstm", "transformer")
-    layouts: tuple[str, ...] = LAYOUTS
     batches: tuple[int, ...] = (4, 16, 64)
-    length: int = 64
-    width: int = 64
-    layers: int = 2
     steps: int = 7
 
     def __post_init__(self) -> None:
@@ -43,16 +35,11 @@ class ExchangeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlowRankSettings:
+class SlowRankSettings(RankSettings):
     """The same at one `batch`, the last rank slowed: its step takes each of `factors` times as long as by itself."""
 
-    models: tuple[str, ...] = ("lstm", "transformer")
-    layouts: tuple[str, ...] = LAYOUTS
     factors: tuple[float, ...] = (1.0, 1.1, 1.25, 1.5, 2.0)
     batch: int = 16
-    length: int = 64
-    width: int = 64
-    layers: int = 2
     steps: int = 7
 
     def __post_init__(self) -> None:

@@ -13,26 +13,23 @@ from crossover.measure.workload import PASSES, Workload
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import alone, largest, make_mesh
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.two_ranks import LAYOUTS, check_layouts, how_done, scope_of, sized_workload, two_ranks
+from crossover.study.audit.two_ranks import RankSettings, check_layouts, how_done, scope_of, sized_workload, two_ranks
 from crossover.study.audit.words import Said, _
 
 _UNSTEADY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeedSettings:
-    """Steps of `layers` blocks on rows of `length` tokens, on one rank and on two, for each pass, layout and batch.
+class SpeedSettings(RankSettings):
+    """Steps on one rank and on two, for each of `passes` and `batches` (rows).
 
-    Models have the parameters of the first; all ranks have as many threads. Both are timed in turn, `rounds` times.
+    All ranks have as many threads. Both are timed in turn, `rounds` times.
     """
 
-    models: tuple[str, ...] = ("lstm", "transformer")
-    layouts: tuple[str, ...] = LAYOUTS
     passes: tuple[str, ...] = ("train",)
     batches: tuple[int, ...] = (16,)
     length: int = 128
     width: int = 128
-    layers: int = 2
     rounds: int = 9
 
     def __post_init__(self) -> None:

@@ -13,14 +13,10 @@ from crossover.study.audit.words import Said, _, listing, number
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtLeastParameters:
-    """`measure` is at least `bound`, under each of `layouts` (none given: all) at each x."""
+class MeasureParameters:
+    """What every rule here reads: one `measure`; it asks for no model by name."""
 
     measure: str
-    bound: float
-    layouts: tuple[str, ...] = ()
-    at_most: bool = False
-    """Turned round: it is at most that."""
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -31,6 +27,16 @@ class AtLeastParameters:
     def models(self) -> tuple[str, ...]:
         """See `Parameters`."""
         return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtLeastParameters(MeasureParameters):
+    """`measure` is at least `bound`, under each of `layouts` (none given: all) at each x."""
+
+    bound: float
+    layouts: tuple[str, ...] = ()
+    at_most: bool = False
+    """Turned round: it is at most that."""
 
 
 def at_least(observed: Observed, parameters: AtLeastParameters) -> Finding:
@@ -53,22 +59,11 @@ def _against(curve: Curve, x: float, parameters: AtLeastParameters) -> Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayoutBelowParameters:
+class LayoutBelowParameters(MeasureParameters):
     """`measure` is smaller under each of `subjects` than under `reference`, for the same model and x."""
 
-    measure: str
     subjects: tuple[str, ...]
     reference: str
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """See `Parameters`."""
-        return (self.measure,)
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """See `Parameters`."""
-        return ()
 
 
 def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Finding:
@@ -84,18 +79,12 @@ def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Findi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelBelowParameters:
+class ModelBelowParameters(MeasureParameters):
     """`subject` has a smaller `measure` than `reference` under each of `layouts` (none given: all), at each x."""
 
-    measure: str
     subject: str
     reference: str
     layouts: tuple[str, ...] = ()
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """See `Parameters`."""
-        return (self.measure,)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Protocol, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
@@ -24,33 +24,18 @@ LAYOUTS = ("data=2", "tensor=2", "pipeline=2,microbatches=4", "sequence=2")
 _PORTS = Tokens(vocabulary=256), PerStep(size=256)
 
 
-class Sizes(Protocol):
-    """What their settings say of models and layouts."""
+@dataclass(frozen=True, kw_only=True)
+class RankSettings:
+    """`layers` blocks on rows of `length` tokens under each of `layouts`.
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """The first gives the others its number of parameters."""
-        ...
+    Models have the parameters of the first, which is `width` wide.
+    """
 
-    @property
-    def layouts(self) -> tuple[str, ...]:
-        """Of two ranks."""
-        ...
-
-    @property
-    def length(self) -> int:
-        """Tokens of a row."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Of the first model."""
-        ...
-
-    @property
-    def layers(self) -> int:
-        """Blocks."""
-        ...
+    models: tuple[str, ...] = ("lstm", "transformer")
+    layouts: tuple[str, ...] = LAYOUTS
+    length: int = 64
+    width: int = 64
+    layers: int = 2
 
 
 def check_layouts(layouts: Sequence[str], steps: int) -> None:
@@ -73,7 +58,9 @@ def two_ranks(bench: Bench) -> Iterator[tuple[Team, Numerics]]:
             bench.numerics.apply()
 
 
-def sized_workload(name: str, settings: Sizes, batch: int, numerics: Numerics, *, kind: str = "train") -> Workload:
+def sized_workload(
+    name: str, settings: RankSettings, batch: int, numerics: Numerics, *, kind: str = "train"
+) -> Workload:
     """A pass of a model that has the parameters of the first."""
     first, model = _sized(settings.models[0], settings), _sized(name, settings)
     inputs, outputs = _PORTS
@@ -91,11 +78,11 @@ def sized_workload(name: str, settings: Sizes, batch: int, numerics: Numerics, *
     )
 
 
-def _sized(name: str, settings: Sizes) -> ModelSettings:
+def _sized(name: str, settings: RankSettings) -> ModelSettings:
     return replace(parse_model(name), width=settings.width, layers=settings.layers, dropout=0.0)
 
 
-def scope_of(settings: Sizes, bench: Bench) -> Said:
+def scope_of(settings: RankSettings, bench: Bench) -> Said:
     """The scope of such an experiment."""
     return _(
         "{models}: {layers} blocks, width {width}, rows of {length} tokens; 2 ranks of one machine, {precision}",
@@ -107,7 +94,7 @@ def scope_of(settings: Sizes, bench: Bench) -> Said:
     )
 
 
-def how_done(settings: Sizes) -> tuple[Said, ...]:
+def how_done(settings: RankSettings) -> tuple[Said, ...]:
     """How it was done."""
     layouts = listing(settings.layouts)
     return (_("Two processes work together under {layouts}, each step begun by both at once.", layouts=layouts),)
