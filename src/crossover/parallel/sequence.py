@@ -8,7 +8,7 @@ they work at the same time. Softmax attention gathers the keys and values of all
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -68,7 +68,8 @@ def share_mixer_time(mixer: Mixer, stretch: Stretch, *, ring: bool = False) -> N
     sharding = mixer.settings.sharding()
     if sharding.refusal:
         raise LayoutError(sharding.refusal)
-    forward = {"hand-on": _handed_on, "scan": _summarised, "gather": _gathered}[sharding.state]
+    own = _Stretched(mixer, mixer.forward, stretch)
+    forward = {"hand-on": own.handed_on, "scan": own.summarised, "gather": own.gathered}[sharding.state]
     if isinstance(mixer, Attention) and sharding.state == "gather":
         whole = partial(_attend, solve=mixer.solve, stretch=stretch)
         mixer.solve = partial(attend_in_a_ring, causal=mixer.causal, stretch=stretch) if ring else whole
@@ -77,44 +78,47 @@ def share_mixer_time(mixer: Mixer, stretch: Stretch, *, ring: bool = False) -> N
     elif isinstance(mixer, LinearAttention):
         chunk, before = mixer.settings.chunk, partial(_state_before, axis=stretch.axis)
         mixer.solve = partial(solve_by_chunks, chunk=chunk, before=before)
-    mixer.forward = partial(forward, mixer=mixer, within=mixer.forward, stretch=stretch)  # type: ignore[method-assign]
+    mixer.forward = forward  # type: ignore[method-assign]
 
 
-def _handed_on(
-    x_BTD: Tensor,
-    state: State | None = None,
-    span: Span | None = None,
-    *,
-    mixer: Mixer,
-    within: Forward,
-    stretch: Stretch,
-) -> tuple[Tensor, State | None]:
-    """From the state that the rank before hands on, which is handed on in turn."""
-    axis, span = stretch.axis, span or Span()
-    before = _given(state, axis)
-    like = before or mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
-    if axis.rank > 0:
-        before = receive_state(like, x_BTD, axis)
-    y_BTD, after = within(x_BTD, before, replace(span, carry=span.carry or not axis.last))
-    if after is not None and not axis.last:
-        after = tuple(part.to(old.dtype) for part, old in zip(after, like, strict=True))
-        y_BTD = hand_on(y_BTD, after, axis)
-    return y_BTD, _last(after, axis) if span.carry else None
+@dataclass(frozen=True)
+class _Stretched:
+    """The forward pass of `mixer`, which was `within`, over this rank's steps; see `Mixer.forward`."""
 
+    mixer: Mixer
+    within: Forward
+    stretch: Stretch
 
-def _summarised(
-    x_BTD: Tensor,
-    state: State | None = None,
-    span: Span | None = None,
-    *,
-    mixer: Mixer,
-    within: Forward,
-    stretch: Stretch,
-) -> tuple[Tensor, State | None]:
-    """All stretches at once: the mixer's solver has been told how to ask for the others."""
-    span = span or Span()
-    y_BTD, after = within(x_BTD, _given(state, stretch.axis), span)
-    return y_BTD, _last(after, stretch.axis) if span.carry else None
+    def handed_on(
+        self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
+    ) -> tuple[Tensor, State | None]:
+        """From the state that the rank before hands on, which is handed on in turn."""
+        axis, span = self.stretch.axis, span or Span()
+        before = _given(state, axis)
+        like = before or self.mixer.initial_state(len(x_BTD), device=x_BTD.device, dtype=x_BTD.dtype)
+        if axis.rank > 0:
+            before = receive_state(like, x_BTD, axis)
+        y_BTD, after = self.within(x_BTD, before, replace(span, carry=span.carry or not axis.last))
+        if after is not None and not axis.last:
+            after = tuple(part.to(old.dtype) for part, old in zip(after, like, strict=True))
+            y_BTD = hand_on(y_BTD, after, axis)
+        return y_BTD, _last(after, axis) if span.carry else None
+
+    def summarised(
+        self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
+    ) -> tuple[Tensor, State | None]:
+        """All stretches at once: the mixer's solver has been told how to ask for the others."""
+        axis, span = self.stretch.axis, span or Span()
+        y_BTD, after = self.within(x_BTD, _given(state, axis), span)
+        return y_BTD, _last(after, axis) if span.carry else None
+
+    def gathered(
+        self, x_BTD: Tensor, state: State | None = None, span: Span | None = None
+    ) -> tuple[Tensor, State | None]:
+        """All stretches at once; positions are counted from the state, which seems to be where this rank begins."""
+        if state is not None:
+            state = _moved(_given(state, self.stretch.axis), self.stretch.start)
+        return self.within(x_BTD, state, span)
 
 
 def _given(state: State | None, axis: Axis) -> State | None:
@@ -159,21 +163,6 @@ def _state_before(kept_BH: Tensor, written_BHKV: Tensor, state_BHKV: Tensor, *, 
     for rank in range(axis.rank):
         state_BHKV = torch.addcmul(written_RBHKV[rank], kept_RBH[rank, ..., None, None], state_BHKV)
     return state_BHKV
-
-
-def _gathered(
-    x_BTD: Tensor,
-    state: State | None = None,
-    span: Span | None = None,
-    *,
-    mixer: Mixer,
-    within: Forward,
-    stretch: Stretch,
-) -> tuple[Tensor, State | None]:
-    """All stretches at once; positions are counted from the state, so that one seems to be where this rank begins."""
-    if state is not None:
-        state = _moved(_given(state, stretch.axis), stretch.start)
-    return within(x_BTD, state, span)
 
 
 def _moved(state: State | None, steps: int) -> State | None:
