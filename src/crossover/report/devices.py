@@ -7,7 +7,7 @@ from typing import Any
 
 from crossover.report import quantities
 from crossover.report.blocks import Axis, Block, Cell, Chart, Column, Paragraph, Row, Section, Series, Style, Table
-from crossover.report.messages import Listing, Message, Sentences, Text, _
+from crossover.report.messages import Message, Sentences, Text, _
 
 _PARTS: tuple[tuple[str, Message, Message], ...] = (
     ("compute_seconds", _("compute"), _("passes and update")),
@@ -36,7 +36,7 @@ def devices_section(study: Mapping[str, Any]) -> Section | None:
     blocks: list[Block] = [Paragraph(_introduction())]
     if speeds := _speeds(runs, rows):
         blocks.append(speeds)
-    blocks.append(_split(runs))
+    blocks += [_split(runs), _traffic(runs)]
     charts = [_timeline(run, many=len({task for task, _model in runs}) > 1) for run in runs.values()]
     blocks += [chart for chart in charts if chart is not None]
     return Section("devices", _("How the devices share a step"), tuple(blocks))
@@ -81,31 +81,40 @@ def _speeds(runs: Mapping[tuple[str, str], Any], rows: Mapping[tuple[str, str], 
 
 def _split(runs: Mapping[tuple[str, str], Any]) -> Table:
     rows = []
+    memory = any(rank.get("peak_bytes") is not None for run in runs.values() for rank in run["ranks"])
     for place, run in runs.items():
         for rank in run["ranks"]:
-            sent = Listing(
-                tuple(
-                    _(
-                        "{operation} {count} × ({axis}, {bytes})",
-                        operation=entry["operation"], count=str(entry["count"]), axis=entry["axis"],
-                        bytes=quantities.size(entry["bytes"]),
-                    )
-                    for entry in rank.get("traffic") or []
-                )
-            )  # fmt: skip
             figures = [Cell(quantities.seconds(rank.get(key))) for key, _title, _note in _PARTS]
             cells = (
                 *_named(place, runs), Cell(str(rank["rank"])), Cell(quantities.seconds(rank["step_seconds"])),
-                *figures, Cell(quantities.size(rank.get("peak_bytes"))), Cell(sent),
+                *figures, *([Cell(quantities.size(rank.get("peak_bytes")))] if memory else []),
             )  # fmt: skip
             rows.append(Row(cells))
     columns = (
         *_names(runs), Column(_("rank")), Column(_("step time")),
         *(Column(title, note=note) for _key, title, note in _PARTS),
-        Column(_("peak memory"), note=_("in training")),
-        Column(_("sent in a step"), figure=False, note=_("calls along an axis, and the bytes given to them")),
+        *([Column(_("peak memory"), note=_("in training"))] if memory else []),
     )  # fmt: skip
     return Table(_("Where the seconds of a step go, rank by rank."), columns, tuple(rows))
+
+
+def _traffic(runs: Mapping[tuple[str, str], Any]) -> Table:
+    rows = [
+        Row(
+            (
+                *_named(place, runs), Cell(str(rank["rank"])), Cell(entry["operation"]), Cell(entry["axis"]),
+                Cell(str(entry["count"])), Cell(quantities.size(entry["bytes"])),
+            )
+        )
+        for place, run in runs.items()
+        for rank in run["ranks"]
+        for entry in rank.get("traffic") or []
+    ]  # fmt: skip
+    columns = (
+        *_names(runs), Column(_("rank")), Column(_("operation"), figure=False), Column(_("axis"), figure=False),
+        Column(_("calls")), Column(_("bytes"), note=_("given to them, in all")),
+    )  # fmt: skip
+    return Table(_("What each rank sends and receives in a step."), columns, tuple(rows))
 
 
 def _names(runs: Mapping[tuple[str, str], Any]) -> tuple[Column, ...]:

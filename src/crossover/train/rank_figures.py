@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from statistics import mean
 from typing import Any
 
 import torch
@@ -66,7 +65,7 @@ class RankFigures:
         told = everyones((line, self.watched), self.mesh.world)
         splits = _splits([watched for _, watched in told]) if self.splits else None
         return [
-            {**line, **_seconds(splits[rank] if splits else []), "timeline": _picture(watched)}
+            {**line, **_seconds(splits[rank] if splits else [], line), "timeline": _picture(watched)}
             for rank, (line, watched) in enumerate(told)
         ]
 
@@ -80,12 +79,13 @@ def _splits(watched: Sequence[Sequence[tuple[list[Event], float]]]) -> list[list
     return [list(of_rank) for of_rank in zip(*by_step, strict=True)]
 
 
-def _seconds(splits: Sequence[TimeSplit]) -> dict[str, float | None]:
-    """The mean of the watched steps; None where there are none."""
+def _seconds(splits: Sequence[TimeSplit], line: Mapping[str, Any]) -> dict[str, float | None]:
+    """A mean step, its loading left out, in the shares of the watched ones; None where there are none."""
     if not splits:
         return dict.fromkeys(TimeSplit(0.0, 0.0, 0.0, 0.0).to_json())
-    steps = [split.to_json() for split in splits]
-    return {name: mean(step[name] for step in steps) for name in steps[0]}
+    sums = {name: sum(split.to_json()[name] for split in splits) for name in splits[0].to_json()}
+    scale = (line["step_seconds"] - line["data_seconds"]) / sum(sums.values())
+    return {name: seconds * scale for name, seconds in sums.items()}
 
 
 def _picture(watched: Sequence[tuple[list[Event], float]]) -> list[list[Any]]:

@@ -43,12 +43,13 @@ def test_a_study_of_single_devices_has_no_such_section():
 
 def test_every_rank_has_a_row_and_the_step_is_drawn():
     section = devices_section(over_two())
-    speeds, split = (block for block in section.blocks if isinstance(block, Table))
+    speeds, split, traffic = (block for block in section.blocks if isinstance(block, Table))
     assert [cell.text for cell in speeds.rows[0].cells][-2:] == [
         quantities.interval(around(1.8, 0.1))[0],
         quantities.share(0.9),
     ]
     assert [row.cells[1].text for row in split.rows] == ["0", "1"]
+    assert [cell.text for cell in traffic.rows[0].cells][2:5] == ["all-reduce", "replicas", "3"]
     (timeline,) = (block for block in section.blocks if isinstance(block, Chart))
     figure = chart_figure(timeline, translate("en"))
     assert [trace["name"] for trace in figure["data"]] == ["forward", "backward", "messages and waiting"]
