@@ -10,6 +10,7 @@ from typing import Any
 from crossover.data.options import DataOptions
 from crossover.models.presets import describe_model
 from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
 from crossover.study.contest import prepare_model
 from crossover.study.request import CompareRequest
 from crossover.tasks.base import TaskSpec
@@ -26,6 +27,7 @@ def train_command(spec: TaskSpec, model: ModelSettings, record: RunRecord, reque
     words = ["crossover", "train", spec.name, exact_name(model, spec)]
     words += ["--budget", record.budget, "--lr", repr(record.learning_rate), "--batch", str(record.batch)]
     words += ["--seed", str(record.seed), "--precision", record.precision]
+    words += ["--layout", str(request.layout)] if request.layout != Layout() else []
     words += _train_words(resolve(request.train, spec, model), request.train)
     words += _data_words(request, record.seed)
     words += [word for file in request.plugins for word in ("--plugin", str(file))]

@@ -10,6 +10,7 @@ import pytest
 from crossover.cli.flags import DataFlags, TrainFlags
 from crossover.data.options import DataOptions
 from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
 from crossover.study.commands import exact_name, train_command
 from crossover.study.contest import prepare_model
 from crossover.study.request import CompareRequest
@@ -110,3 +111,8 @@ def test_only_flags_that_there_are_are_told() -> None:
         train=TrainSettings(optimizer="sgd", patience=1, compile=True, warmup=0.1),
     )
     assert {word for word in everything if word.startswith("--")} <= FLAGS
+
+
+def test_a_layout_is_told_where_there_is_one() -> None:
+    assert ("--layout", "pipeline=2,chunks=4") in pairs(typed(layout=Layout(pipeline=2, chunks=4)))
+    assert "--layout" not in typed()
