@@ -18,8 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import two_hosts
 from table import keep
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
+import two_hosts
 
 MEGABITS = 100
 SECONDS = 150

@@ -37,8 +37,6 @@ _REPORT = "CROSSOVER_RANK_REPORT"
 _ENDING_SECONDS = 5.0
 _ROLL_CALL = timedelta(seconds=5)
 """How long the first rank waits for a word of each of the others, once one of them has waited too long."""
-_LOST_HOST_SECONDS = 16.0
-"""torchrun takes a host for lost that has not been heard of for 15 seconds."""
 _SILENT = ("timed out", "timeout", "connection", "gloo", "nccl")
 """Words of an error by which a backend tells that another rank is not there."""
 
@@ -130,7 +128,6 @@ class Team:
         except RuntimeError as error:
             told = self._ended(_noted(error)) or self._silent(error)
             self._abandon()
-            _give_up_lost_hosts(error)
             if told is None:
                 raise
             raise TrainingError(told) from error
@@ -228,7 +225,6 @@ def follow() -> int:
             with suppress(RuntimeError):
                 dist.send(torch.zeros(1), 0, group=present)
         _report(error)
-        _give_up_lost_hosts(error)
         return 1
     dist.destroy_process_group()
     return 0
@@ -261,12 +257,6 @@ def _answers(rank: int, present: dist.ProcessGroup | None) -> bool:
 
 def _is_silence(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _SILENT)
-
-
-def _give_up_lost_hosts(error: Exception) -> None:
-    """Where torchrun starts this rank again: not before it knows of a host that was lost, for which it would wait."""
-    if _is_silence(error) and starts_again(os.environ):
-        time.sleep(_LOST_HOST_SECONDS)
 
 
 def _noted(error: RuntimeError) -> str:

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from shutil import which
+from shutil import rmtree, which
 from types import TracebackType
 
 TORCHRUN_PORT = 29511
+APART = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""Else torchrun (2.13) tells a host that comes back no longer where the others meet."""
 _ENDING_SECONDS = 20.0
+_SETTINGS = Path("/etc/netns")
+"""What lies here under a namespace's name stands in /etc there."""
 
 
 class TwoHosts:
@@ -32,6 +36,7 @@ class TwoHosts:
         _ip("link", "add", self.cables[0], "type", "veth", "peer", "name", self.cables[1])
         for name, cable, address in zip(self.names, self.cables, self.addresses, strict=True):
             _ip("netns", "add", name)
+            self._know_each_other(name)
             _ip("link", "set", cable, "netns", name)
             _ip("-n", name, "addr", "add", f"{address}/24", "dev", cable)
             _ip("-n", name, "link", "set", cable, "up")
@@ -46,6 +51,13 @@ class TwoHosts:
         for name in self.names:
             with suppress(RuntimeError):
                 _ip("netns", "del", name)
+            rmtree(_SETTINGS / name, ignore_errors=True)
+
+    def _know_each_other(self, name: str) -> None:
+        """Names for both addresses on a host, which else would ask, and wait, for a server of names."""
+        known = [f"{address} host{host}" for host, address in enumerate(self.addresses)]
+        (_SETTINGS / name).mkdir(parents=True, exist_ok=True)
+        (_SETTINGS / name / "hosts").write_text("\n".join(["127.0.0.1 localhost", *known, ""]))
 
     def slow_down(self, megabits: int) -> None:
         """Let at most so many megabits a second through, in each direction."""
@@ -62,7 +74,7 @@ class TwoHosts:
             *("--rdzv-id", "crossover", "--rdzv-conf", meeting, "--local-addr", self.addresses[host]),
         ]
         inside = ["ip", "netns", "exec", self.names[host], sys.executable, "-m", "torch.distributed.run", *torchrun]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": self.cables[host]}
+        environment = {**os.environ, **APART, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": self.cables[host]}
         with log.open("a") as written:
             process = subprocess.Popen(
                 [*inside, "-m", "crossover", *tokens],
