@@ -20,7 +20,7 @@ STEPS = 150
 
 def command(folder: Path, data: Path) -> list[str]:
     flags = ["--data", str(data), "--models", MODELS, "--seeds", "2", "--no-memory", "--precision", "fp32"]
-    often = ["--budget", f"{STEPS}steps", "--set", "train.checkpoint_seconds=0.05"]
+    often = ["--budget", f"{STEPS}steps", "--set", "train.checkpoint_seconds=0.3"]
     return ["compare", "text-classification", *flags, *often, "--out", str(folder), "--json"]
 
 

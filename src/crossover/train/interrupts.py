@@ -10,10 +10,11 @@ from types import FrameType
 
 
 class Interrupts:
-    """Whether somebody pressed Ctrl-C: `noted` says so, and `check` raises KeyboardInterrupt then."""
+    """Whether somebody pressed Ctrl-C: `noted` says so here; `agreed`, what all ranks of a run know of it."""
 
     def __init__(self) -> None:
         self.noted = False
+        self.agreed = False
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """A handler of signals: the first takes note, a second one interrupts at once."""
@@ -21,9 +22,9 @@ class Interrupts:
             raise KeyboardInterrupt
         self.noted = True
 
-    def check(self) -> None:
-        """See the class."""
-        if self.noted:
+    def check(self, *, ranks: int) -> None:
+        """Raise KeyboardInterrupt; of several ranks all do after the same step, though the signal comes to one."""
+        if self.agreed or (ranks == 1 and self.noted):
             raise KeyboardInterrupt
 
 

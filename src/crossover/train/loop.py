@@ -154,7 +154,7 @@ class _Run:
                     if self.fraction >= 1 or self._out_of_patience():
                         break
                     self._step(batches)
-                    self.interrupts.check()
+                    self.interrupts.check(ranks=self.mesh.world.size)
                     if self.elapsed - saved >= self.settings.checkpoint_seconds:
                         self.save()
                         saved = self.elapsed
@@ -207,7 +207,7 @@ class _Run:
         self.own.add(loading=loading, computing=computing)
         times = [loading, computing, noted, time.monotonic() - self.began]
         loading, computing, noted, self.elapsed = largest(times, self.mesh.world)
-        self.interrupts.noted = bool(noted)
+        self.interrupts.agreed = bool(noted)
         self.state.count_time(loading=loading, computing=computing, tokens=tokens, close_window=looked)
 
     def _validate(self) -> None:
