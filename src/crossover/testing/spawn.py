@@ -21,6 +21,9 @@ from typing import Any, cast
 
 from crossover.errors import CrossoverError
 
+_STARTING_SECONDS = 120.0
+"""For a process to start, import torch and join: on a busy machine far longer than what it then runs."""
+
 
 class RankFailedError(CrossoverError):
     """A rank raised, died or did not answer; the message says which, and what it said."""
@@ -31,7 +34,8 @@ class RankPool:
 
     `run(function, *arguments)` calls ``function(*arguments)`` on every rank, and returns what each returned, by rank.
     A function and its arguments must be picklable: what is defined at the top of a module is. Where a rank fails or
-    `seconds` pass, all of them are ended, RankFailedError tells why, and the next run begins with new ones.
+    `seconds` pass (its start not counted), all of them are ended, RankFailedError tells why, and the next run begins
+    with new ones.
     """
 
     def __init__(self, size: int, *, seconds: float = 120.0) -> None:
@@ -45,22 +49,7 @@ class RankPool:
             self._start()
         for _, connection in self._ranks:
             connection.send((function, arguments))
-        results: list[Any] = [None] * self.size
-        waited: dict[Any, int] = {connection: rank for rank, (_, connection) in enumerate(self._ranks)}
-        while waited:
-            ready = wait(list(waited), timeout=self.seconds)
-            if not ready:
-                self._fail(f"ranks {sorted(waited.values())} did not answer within {self.seconds:g} s")
-            for connection in cast(list[Any], ready):
-                rank = waited.pop(connection)
-                try:
-                    done, value = connection.recv()
-                except (EOFError, ConnectionResetError):
-                    self._fail(f"rank {rank} of {self.size} ended without a word")
-                if not done:
-                    self._fail(f"rank {rank} of {self.size} raised:\n{value}")
-                results[rank] = value
-        return results
+        return self._answers(self.seconds)
 
     def close(self) -> None:
         """End all ranks."""
@@ -92,6 +81,25 @@ class RankPool:
             process.start()
             theirs.close()
             self._ranks.append((process, ours))
+        self._answers(_STARTING_SECONDS)
+
+    def _answers(self, seconds: float) -> list[Any]:
+        results: list[Any] = [None] * self.size
+        waited: dict[Any, int] = {connection: rank for rank, (_, connection) in enumerate(self._ranks)}
+        while waited:
+            ready = wait(list(waited), timeout=seconds)
+            if not ready:
+                self._fail(f"ranks {sorted(waited.values())} did not answer within {seconds:g} s")
+            for connection in cast(list[Any], ready):
+                rank = waited.pop(connection)
+                try:
+                    done, value = connection.recv()
+                except (EOFError, ConnectionResetError):
+                    self._fail(f"rank {rank} of {self.size} ended without a word")
+                if not done:
+                    self._fail(f"rank {rank} of {self.size} raised:\n{value}")
+                results[rank] = value
+        return results
 
     def _fail(self, sentence: str) -> None:
         self.close()
@@ -105,8 +113,13 @@ def _serve(rank: int, size: int, store: str, seconds: float, connection: Connect
 
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=size, timeout=timedelta(seconds=seconds)
+        "gloo",
+        init_method=f"file://{store}",
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=max(seconds, _STARTING_SECONDS)),
     )
+    connection.send((True, None))
     while True:
         try:
             function, arguments = connection.recv()
