@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class _Training:
 
     def __init__(self, workload: Workload, rows: slice, layout: Layout, mesh: Mesh) -> None:
         self.workload, self.layout = workload, layout
-        self.rows, self.share = rows.stop - rows.start, (rows.stop - rows.start) / workload.batch
+        self.first, self.rows, self.taken = rows.start, rows.stop - rows.start, 0
         model = build_model(
             workload.model, workload.inputs, workload.outputs, causal=workload.causal, seed=workload.seed
         )
@@ -58,7 +59,8 @@ class _Training:
         loss = self._staged() if self.spread.pipeline is not None else self._whole()
         self.spread.finish_gradients()
         self.optimizer.step()
-        self.spread.after_step(1)
+        self.taken += 1
+        self.spread.after_step(self.taken)
         return loss
 
     def _whole(self) -> Tensor:
@@ -75,8 +77,8 @@ class _Training:
             with self.workload.numerics.autocast():
                 read = {"source": self.source[own]} if self.source is not None else {}
                 outputs, _ = self.spread.compute(inputs, features or None, span=span, **read)
-            part = inputs.shape[1] / self.inputs.shape[1] * len(inputs) / rows
-            loss = loss + probe_loss(outputs.float()) * (self.share * self.spread.share * part)
+            start = 0 if stretch is None or stretch.whole_outputs else stretch.start
+            loss = loss + self._loss(outputs, own.start, start) * self.spread.share
         self.spread.backward(loss)
         return loss.detach()
 
@@ -87,13 +89,20 @@ class _Training:
         cut = max(1, min(self.layout.microbatches, rows))
         bounds = [slice(number * rows // cut, (number + 1) * rows // cut) for number in range(cut)]
         parts = [cut_time(self._part(own), self.layout.chunks) for own in bounds]
-        weight = self.share / len(parts) / len(parts[0])
+        starts = [0, *accumulate(part.inputs.shape[1] for part in parts[0])]
         loss, _ = pipeline.play(
             parts,
-            lambda outputs, _micro, _chunk: probe_loss(outputs.float()) * weight,
+            lambda outputs, micro, chunk: self._loss(outputs, bounds[micro].start, starts[chunk]),
             context=self.workload.numerics.autocast,
         )
         return loss if loss is not None else torch.zeros((), device=self.inputs.device)
+
+    def _loss(self, outputs: Tensor, row: int, step: int) -> Tensor:
+        """The share of the whole batch's loss that these outputs have, which begin at a row and step of this rank's."""
+        time = self.inputs.shape[1]
+        count = self.workload.batch * (time if outputs.ndim == 3 else 1)
+        own = probe_loss(outputs.float(), row=self.first + row, step=step, time=time)
+        return own * (outputs.shape[:-1].numel() / count)
 
     def _part(self, rows: slice) -> Part:
         features = {name: value[rows] for name, value in self.features.items()}

@@ -178,12 +178,19 @@ def random_source(inputs: Inputs, batch: int, time: int, seed: int, device: str 
     return Source(drawn, torch.full((batch,), time, dtype=torch.int64))
 
 
-def probe_loss(outputs: Tensor) -> Tensor:
-    """A loss that needs no data: cross-entropy against fixed classes, or the mean square of single outputs."""
+def probe_loss(outputs: Tensor, *, row: int = 0, step: int = 0, time: int | None = None) -> Tensor:
+    """A loss that needs no data: cross-entropy against fixed classes, or the mean square of single outputs.
+
+    `outputs` [B, T, size] or [B, size] may be part of a larger batch of `time` steps, and begin at its `row` and
+    `step`: a class is that of its place in the whole.
+    """
     if outputs.shape[-1] == 1:
         return outputs.square().mean()
-    rows = outputs.flatten(0, -2)
-    return F.cross_entropy(rows, torch.arange(len(rows), device=rows.device) % rows.shape[-1])
+    places = torch.arange(len(outputs), device=outputs.device) + row
+    if outputs.ndim == 3:
+        steps_T = torch.arange(outputs.shape[1], device=outputs.device) + step
+        places = places[:, None] * (time or outputs.shape[1]) + steps_T
+    return F.cross_entropy(outputs.flatten(0, -2), places.flatten() % outputs.shape[-1])
 
 
 def filled_state(
