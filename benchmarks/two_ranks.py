@@ -3,9 +3,11 @@
     python benchmarks/two_ranks.py [data] [pipeline] [sequence]
 
 Four blocks of width 256. Each layout stands against its ceiling, measured in the same rounds: two processes that do
-the halves and say nothing to one another; a wavefront against the ideal of its chunks. The loss of both ranks is that
-of one before a time counts. Four times are taken in turn, the first of them again at the end (A-A); where the medians
-of the two differ by more than 5 per cent the case is measured anew, at most twice, and then said to be unsteady.
+the halves and say nothing to one another; a wavefront against the ideal of its chunks. Halves are those of the batch
+where the work of a row is no sum over its steps, as in attention. The loss of both ranks is that of one before a time
+counts. Four times are taken in turn, each after a step that does not count, the first of them again at the end (A-A);
+where the medians of the two differ by more than 5 per cent the case is measured anew, at most twice, and then said to
+be unsteady.
 """
 
 from __future__ import annotations
@@ -68,11 +70,9 @@ CASES = [
     *[Case(model, "data=2", 32, 128, 0.93, kind) for model in ("lstm", "transformer") for kind in ("fp32", "bf16")],
     Case("lstm", "pipeline=2,chunks=16", 8, 1024, 1.6, layers_only=True),
     Case("lstm", "pipeline=2,chunks=8", 32, 128, 1.35, layers_only=True),
-    Case("transformer", "pipeline=2,chunks=16", 8, 1024, 1.6, layers_only=True),
-    *[
-        Case(model, "sequence=2", 2, 4096, 0.85, halved="time", layers_only=True)
-        for model in ("mingru", "transformer")
-    ],
+    Case("transformer", "pipeline=2,chunks=16", 8, 1024, 0.0, layers_only=True),
+    Case("mingru", "sequence=2", 2, 4096, 0.85, halved="time", layers_only=True),
+    Case("transformer", "sequence=2", 2, 4096, 0.85, layers_only=True),
     Case("lstm", "sequence=2,microbatches=4", 8, 1024, 0.0, halved="time", layers_only=True),
 ]
 
@@ -94,8 +94,11 @@ def measure(case: Case) -> tuple[list[list[float]], float]:
     taken: list[list[float]] = [[], [], [], []]
     for _ in range(ROUNDS):
         for place, name in enumerate(("one", "both", "halves", "one")):
+            works = name != "one" or rank == 0
+            for _warming in range(works):
+                steps[name]()
             dist.barrier()
-            own = seconds_of(steps[name]) if name != "one" or rank == 0 else 0.0
+            own = seconds_of(steps[name]) if works else 0.0
             longest = torch.tensor([own])
             dist.all_reduce(longest, dist.ReduceOp.MAX)
             taken[place].append(float(longest))
@@ -114,15 +117,16 @@ def row(case: Case, pool: RankPool) -> str:
         raise SystemExit(f"{case}: the loss of two ranks is off by {error:.1e}")
     faster = median_interval([a / b for a, b in zip(one, both, strict=True)])
     ceiling = median_interval([a / b for a, b in zip(one, halves, strict=True)])
-    ideal, reached = f"{ceiling.value:.2f}", faster.value / ceiling.value
+    ideal, reached = f"{ceiling.value:.2f}", median_interval([a / b for a, b in zip(halves, both, strict=True)])
     chunks = Layout.parse(case.layout).chunks
     if chunks > 1:
-        ideal, reached = f"{2 * chunks / (chunks + 1):.2f} (ideal)", faster.value
-    verdict = "unsteady" if apart > UNSTEADY else "met" if reached >= case.bar else "not met"
+        ideal, reached = f"{2 * chunks / (chunks + 1):.2f} (ideal)", faster
+    verdict = "unsteady" if apart > UNSTEADY else "met" if reached.value >= case.bar else "not met"
     cells = [
         case.model, case.layout, case.precision, f"{case.batch} x {case.time}", f"{1e3 * median(one):.0f}",
         f"{1e3 * median(both):.0f}", f"{faster.value:.2f} ({faster.low:.2f} to {faster.high:.2f})", ideal,
-        f"{reached:.2f}", f"{case.bar:.2f}" if case.bar else "none", verdict, f"{apart:.1%}", f"{error:.0e}",
+        f"{reached.value:.2f} ({reached.low:.2f} to {reached.high:.2f})", f"{case.bar:.2f}" if case.bar else "none",
+        verdict if case.bar else "", f"{apart:.1%}", f"{error:.0e}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 

@@ -28,11 +28,13 @@ TENSOR = {
     "xl-attention": SUMMED,
 }
 SUMMARY = 2 * BATCH * WIDTH * 8
+EXCHANGED = [(operation, "sequence", 2, 2 * 2 * STEP) for operation in ("receive", "send")]
 SEQUENCE = {
     "mingru": ([("all-gather", "sequence", 1, SUMMARY)], [("all-gather", "sequence", 1, SUMMARY)]),
+    # Of the queries' halves of one step and of two, those of two change places, and so does what they find.
     "attention": (
-        [("all-gather", "sequence", 2, 2 * OWN)],
-        [("reduce-scatter", "sequence", 2, 2 * WHOLE)],
+        [("all-gather", "sequence", 1, 2 * OWN), *EXCHANGED],
+        sorted([("reduce-scatter", "sequence", 1, 2 * WHOLE), *EXCHANGED]),
     ),
 }
 

@@ -98,7 +98,7 @@ class _Training:
         return loss if loss is not None else torch.zeros((), device=self.inputs.device)
 
     def _loss(self, outputs: Tensor, row: int, step: int) -> Tensor:
-        """The share of the whole batch's loss that these outputs have, which begin at a row and step of this rank's."""
+        """The share of the batch's loss that these outputs have, which begin at a row and a step of this rank's."""
         time = self.inputs.shape[1]
         count = self.workload.batch * (time if outputs.ndim == 3 else 1)
         own = probe_loss(outputs.float(), row=self.first + row, step=step, time=time)

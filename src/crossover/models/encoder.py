@@ -30,7 +30,7 @@ class Source:
         if self.padded is None:
             object.__setattr__(self, "padded", bool((self.lengths_B != self.inputs.shape[1]).any()))
 
-    def __getitem__(self, rows: slice) -> Source:
+    def __getitem__(self, rows: slice | Tensor) -> Source:
         """Some of the rows, padded as they are."""
         return Source(self.inputs[rows], self.lengths_B[rows])
 

@@ -86,13 +86,15 @@ class Spread:
         self.compute: nn.Module = torch.compile(self.trained) if compile else self.trained  # type: ignore[assignment]
         self._replicated: DistributedDataParallel | None = None
         together = mesh.replicas.size > 1 and self.pipeline is None and not layout.independent
-        self.averaged_over = float(mesh.replicas.size) if together else 1.0
-        """The number of ranks over which the gradients of a backward pass are averaged."""
+        self.synchronised = together
+        """Whether a backward pass is one of all replicas, each of which then has the whole gradient."""
+        averages = together and (layout.shard_parameters or layout.gradients != "fp32")
+        self._averaged_over = float(mesh.replicas.size) if averages else 1.0
         if together and not layout.shard_parameters:
             self._replicated = DistributedDataParallel(
                 self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
             )
-            _compress(self._replicated, layout)
+            _send_gradients(self._replicated, layout)
             self.compute = self._replicated
 
     @property
@@ -116,7 +118,7 @@ class Spread:
     def backward(self, loss: Tensor) -> None:
         """The gradients of this rank's share of the loss, averaged over the replicas where they are synchronised."""
         with recorded("backward"):
-            (loss * self.averaged_over).backward()
+            (loss * self._averaged_over).backward()
             timeline, axis = watched(), self.mesh.replicas
             if timeline is not None and self._replicated is not None and axis.name in timeline.launched:
                 # The earlier buckets went while gradients were still computed; the last one is waited for.
@@ -169,15 +171,18 @@ def _unsynchronised(sharded: FSDPModule) -> Iterator[None]:
         sharded.set_requires_gradient_sync(True)
 
 
-def _compress(replicated: DistributedDataParallel, layout: Layout) -> None:
-    """Send gradients in fewer bytes, where the layout asks for it; what is lost in them changes the result.
+def _send_gradients(replicated: DistributedDataParallel, layout: Layout) -> None:
+    """Add gradients up as they are, or send them in fewer bytes; what is lost in these changes the result.
 
     PowerSGD (Vogels et al. 2019, arXiv 1905.13727) sends two thin factors of each matrix and keeps what they miss for
     the next step.
     """
     from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 
-    if layout.gradients == "bf16":
+    if layout.gradients == "fp32":
+        # By itself DDP would divide by the number of ranks, one more pass over all gradients.
+        replicated.register_comm_hook(replicated.process_group, lambda group, bucket: _summed(group, bucket))
+    elif layout.gradients == "bf16":
         # DDP reads a hook's annotations, and takes no strings for them.
         replicated.register_comm_hook(replicated.process_group, lambda group, bucket: _in_bf16(group, bucket))
     elif layout.gradients == "powersgd":
@@ -187,6 +192,12 @@ def _compress(replicated: DistributedDataParallel, layout: Layout) -> None:
             start_powerSGD_iter=_WHOLE_STEPS,
         )
         replicated.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+
+
+def _summed(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    """The sum over the ranks of a bucket."""
+    future = dist.all_reduce(bucket.buffer(), group=group, async_op=True).get_future()
+    return future.then(lambda done: done.value()[0])
 
 
 def _in_bf16(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:

@@ -24,8 +24,11 @@ _WORDS = {
     "sequence_method": ("auto", "hand-on", "scan", "gather", "ring"),
     "recompute": ("none", "blocks"),
     "gradients": ("fp32", "bf16", "powersgd"),
+    "shards": ("random", "sorted"),
 }
-_TRAINING = ("chunks", "accumulate", "schedule", "shard_parameters", "recompute", "synchronise", "gradients")
+_OF_DATA = ("shard_parameters", "synchronise", "gradients", "shards")
+"""What says how `data` ranks work together."""
+_TRAINING = ("chunks", "accumulate", "schedule", "recompute", *_OF_DATA)
 """What has no meaning where a model is used and not trained."""
 _COUNTS = (*AXES, "microbatches", "chunks", "accumulate", "interleave")
 
@@ -37,8 +40,10 @@ class Layout:
     `microbatches` cut the batch and `chunks` cut time for the pipeline; `accumulate` cuts every batch into that many
     row slices, computed one after the other. `stages` is the number of blocks of each pipeline stage (None: as even
     as can be), `interleave` the stages per rank. With `synchronise` above 1, or ``"end"``, replicas train by
-    themselves, and their weights are averaged every that many steps, or never before the end. A value that is not
-    admissible is a LayoutError; what a layout asks of a model and a task is for `check`.
+    themselves, and their weights are averaged every that many steps, or never before the end. Under
+    ``shards="sorted"`` batches are handed out by class, so that each replica sees few of them, as where data stay
+    where they arose. A value that is not admissible is a LayoutError; what a layout asks of a model and a task is for
+    `check`.
     """
 
     data: int = 1
@@ -56,6 +61,7 @@ class Layout:
     recompute: str = "none"
     synchronise: int | str = 1
     gradients: str = "fp32"
+    shards: str = "random"
 
     def __post_init__(self) -> None:
         reasons = [f"{name}={getattr(self, name)} must be 1 or more" for name in _COUNTS if getattr(self, name) < 1]
@@ -141,9 +147,11 @@ class Layout:
         reasons += self._pipeline_reasons(settings, task)
         reasons += self._tensor_reasons(settings, mixers, task)
         reasons += self._sequence_reasons(mixers, task)
-        for name in ("shard_parameters", "synchronise", "gradients"):
+        for name in _OF_DATA:
             if self.data == 1 and getattr(self, name) != getattr(Layout, name):
                 reasons.append(f"{name}={getattr(self, name)} says how `data` ranks work together: it needs data>1")
+        if self.shards == "sorted" and task is not None and not _classifies_rows(task):
+            reasons.append(f"shards=sorted hands rows out by class, and those of {task.name} have none")
         needed = self.data * self.microbatches
         if rows and task is not None and task.batch_tokens is None and needed > task.batch_rows:
             reasons.append(
@@ -278,6 +286,10 @@ def _resolve(model: ModelSettings | str, task: TaskSpec | None) -> tuple[ModelSe
     settings = parse_model(model) if isinstance(model, str) else model
     causal = settings.causal if settings.causal is not None else task is None or task.causal
     return settings, {mixer.name: mixer for mixer in mixer_settings(settings, causal=causal)}
+
+
+def _classifies_rows(task: TaskSpec) -> bool:
+    return hasattr(task.outputs, "pool") and task.objective == "classification"
 
 
 def _reads_source(task: TaskSpec | None) -> bool:

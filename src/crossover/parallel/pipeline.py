@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -31,6 +31,12 @@ Carried = dict[tuple[int, int], States]
 
 _PARTS = 2
 """The most tensors in one message, see `Flow`."""
+_AHEAD = 2
+"""How many actions before it is needed a message is asked for, so that it comes while this rank computes.
+
+Gloo begins to send when both sides have asked. NCCL does one thing after the other: a message that is asked for early
+would hold up those before it.
+"""
 
 
 @dataclass
@@ -43,6 +49,14 @@ class _Done:
     after: States
 
 
+class _Coming(NamedTuple):
+    """A tensor that is asked for: `key` tells the timeline which message it is."""
+
+    work: Any
+    tensor: Tensor
+    key: str
+
+
 @dataclass
 class _Pass:
     """What is under way between the first action of a step and the last."""
@@ -52,6 +66,7 @@ class _Pass:
     states: Carried
     done: dict[Action, _Done] = field(default_factory=dict)
     here: dict[Action, Flow] = field(default_factory=dict)
+    coming: dict[Action, list[_Coming]] = field(default_factory=dict)
     sent: list[tuple[Any, Tensor]] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     state_gradients: dict[Action, list[list[Tensor | None]]] = field(default_factory=dict)
@@ -87,7 +102,11 @@ class Pipeline:
         if shape.interleave > 1 and len(parts) % shape.pipeline:
             shape = replace(shape, schedule="gpipe")  # a last, smaller batch makes no whole groups
         under_way = _Pass(parts, loss, dict(states or {}))
-        for action in make_schedule(shape).ranks[self.axis.rank]:
+        actions = make_schedule(shape).ranks[self.axis.rank]
+        ahead = _AHEAD if parts[0][0].inputs.device.type == "cpu" else 0
+        for number, action in enumerate(actions):
+            for next_one in actions[number : number + 1 + ahead]:
+                self._ask(next_one, under_way)
             if action.forward:
                 with recorded("forward"), context():
                     self._forward(action, under_way)
@@ -104,8 +123,7 @@ class Pipeline:
         stage, part = self.stages[action.stage], under_way.parts[action.microbatch][action.chunk]
         entered: Flow = ()
         if not stage.begins:
-            entered = self._receive(action, self._shapes(stage, part), under_way)
-            entered = tuple(x.requires_grad_() for x in entered)
+            entered = tuple(x.requires_grad_() for x in self._receive(action, under_way))
         place = action.stage, action.microbatch
         before = [_leaves(state) for state in under_way.states.get(place, [None] * stage.carrying)]
         left, after = stage.run(entered, part, before)
@@ -122,7 +140,7 @@ class Pipeline:
         roots: list[Tensor] = list(done.left)
         gradients: list[Tensor | None] = [None]
         if not stage.ends:
-            gradients = list(self._receive(action, [x.shape for x in done.left], under_way))
+            gradients = list(self._receive(action, under_way))
         later = under_way.state_gradients.pop(action._replace(chunk=action.chunk + 1), [])
         for state, found in zip(done.after, later, strict=False):
             given = [(p, g) for p, g in zip(state or (), found, strict=True) if g is not None and p.requires_grad]
@@ -155,18 +173,33 @@ class Pipeline:
             work = dist.isend(x, self.axis.peer(rank), group=self.axis.group, tag=tag)
             under_way.sent.append((work, x))
 
-    def _receive(self, action: Action, shapes: Sequence[Sequence[int]], under_way: _Pass) -> Flow:
-        """What the stage before, or for a backward action the stage after, has sent for `action`."""
+    def _ask(self, action: Action, under_way: _Pass) -> None:
+        """Begin to receive what `action` takes from another rank, unless that is done, or not to be told yet."""
+        stage, ahead = self.stages[action.stage], action._replace(forward=True)
         rank = (action.stage + (-1 if action.forward else 1)) % self.axis.size
-        if rank == self.axis.rank:
-            return under_way.here.pop(action)
-        device = under_way.parts[0][0].inputs.device
-        found = tuple(torch.empty(tuple(shape), dtype=self.dtype, device=device) for shape in shapes)
-        for number, x in enumerate(found):
+        takes = not (stage.begins if action.forward else stage.ends)
+        known = action.forward or ahead in under_way.done
+        if rank == self.axis.rank or not takes or not known or action in under_way.coming:
+            return
+        part = under_way.parts[action.microbatch][action.chunk]
+        shapes = self._shapes(stage, part) if action.forward else [x.shape for x in under_way.done[ahead].left]
+        found = []
+        for number, shape in enumerate(shapes):
+            x = torch.empty(tuple(shape), dtype=self.dtype, device=part.inputs.device)
             tag = self._tag(action, number, under_way)
-            with recorded("receive", self.axis, f"{rank}>{self.axis.rank}:{tag}"):
-                dist.recv(x, self.axis.peer(rank), group=self.axis.group, tag=tag)
-        return found
+            work = dist.irecv(x, self.axis.peer(rank), group=self.axis.group, tag=tag)
+            found.append(_Coming(work, x, f"{rank}>{self.axis.rank}:{tag}"))
+        under_way.coming[action] = found
+
+    def _receive(self, action: Action, under_way: _Pass) -> Flow:
+        """What the stage before, or for a backward action the stage after, has sent for `action`."""
+        if action in under_way.here:
+            return under_way.here.pop(action)
+        coming = under_way.coming.pop(action)
+        for message in coming:
+            with recorded("receive", self.axis, message.key):
+                message.work.wait()
+        return tuple(message.tensor for message in coming)
 
     def _tag(self, to: Action, number: int, under_way: _Pass) -> int:
         """A number for each tensor of a step: messages of several stages run between the same two ranks."""

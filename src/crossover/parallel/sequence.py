@@ -21,10 +21,12 @@ from crossover.models.mixers.base import Mixer, Span, State
 from crossover.models.mixers.cache import Cache
 from crossover.models.mixers.chunkwise import solve_by_chunks
 from crossover.models.mixers.linear_attention import LinearAttention
+from crossover.models.mixers.spans import real_resets
 from crossover.models.model import SequenceModel
 from crossover.models.ports import PerRow
 from crossover.parallel.collectives import Axis, collect, from_last, gather_over, once, read
 from crossover.parallel.handing import hand_on, receive_state
+from crossover.parallel.queries import attend_in_halves
 from crossover.parallel.ring import attend_in_a_ring
 from crossover.parallel.stretch import Stretch
 
@@ -71,7 +73,7 @@ def share_mixer_time(mixer: Mixer, stretch: Stretch, *, ring: bool = False) -> N
     own = _Stretched(mixer, mixer.forward, stretch)
     forward = {"hand-on": own.handed_on, "scan": own.summarised, "gather": own.gathered}[sharding.state]
     if isinstance(mixer, Attention) and sharding.state == "gather":
-        whole = partial(_attend, solve=mixer.solve, stretch=stretch)
+        whole = partial(_attend, solve=mixer.solve, stretch=stretch, causal=mixer.causal)
         mixer.solve = partial(attend_in_a_ring, causal=mixer.causal, stretch=stretch) if ring else whole
     elif isinstance(mixer, AffineMixer):
         mixer.exchange = Summaries(stretch.axis)
@@ -181,10 +183,17 @@ def _attend(
     *,
     solve: Callable[..., tuple[Tensor, State | None]],
     stretch: Stretch,
+    causal: bool,
 ) -> tuple[Tensor, State | None]:
-    """This rank's queries over the keys and values of all ranks; every rank so has the cache of whole rows."""
+    """This rank's queries over the keys and values of all ranks; every rank so has the cache of whole rows.
+
+    Queries that go on from no cache and see all steps before them are shared out, the late ones with the early.
+    """
     axis, whole = stretch.axis, replace(stretch.span, carry=span.carry)
-    k_BGTK, v_BGTK = (collect(part, 2, stretch.sizes, axis) for part in (k_BGTK, v_BGTK))
+    k_BGTK, v_BGTK = collect(torch.stack([k_BGTK, v_BGTK]), 3, stretch.sizes, axis).unbind(0)
+    plain = state is None and not span.carry and real_resets(whole, stretch.time) is None
+    if causal and plain and stretch.time >= 2 * axis.size:
+        return attend_in_halves(q_BHTK, k_BGTK, v_BGTK, solve=solve, stretch=stretch), None
     y_BHTK, after = solve(q_BHTK, k_BGTK, v_BGTK, _moved(state, -stretch.start), whole, first=stretch.start)
     if after is not None:
         after = Cache(*(once(part, axis) if part.is_floating_point() else part for part in after))

@@ -60,8 +60,8 @@ class Batch:
         """Padded steps of the source; 0 without one."""
         return self.source.inputs.shape[1] if self.source is not None else 0
 
-    def __getitem__(self, rows: slice) -> Batch:
-        """Some of the rows, padded as they are."""
+    def __getitem__(self, rows: slice | Tensor) -> Batch:
+        """Some of the rows, or all in another order, padded as they are."""
         return replace(
             self,
             inputs=self.inputs[rows],
@@ -73,6 +73,11 @@ class Batch:
             source=self.source[rows] if self.source is not None else None,
             scored_BT=self.scored_BT[rows] if self.scored_BT is not None else None,
         )
+
+    def slice_by_class(self, shard: tuple[int, int]) -> Batch:
+        """The i-th of n row slices, the rows in the order of their targets [B]."""
+        (index, shards), order_B = shard, self.targets.argsort(stable=True)
+        return self[order_B[index * self.size // shards : (index + 1) * self.size // shards]]
 
     def in_time(self, start: int, stop: int) -> Batch:
         """The steps from `start` to `stop` of every row, for a batch without a source."""

@@ -257,25 +257,25 @@ class _Run:
 
     def _batches(self) -> Iterator[tuple[Batch, ...]]:
         """This rank's row slices of global batches without end, from where the state stands."""
-        spec = self.task.spec
         while True:
-            begun = self.state.position
-            shards = [
-                self.task.batches(
-                    "train",
-                    seed=self.settings.seed,
-                    epoch=self.state.epoch,
-                    batch=self.settings.batch or spec.batch_rows,
-                    shard=shard,
-                    start=begun,
-                    by=self.settings.batch_by or "rows",
-                )
-                for shard in self.update.shards
-            ]
-            yield from zip(*shards, strict=True)
+            yield from zip(*(self._slices(shard) for shard in self.update.shards), strict=True)
             if self.state.position == 0:
-                raise DataError(f"the train split of {spec.name} is empty: give more rows or another split")
+                raise DataError(f"the train split of {self.task.spec.name} is empty: give more rows or another split")
             self.state.next_epoch()
+
+    def _slices(self, shard: tuple[int, int]) -> Iterator[Batch]:
+        """One row slice of each global batch that is left of this epoch."""
+        by_class = self.layout.shards == "sorted"
+        batches = self.task.batches(
+            "train",
+            seed=self.settings.seed,
+            epoch=self.state.epoch,
+            batch=self.settings.batch or self.task.spec.batch_rows,
+            shard=(0, 1) if by_class else shard,
+            start=self.state.position,
+            by=self.settings.batch_by or "rows",
+        )
+        return (batch.slice_by_class(shard) for batch in batches) if by_class else batches
 
     def _cost(self, batch: Batch) -> Cost:
         scored = int(batch.scored_BT.sum()) if batch.scored_BT is not None else None

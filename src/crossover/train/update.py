@@ -87,7 +87,7 @@ class Update:
                 losses.append(self._loss(stream, part, max(own, 1)) * (own / count))
         if read:
             self._stand_in = read[0][1][:1]
-        elif self.spread.averaged_over > 1:
+        elif self.spread.synchronised:
             self._take_part()
         self.spread.finish_gradients()
         with recorded("update"):

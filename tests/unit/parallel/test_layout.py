@@ -99,6 +99,7 @@ def test_what_training_carries_out_is_let_through_and_the_rest_named():
         ("data=2,tensor=2,synchronise=end", "lstm", "synchronise=end beside another axis than data"),
         ("data=2,gradients=bf16,synchronise=8", "lstm", "gradients=bf16 are not sent where replicas synchronise=8"),
         ("pipeline=2,sequence=2", "lstm", "pipeline with sequence is not carried out"),
+        ("data=2,shards=sorted", "lstm", "shards=sorted hands rows out by class, and those of recall have none"),
     ):
         layout = Layout.parse(text)
         with pytest.raises(LayoutError, match=named):
@@ -137,7 +138,9 @@ def test_a_batch_must_hold_a_row_for_every_rank_and_micro_batch():
     assert layout.reasons(8, "lstm", TASK) == ["data=4 x microbatches=4 needs 16 rows, a batch of recall has 8"]
 
 
-@pytest.mark.parametrize("text", ["microbatches=2", "shard_parameters=true", "schedule=gpipe", "gradients=bf16"])
+@pytest.mark.parametrize(
+    "text", ["microbatches=2", "shard_parameters=true", "schedule=gpipe", "gradients=bf16", "shards=sorted"]
+)
 def test_a_setting_without_its_axis_is_refused(text):
     with pytest.raises(LayoutError, match=r"it needs (pipeline|data)>1"):
         Layout.parse(text).check(1, "lstm", TASK)

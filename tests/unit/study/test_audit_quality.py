@@ -262,6 +262,28 @@ def test_a_gain_is_above_zero_where_its_whole_interval_is(interval: tuple[float,
     assert (turned.verdict == "does not hold") == (interval[0] >= 0)
 
 
+@pytest.mark.parametrize(
+    ("interval", "judged"),
+    [((-0.005, 0.1), "holds"), ((-0.1, -0.02), "does not hold"), ((-0.1, 0.0), "not decided")],
+)
+def test_what_may_be_lost_is_a_bound_below_zero(interval: tuple[float, float], judged: str) -> None:
+    rule = AboveZeroParameters(measure="gain", subjects=("lstm",), least=-0.01)
+    assert gains(observed(contrast("gain", "lstm", *interval)), rule).verdict == judged
+
+
+def test_a_case_is_trained_under_its_layout_and_tells_it(few_draws: None, tmp_path: Path) -> None:
+    bench = Bench(Numerics.default(), Store(tmp_path), lambda line: None)
+    one = {"name": "one", "task": "classification/digits", "budget": "2steps", "batch": 8}
+    two = {**one, "name": "two", "layout": "data=2,synchronise=end,shards=sorted"}
+    gain = {"name": "merged", "case": "two", "over": "one"}
+    changes = {"width": 8, "layers": 1}
+    given = {"models": ["gru"], "cases": [one, two], "gains": [gain], "seeds": 2, "model_changes": changes}
+    found = measure_quality(build(QualitySettings, given), bench)
+    assert "two (data=2,synchronise=end,shards=sorted): " in english(found.scope)
+    assert [c.x for c in found.curves if c.measure == "gain"] == [("merged",)]
+    assert len(list(tmp_path.glob("studies/*/study.json"))) == 2
+
+
 def test_nothing_measured_is_not_decided_and_says_why(tmp_path: Path) -> None:
     bench = Bench(Numerics.default(), Store(tmp_path), lambda line: None)
     found = reaches(

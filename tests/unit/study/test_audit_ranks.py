@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ import pytest
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
+from crossover.study.audit.device_seconds import (
+    DeviceSecondsSettings,
+    lowest_loss,
+    measure_device_seconds,
+    seconds_to,
+)
 from crossover.study.audit.evidence import Bench, Curve, Evidence
 from crossover.study.audit.ranks import ExchangeSettings, SlowRankSettings, measure_exchange, measure_slow_rank
 from crossover.study.audit.ranks_speed import SpeedSettings, measure_speed
@@ -18,10 +25,13 @@ from crossover.study.audit.rules_of_ranks import (
     AtLeastParameters,
     LayoutBelowParameters,
     ModelBelowParameters,
+    ReachedParameters,
     at_least,
     layout_below,
     model_below,
+    reached,
 )
+from crossover.study.audit.sending import PLAIN, SendingSettings, measure_sending
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 
@@ -54,17 +64,60 @@ def test_two_ranks_are_timed_beside_one_in_every_pass_that_can_be_split(bench: B
     layouts = ("data=2", "pipeline=2,microbatches=4", "sequence=2")
     settings = SpeedSettings(**sizes, layouts=layouts, passes=("train", "encode", "decode"), batches=(2, 4), rounds=3)
     curves = {(c.labels["layout"], c.labels["pass"]): c for c in measure_speed(settings, bench).curves}
-    assert set(curves) == {(layout, kind) for _name, kind, layout in settings.cases()}
-    assert ("sequence=2", "decode") not in curves
+    assert set(curves) == {*product(layouts, settings.passes)} - {("sequence=2", "decode")}
     assert curves["data=2", "train"].x == (2, 4) and curves["pipeline=2,microbatches=4", "encode"].x == (4,)
     assert all(interval.low > 0 for curve in curves.values() for interval in curve.y)
+
+
+def test_layouts_that_this_machine_has_no_cores_for_are_named_and_not_timed(bench: Bench) -> None:
+    sizes = {key: value for key, value in SMALL.items() if key != "steps"}
+    evidence = measure_speed(SpeedSettings(**sizes, layouts=("data=4096",), batches=(4096,), rounds=3), bench)
+    assert evidence.curves == () and evidence.steady is None
+    assert english(evidence.missing[0]).startswith("data=4096: a rank wants a core")
+    rule = LayoutBelowParameters(measure="speed-up", subjects=("data=4096",), reference="tensor=4")
+    found = layout_below(Observed({"ranks": evidence}), rule)
+    assert found.verdict == "not decided" and "data=4096" in english(found.sentence)
+
+
+def test_the_model_of_a_task_is_timed_as_the_task_asks(bench: Bench) -> None:
+    sizes = {key: value for key, value in SMALL.items() if key != "steps"}
+    settings = SpeedSettings(**sizes, layouts=("data=2",), batches=(4,), rounds=3, task="sentiment/headlines")
+    assert settings.ends()[2] is False
+    (curve,) = measure_speed(settings, bench).curves
+    assert curve.y[0].low > 0
+
+
+def test_every_way_to_send_gradients_is_set_against_sending_none(bench: Bench) -> None:
+    sizes = {key: value for key, value in SMALL.items() if key != "steps"}
+    settings = SendingSettings(**sizes, batches=(4,), block=2, rounds=3)
+    evidence = measure_sending(settings, bench)
+    assert {c.labels["layout"] for c in evidence.curves} == {PLAIN, *settings.layouts}
+    assert "NCCL" in english(evidence.missing[0])
+    with pytest.raises(ConfigError, match="'tensor=2' is not of two replicas"):
+        SendingSettings(layouts=("tensor=2",))
+
+
+def test_device_seconds_are_counted_to_a_loss_that_both_reach_and_runs_are_read_back(bench: Bench) -> None:
+    settings = DeviceSecondsSettings(models=("gru",), budget="4steps", evaluations=2)
+    evidence = measure_device_seconds(settings, bench)
+    (curve,) = evidence.curves
+    assert curve.x == (2,) and 0 < curve.y[0].low <= curve.y[0].high
+    assert measure_device_seconds(settings, bench) == evidence
+
+
+def test_the_seconds_to_a_loss_lie_between_the_validations_around_it() -> None:
+    curve = [{"loss": loss, "seconds": at} for loss, at in ((2.0, 1.0), (1.0, 2.0), (1.5, 3.0), (0.5, 4.0))]
+    assert lowest_loss(curve) == 0.5
+    assert [seconds_to(loss, curve) for loss in (3.0, 1.5, 0.75)] == [1.0, 1.5, 3.75]
+    with pytest.raises(ValueError, match=r"never came down to 0\.1"):
+        seconds_to(0.1, curve)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"steps": 2}, "needs 3 or more"),
-        ({"layouts": ("data=4",)}, "layout 'data=4' takes 4 ranks"),
+        ({"layouts": ("data=1",)}, "layout 'data=1' takes one rank"),
         ({"batches": (8, 4)}, "must increase"),
     ],
 )
@@ -102,6 +155,17 @@ def test_one_layout_is_below_another_where_the_intervals_say_so() -> None:
     assert found.verdict == "holds where" and english(found.where) == "lstm under tensor=2 at 4"
     for sent, verdict in ((0.1, "holds"), (0.5, "does not hold"), (0.3, "not decided")):
         assert layout_below(observed(share("data=2", 0.3), share("tensor=2", sent)), rule).verdict == verdict
+
+
+def test_a_number_is_reached_by_the_smallest_layout_that_does_or_by_none_that_could_be_measured() -> None:
+    rule = ReachedParameters(measure="share", bound=0.5)
+    found = reached(observed(share("data=2", 0.3), share("data=8", 0.9), share("data=4", 0.7)), rule)
+    assert found.verdict == "holds" and "It holds for lstm under data=4." in english(found.sentence)
+    assert reached(observed(share("data=2", 0.3)), rule).verdict == "does not hold"
+    assert reached(observed(share("data=2", 0.5)), rule).verdict == "not decided"
+    without = Evidence(curves=(share("data=2", 0.3),), scope="", how=(), missing=("data=4",))
+    found = reached(Observed({"ranks": without}), rule)
+    assert found.verdict == "not decided" and "Not measured: data=4." in english(found.sentence)
 
 
 def test_one_model_is_below_another_under_the_same_layout() -> None:

@@ -15,12 +15,14 @@ from torch import Tensor
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.cache import Cache, append, empty_cache, first_cache
 from crossover.models.mixers.spans import real_resets, segments
+from crossover.models.mixers.suffix import suffix_attention
 
 
 class Kernel(Protocol):
     """Attention of q [B, H, T, K] over k, v [B, G, N, K]; a query sees the keys where the mask is True.
 
-    The mask broadcasts to [B, H, T, N]; `causal` says that query t sees the keys up to t (N = T, no mask).
+    The mask broadcasts to [B, H, T, N]; `causal`, without a mask, says that the queries are those of the last T of
+    the N steps, and that each sees the keys up to its own.
     """
 
     def __call__(  # noqa: D102
@@ -40,9 +42,13 @@ times as long as written out at T = 19 to 128, 1.2 to 1.6 times at 512, and 0.7 
 def fused_attention(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
     """PyTorch's fused kernels, but for short rows that are trained in bf16 on a CPU; see `WRITTEN_OUT_KEYS`."""
     trained = torch.is_grad_enabled() and q_BHTK.requires_grad
-    short = k_BGNK.shape[2] <= WRITTEN_OUT_KEYS
-    if trained and short and q_BHTK.device.type == "cpu" and q_BHTK.dtype == torch.bfloat16:
+    queries, keys, on_cpu = q_BHTK.shape[2], k_BGNK.shape[2], q_BHTK.device.type == "cpu"
+    if trained and keys <= WRITTEN_OUT_KEYS and on_cpu and q_BHTK.dtype == torch.bfloat16:
         return explicit_attention(q_BHTK, k_BGNK, v_BGNK, mask, causal=causal)
+    if causal and 1 < queries < keys and on_cpu:
+        return suffix_attention(q_BHTK, *_for_each_head(q_BHTK, k_BGNK, v_BGNK))
+    if causal and queries < keys:
+        mask, causal = None if queries == 1 else _triangle(queries, keys, q_BHTK.device), False
     grouped = q_BHTK.shape[1] != k_BGNK.shape[1]
     return F.scaled_dot_product_attention(q_BHTK, k_BGNK, v_BGNK, mask, is_causal=causal, enable_gqa=grouped)
 
@@ -51,14 +57,26 @@ def explicit_attention(
     q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool
 ) -> Tensor:
     """softmax(q k^T / sqrt(K)) v, written out."""
-    shared = q_BHTK.shape[1] // k_BGNK.shape[1]
-    k_BHNK, v_BHNK = k_BGNK.repeat_interleave(shared, 1), v_BGNK.repeat_interleave(shared, 1)
+    k_BHNK, v_BHNK = _for_each_head(q_BHTK, k_BGNK, v_BGNK)
     scores_BHTN = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHNK.transpose(2, 3)
     if causal:
-        mask = torch.ones(scores_BHTN.shape[2:], dtype=torch.bool, device=q_BHTK.device).tril()
+        mask = _triangle(q_BHTK.shape[2], k_BGNK.shape[2], q_BHTK.device)
     if mask is not None:
         scores_BHTN = scores_BHTN.masked_fill(~mask, -torch.inf)
     return scores_BHTN.softmax(-1).to(v_BHNK.dtype) @ v_BHNK
+
+
+def _triangle(queries: int, keys: int, device: torch.device) -> Tensor:
+    """Mask [T, N] of the last T of N steps, each of which sees the keys up to its own."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+def _for_each_head(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values [B, H, N, K], those that heads share repeated for each."""
+    shared = q_BHTK.shape[1] // k_BGNK.shape[1]
+    if shared == 1:
+        return k_BGNK, v_BGNK
+    return k_BGNK.repeat_interleave(shared, 1), v_BGNK.repeat_interleave(shared, 1)
 
 
 AttentionSolve = Callable[[Tensor, Tensor, Tensor, State | None, Span], tuple[Tensor, State | None]]
@@ -80,36 +98,43 @@ def attend_causal(
     There may be fewer queries than keys: those of the steps from `first` on. `span` speaks of the keys' steps.
     """
     queries, time = q_BHTK.shape[2], k_BGTK.shape[2]
-    resets_BT = real_resets(span, time)
+    stop, resets_BT = first + queries, real_resets(span, time)
     if state is None and resets_BT is None:
         # Padding stands after a row's end, where causal queries do not look.
-        mask = None if queries == time else _earlier(queries, time, first, q_BHTK.device)
-        y_BHTK = kernel(q_BHTK, k_BGTK, v_BGTK, mask, causal=mask is None)
+        y_BHTK = kernel(q_BHTK, k_BGTK[:, :, :stop], v_BGTK[:, :, :stop], None, causal=True)
         return y_BHTK, first_cache(k_BGTK, v_BGTK, span.lengths_B, span.offset) if span.carry else None
     before = empty_cache(k_BGTK[:, :, :0], span.offset) if state is None else Cache(*state)
     after = append(before, k_BGTK, v_BGTK, span.lengths_B)
-    if before.used == 0 and resets_BT is None and queries == time:
-        return kernel(q_BHTK, k_BGTK, v_BGTK, None, causal=True), after
+    held = before.used
+    if held == 0 and resets_BT is None:
+        return kernel(q_BHTK, k_BGTK[:, :, :stop], v_BGTK[:, :, :stop], None, causal=True), after
     slot_BT = before.length[:, None] + torch.arange(time, device=q_BHTK.device)
     first_BT = before.start[:, None]
     if resets_BT is not None:
         first_BT = torch.where(resets_BT, slot_BT, first_BT).cummax(1).values
         after = after._replace(start=first_BT[:, -1])
-    own = slice(first, first + queries)
-    mask = _visible(slot_BT[:, own], first_BT.expand_as(slot_BT)[:, own], after.used)
-    keys, values = (cached[:, :, : after.used].to(q_BHTK.dtype) for cached in (after.k, after.v))
-    return kernel(q_BHTK, keys, values, mask, causal=False), after if span.carry else None
+    own_BT, first_BT = slot_BT[:, first:stop], first_BT.expand_as(slot_BT)[:, first:stop]
+    used, mask = after.used, None
+    if held + stop <= used and _alike(own_BT, first_BT, held + stop):
+        used = held + stop
+    else:
+        mask = _visible(own_BT, first_BT, used)
+    keys, values = (cached[:, :, :used].to(q_BHTK.dtype) for cached in (after.k, after.v))
+    return kernel(q_BHTK, keys, values, mask, causal=mask is None), after if span.carry else None
 
 
-def _earlier(queries: int, keys: int, first: int, device: torch.device) -> Tensor:
-    """Mask [T, N] of each query's own step, the first at `first`, and the steps before it."""
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(first)
+def _alike(slot_BT: Tensor, first_BT: Tensor, used: int) -> bool:
+    """Whether the queries of all rows stand in the last of `used` slots and see all before them.
+
+    To look takes long on an accelerator, so it is looked for one step at a time there, which then needs no mask.
+    """
+    if slot_BT.device.type != "cpu" and slot_BT.shape[1] > 1:
+        return False
+    return bool(((slot_BT[:, -1] == used - 1) & (first_BT == 0).all(1)).all())
 
 
-def _visible(slot_BT: Tensor, first_BT: Tensor, used: int) -> Tensor | None:
-    """Mask [B, 1, T, N] of the slots from `first_BT` to `slot_BT`; None where a single step sees all of them."""
-    if slot_BT.shape[1] == 1 and bool(((slot_BT == used - 1) & (first_BT == 0)).all()):
-        return None
+def _visible(slot_BT: Tensor, first_BT: Tensor, used: int) -> Tensor:
+    """Mask [B, 1, T, N] of the slots from `first_BT` to `slot_BT`."""
     key_N = torch.arange(used, device=slot_BT.device)
     return ((key_N <= slot_BT[..., None]) & (key_N >= first_BT[..., None]))[:, None]
 

@@ -10,6 +10,7 @@ from typing import Any
 from crossover.config import build
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError, unknown
+from crossover.parallel.layout import SINGLE, Layout
 from crossover.study.audit.evidence import Bench
 from crossover.study.request import CompareRequest
 from crossover.train.settings import TrainSettings
@@ -19,15 +20,18 @@ from crossover.train.settings import TrainSettings
 class Case:
     """One task under one condition: `data` are fields of `DataOptions`, its ``settings`` among them.
 
-    `budget` None is the task's own; `resplit` draws a new split for every seed. `shares` of train make a series of
-    cases, each trained apart. `edges` make a series of buckets of the test rows, scored apart: by the statistic `by`
-    of a row (the ``words`` of a source), above one edge and at most at the next.
+    `budget` and `batch` None are the task's own; `layout` is what it is trained under; `resplit` draws a new split
+    for every seed. `shares` of train make a series of cases, each trained apart. `edges` make a series of buckets of
+    the test rows, scored apart: by the statistic `by` of a row (the ``words`` of a source), above one edge and at
+    most at the next.
     """
 
     name: str
     task: str
     data: Mapping[str, Any] = field(default_factory=dict)
     budget: str | None = None
+    batch: int | None = None
+    layout: str = SINGLE
     resplit: bool = False
     shares: tuple[float, ...] = ()
     by: str = ""
@@ -97,6 +101,8 @@ class QualitySettings:
     def training(self, case: Case) -> dict[str, Any]:
         """What tells the training of a case from others: not its name, and not how its test rows are read."""
         of_case = {key: getattr(case, key) for key in ("task", "data", "budget", "resplit")}
+        of_case |= {"batch": case.batch} if case.batch is not None else {}
+        of_case |= {"layout": case.layout} if case.layout != SINGLE else {}
         return {**of_case, **{key: getattr(self, key) for key in ("models", "seeds", "trials", "model_changes")}}
 
     def request(self, case: Case, bench: Bench) -> CompareRequest:
@@ -105,12 +111,13 @@ class QualitySettings:
             tasks=(case.task,),
             models=self.models,
             data=case.options(),
-            train=TrainSettings(budget=case.budget),
+            train=TrainSettings(budget=case.budget, batch=case.batch),
             seeds=self.seeds,
             trials=self.trials,
             resplit=case.resplit,
             device=bench.numerics.device,
             precision=bench.numerics.precision,
+            layout=Layout.parse(case.layout),
             memory=False,
             model_changes=dict(self.model_changes),
         )

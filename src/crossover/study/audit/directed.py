@@ -80,6 +80,13 @@ def growth(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -
     ]
 
 
+def above(found: Directed, least: float) -> Verdict:
+    """Whether a figure is above `least` for certain."""
+    if found.interval.low > least:
+        return "holds"
+    return "does not hold" if found.interval.high <= least else "not decided"
+
+
 def above_zero(found: Directed) -> Verdict:
     """Whether a figure is above 0 for certain; at most 0, or within its margin around 0, is enough to fail."""
     if found.verdict == "better":

@@ -185,7 +185,11 @@ EXPERIMENTS.add(
 EXPERIMENTS.add("retention", f"{_HERE}.retention:RETENTION", "delayed copy by lag, recall and parity")
 EXPERIMENTS.add("masking", f"{_HERE}.masking:MASKING", "a language model with the causal mask and without")
 EXPERIMENTS.add("carrying", f"{_HERE}.carrying:CARRYING", "a state carried from segment to segment, or not")
-EXPERIMENTS.add("exchange", f"{_HERE}.ranks:EXCHANGE", "what two ranks send in a step, and what of it is exposed")
-EXPERIMENTS.add("slow-rank", f"{_HERE}.ranks:SLOW_RANK", "how two ranks wait where one of them is slow")
-EXPERIMENTS.add("speed-up", f"{_HERE}.ranks_speed:SPEED_UP", "how much faster two ranks are than one")
+EXPERIMENTS.add("exchange", f"{_HERE}.ranks:EXCHANGE", "what ranks send in a step, and what of it is exposed")
+EXPERIMENTS.add("slow-rank", f"{_HERE}.ranks:SLOW_RANK", "how ranks wait where one of them is slow")
+EXPERIMENTS.add("speed-up", f"{_HERE}.ranks_speed:SPEED_UP", "how much faster several ranks are than one")
+EXPERIMENTS.add("sending", f"{_HERE}.sending:SENDING", "how long two replicas take to send gradients, by the way")
+EXPERIMENTS.add(
+    "device-seconds", f"{_HERE}.device_seconds:DEVICE_SECONDS", "what several ranks cost until a loss is reached"
+)
 EXPERIMENTS.add("writing", f"{_HERE}.writing:WRITING", "what language models write, beside real text")

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from crossover.errors import DataError
 from crossover.measure.statistics import Interval
+from crossover.parallel.layout import SINGLE
 from crossover.study.audit.cases import Case, QualitySettings, between, of_series
 from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
@@ -178,9 +179,12 @@ def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Ben
 def _case_scope(name: str, outcome: Outcome) -> Said:
     spec, task = outcome.contest.spec, outcome.contest.task
     records = [record for found in by_model(outcome).values() for record in found]
+    told: Said = name
+    if records and records[0].layout != SINGLE:
+        told = _("{case} ({layout})", case=name, layout=records[0].layout)
     return _(
         "{case}: {metric} on {rows} test rows of {task}, {budget} a run",
-        case=name,
+        case=told,
         metric=spec.metric,
         rows=f"{task.size('test'):,}",
         task=spec.name,

@@ -1,9 +1,10 @@
-"""What two ranks say to one another in a training step, what of that is exposed, and how they wait for a slow one."""
+"""What ranks say to one another in a training step, what of that is exposed, and how they wait for a slow one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from crossover.errors import ConfigError
@@ -15,7 +16,15 @@ from crossover.parallel.mesh import everyones, largest, make_mesh
 from crossover.parallel.timeline import split_time, watching
 from crossover.parallel.traffic import Traffic
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.two_ranks import RankSettings, check_layouts, how_done, scope_of, sized_workload, two_ranks
+from crossover.study.audit.several_ranks import (
+    RankSettings,
+    check_layouts,
+    each_case,
+    here_and_not,
+    how_done,
+    scope_of,
+    sized_workload,
+)
 from crossover.study.audit.words import Said, _
 
 _WARM_UP = 2
@@ -84,29 +93,31 @@ def watch(workload: Workload, layout: Layout, steps: int, slowed: float) -> Exch
 
 def measure_exchange(settings: ExchangeSettings, bench: Bench) -> Evidence:
     """For each model and layout: bytes that a rank sends in a step, and the exposed share of it, over the batch."""
-    stages = Stages(bench, "exchange", len(settings.models) * len(settings.layouts) * len(settings.batches))
+    layouts, missing = here_and_not(settings.layouts)
+    stages = Stages(bench, "exchange", len(settings.models) * len(layouts) * len(settings.batches))
     curves = []
-    with two_ranks(bench) as (team, numerics):
-        for name, layout in _cases(settings.models, settings.layouts):
+    with closing(each_case(bench, settings.models, layouts)) as cases:
+        for layout, name, team, numerics in cases:
             found = []
             for batch in settings.batches:
                 stages.begin(f"{name}, {layout}, batch {batch}")
                 workload = sized_workload(name, settings, batch, numerics)
                 found.append(team.run(watch, workload, Layout.parse(layout), settings.steps, 0.0))
-            curves.append(
-                Curve.counted(name, "bytes sent", settings.batches, [one.sent for one in found], layout=layout)
-            )
+            sent = [one.sent for one in found]
+            curves.append(Curve.counted(name, "bytes sent", settings.batches, sent, layout=layout))
             shares = [median_interval(one.exposed) for one in found]
             curves.append(_curve(name, "exposed share", settings.batches, shares, layout))
-    return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=(*how_done(settings), exposed_means()))
+    how = (*how_done(layouts), exposed_means())
+    return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=how, missing=tuple(missing))
 
 
 def measure_slow_rank(settings: SlowRankSettings, bench: Bench) -> Evidence:
     """For each model and layout: the share of a step that the ranks wait, over how slow the last one is."""
-    stages = Stages(bench, "slow-rank", len(settings.models) * len(settings.layouts) * len(settings.factors))
+    layouts, missing = here_and_not(settings.layouts)
+    stages = Stages(bench, "slow-rank", len(settings.models) * len(layouts) * len(settings.factors))
     curves = []
-    with two_ranks(bench) as (team, numerics):
-        for name, layout in _cases(settings.models, settings.layouts):
+    with closing(each_case(bench, settings.models, layouts)) as cases:
+        for layout, name, team, numerics in cases:
             workload, shares, alone = sized_workload(name, settings, settings.batch, numerics), list[Interval](), 0.0
             for factor in settings.factors:
                 stages.begin(f"{name}, {layout}, {factor:g} times as long")
@@ -115,14 +126,8 @@ def measure_slow_rank(settings: SlowRankSettings, bench: Bench) -> Evidence:
                 alone = alone or median_interval(found.seconds).value
                 shares.append(median_interval(found.waiting))
             curves.append(_curve(name, "waiting share", settings.factors, shares, layout))
-    how = (*how_done(settings), exposed_means(), _("The last rank sleeps before each step."))
-    return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=how)
-
-
-def _cases(models: Sequence[str], layouts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for name in models:
-        for layout in layouts:
-            yield name, layout
+    how = (*how_done(layouts), exposed_means(), _("The last rank sleeps before each step."))
+    return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=how, missing=tuple(missing))
 
 
 def _curve(name: str, measure: str, x: Sequence[float], y: Sequence[Interval], layout: str) -> Curve:

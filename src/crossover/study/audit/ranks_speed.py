@@ -1,8 +1,8 @@
-"""How much faster two ranks are than one, by layout, pass and batch: training, reading whole rows, single steps."""
+"""How much faster several ranks are than one, by layout, pass and batch: training, reading rows, single steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from crossover.errors import ConfigError, LayoutError, unknown
@@ -12,16 +12,24 @@ from crossover.measure.statistics import Interval, median_interval
 from crossover.measure.workload import PASSES, Workload
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import alone, largest, make_mesh
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.two_ranks import RankSettings, check_layouts, how_done, scope_of, sized_workload, two_ranks
-from crossover.study.audit.words import Said, _
+from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
+from crossover.study.audit.several_ranks import (
+    RankSettings,
+    check_layouts,
+    each_case,
+    here_and_not,
+    how_done,
+    scope_of,
+    sized_workload,
+)
+from crossover.study.audit.words import _
 
 _UNSTEADY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedSettings(RankSettings):
-    """Steps on one rank and on two, for each of `passes` and `batches` (rows).
+    """Steps on one rank and on several, for each of `passes` and `batches` (rows).
 
     All ranks have as many threads. Both are timed in turn, `rounds` times.
     """
@@ -39,14 +47,6 @@ class SpeedSettings(RankSettings):
                 raise ConfigError(unknown("pass", kind, PASSES))
         if list(self.batches) != sorted(set(self.batches)) or self.batches[0] < 1:
             raise ConfigError(f"batches={list(self.batches)} must increase and start at 1 or more")
-
-    def cases(self) -> Iterator[tuple[str, str, str]]:
-        """Every (model, pass, layout) that there is: single steps cannot be split in time."""
-        for name in self.models:
-            for kind in self.passes:
-                for layout in self.layouts:
-                    if kind != "decode" or Layout.parse(layout).sequence == 1:
-                        yield name, kind, layout
 
 
 def compare(workload: Workload, layout: Layout, rounds: int) -> tuple[list[float], list[float], list[float]]:
@@ -66,34 +66,41 @@ def compare(workload: Workload, layout: Layout, rounds: int) -> tuple[list[float
 
 
 def measure_speed(settings: SpeedSettings, bench: Bench) -> Evidence:
-    """For each model, pass and layout: how many times as fast two ranks are, over the batch."""
-    cases = list(settings.cases())
-    stages = Stages(bench, "speed-up", len(cases) * len(settings.batches))
+    """For each model, pass and layout: how many times as fast its ranks are as one, over the batch."""
+    layouts, missing = here_and_not(settings.layouts)
+    stages = Stages(bench, "speed-up", len(settings.models) * len(layouts) * len(settings.passes))
     curves, apart = list[Curve](), list[float]()
-    with two_ranks(bench) as (team, numerics):
-        for name, kind, layout in cases:
-            ratios: dict[int, Interval] = {}
-            for batch in settings.batches:
-                stages.begin(f"{name}, {kind}, {layout}, batch {batch}")
-                workload = sized_workload(name, settings, batch, numerics, kind=kind)
-                if batch < Layout.parse(layout).data * Layout.parse(layout).microbatches:
-                    continue
-                one, both, again = team.run(compare, workload, Layout.parse(layout), settings.rounds)
-                ratios[batch] = median_interval([a / b for a, b in zip(one, both, strict=True)])
-                apart.append(abs(median_interval(one).value / median_interval(again).value - 1))
-            if ratios:
-                labels = {"layout": layout, "pass": kind}
-                found = tuple(ratios.values())
-                curves.append(Curve(name=name, measure="speed-up", x=tuple(ratios), y=found, labels=labels))
-    if not curves:
+    with closing(each_case(bench, settings.models, layouts)) as cases:
+        for layout, name, team, numerics in cases:
+            for kind in settings.passes:
+                stages.begin(f"{name}, {kind}, {layout}")
+                spread, ratios = Layout.parse(layout), dict[int, Interval]()
+                for batch in _batches(settings, spread, kind):
+                    workload = sized_workload(name, settings, batch, numerics, kind=kind)
+                    one, together, again = team.run(compare, workload, spread, settings.rounds)
+                    ratios[batch] = median_interval([a / b for a, b in zip(one, together, strict=True)])
+                    apart.append(abs(median_interval(one).value / median_interval(again).value - 1))
+                if ratios:
+                    labels: dict[str, Label] = {"layout": layout, "pass": kind}
+                    found = tuple(ratios.values())
+                    curves.append(Curve(name=name, measure="speed-up", x=tuple(ratios), y=found, labels=labels))
+    if layouts and not curves:
         raise LayoutError("no batch is large enough for any of the layouts: give larger batches")
-    how: list[Said] = [
-        *how_done(settings),
-        _("One rank and two are timed in turn, each with as many threads; the ratio is taken round by round."),
-    ]
+    means = _("One rank and all are timed in turn, each with as many threads; the ratio is taken round by round.")
     return Evidence(
-        curves=tuple(curves), scope=scope_of(settings, bench), how=tuple(how), steady=max(apart) <= _UNSTEADY
+        curves=tuple(curves),
+        scope=scope_of(settings, bench),
+        how=(*how_done(layouts), means),
+        steady=max(apart) <= _UNSTEADY if apart else None,
+        missing=tuple(missing),
     )
+
+
+def _batches(settings: SpeedSettings, layout: Layout, kind: str) -> list[int]:
+    """Those that have a row for every replica and micro-batch; single steps cannot be split in time."""
+    if kind == "decode" and layout.sequence > 1:
+        return []
+    return [batch for batch in settings.batches if batch >= layout.data * layout.microbatches]
 
 
 SPEED_UP = Experiment(

@@ -85,6 +85,7 @@ RULES.add("mask", f"{_HERE}.rules_of_language:MASK", "a model does the same with
 RULES.add("memory", f"{_HERE}.rules_of_language:MEMORY", "memory lowers the loss beyond the segment")
 RULES.add("text", f"{_HERE}.rules_of_language:TEXT", "what a text is like, in figures; decides nothing")
 RULES.add("at-least", f"{_HERE}.rules_of_ranks:AT_LEAST", "a share is at least a number, layout by layout")
+RULES.add("reached", f"{_HERE}.rules_of_ranks:REACHED", "a figure reaches a number under some layout, and which")
 RULES.add("layout-below", f"{_HERE}.rules_of_ranks:LAYOUT_BELOW", "a figure is smaller under one layout than another")
 RULES.add("model-below", f"{_HERE}.rules_of_ranks:MODEL_BELOW", "one model is below another, layout by layout")
 RULES.add("retention", f"{_HERE}.rules_of_memory:RETENTION", "one kind of model loses, the other keeps")
@@ -138,6 +139,12 @@ def found_across(
     verdict = across(outcome for _told, outcome in cases)
     where = holding(cases) if verdict == "holds where" else None
     return Finding(verdict=verdict, sentence=sentences([*grouped(cases), *after]), where=where, drawn=tuple(drawn))
+
+
+def not_measured(observed: Observed) -> list[Said]:
+    """The sentence that names what experiments could not measure; nothing where there is none."""
+    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
+    return [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
 
 
 def nothing_measured() -> Said:

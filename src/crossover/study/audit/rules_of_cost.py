@@ -22,6 +22,7 @@ from crossover.study.audit.rules import (
     found_across,
     grouped,
     holding,
+    not_measured,
     nothing_measured,
 )
 from crossover.study.audit.words import Said, _, listing, number, sentences
@@ -273,12 +274,10 @@ def less_than(observed: Observed, parameters: LessParameters) -> Finding:
     verdict = across(found for _told, found in cases)
     states = [_change(curve) for curve in observed.curves("state", parameters.models)]
     state_told = [_("Bytes of the carried state: {states}", states=sentences(states))] if states else []
-    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
-    lost = [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
     return Finding(
         verdict=verdict,
         where=holding(cases) if verdict == "holds where" else None,
-        sentence=sentences([*grouped(cases), *state_told, *lost]),
+        sentence=sentences([*grouped(cases), *state_told, *not_measured(observed)]),
         drawn=tuple(curves),
     )
 

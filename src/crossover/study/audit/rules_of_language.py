@@ -10,7 +10,7 @@ from crossover.measure.statistics import Interval
 from crossover.study.audit.carrying import OFF, ON
 from crossover.study.audit.evidence import Curve
 from crossover.study.audit.masking import ALONE, CHANCE, ENTROPY, IN_VIEW, MASKED, UNMASKED
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, nothing_measured
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured, nothing_measured
 from crossover.study.audit.words import Said, _, listing, number, sentences
 from crossover.study.audit.writing import REAL
 
@@ -42,7 +42,7 @@ def mask(observed: Observed, parameters: MaskParameters) -> Finding:
     """
     cases = [(name, _masked(observed, name, parameters.margin)) for name in parameters.subjects]
     told = [_losses(observed, name) for name in _names(observed.curves("loss", mask=UNMASKED))]
-    return found_across(cases, after=[*told, *_not_measured(observed)], drawn=observed.curves("loss"))
+    return found_across(cases, after=[*told, *not_measured(observed)], drawn=observed.curves("loss"))
 
 
 def _masked(observed: Observed, name: str, margin: float) -> Verdict:
@@ -104,7 +104,7 @@ def memory(observed: Observed, parameters: MemoryParameters) -> Finding:
     told: list[Said] = []
     for name in _names(observed.curves("difference")):
         told += [_by_context(observed, name), _in_segment(observed, name)]
-    return found_across(cases, after=[*told, *_not_measured(observed)], drawn=observed.curves("loss"))
+    return found_across(cases, after=[*told, *not_measured(observed)], drawn=observed.curves("loss"))
 
 
 def _by_context(observed: Observed, name: str) -> Said:
@@ -149,7 +149,7 @@ def text(observed: Observed, parameters: TextParameters) -> Finding:
     """The figures of every model's text; what quality is high is not decided by any of them."""
     drawn = observed.curves("copied")
     if not drawn:
-        return Finding(verdict="not decided", sentence=sentences([nothing_measured(), *_not_measured(observed)]))
+        return Finding(verdict="not decided", sentence=sentences([nothing_measured(), *not_measured(observed)]))
     told: list[Said] = []
     for name in _names(observed.curves("bits")):
         if name in parameters.subjects:
@@ -209,11 +209,6 @@ def _figure(
 
 def _names(curves: Sequence[Curve]) -> list[str]:
     return list(dict.fromkeys(curve.name for curve in curves))
-
-
-def _not_measured(observed: Observed) -> list[Said]:
-    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
-    return [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
 
 
 def _range(interval: Interval | None) -> Said:

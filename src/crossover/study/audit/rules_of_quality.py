@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crossover.errors import ConfigError
-from crossover.study.audit.directed import Comparison, above_zero, courses, directed, figure, growth
+from crossover.study.audit.directed import Comparison, above, above_zero, courses, directed, figure, growth
 from crossover.study.audit.evidence import Curve
 from crossover.study.audit.rules import (
     Finding,
@@ -18,6 +18,7 @@ from crossover.study.audit.rules import (
     found_across,
     grouped,
     holding,
+    not_measured,
 )
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
@@ -155,11 +156,15 @@ def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Find
 
 @dataclass(frozen=True, kw_only=True)
 class AboveZeroParameters:
-    """A gain of each subject, or how much more it gains than each rival: the lower end of its interval above 0."""
+    """A gain of each subject, or how much more it gains than each rival: the lower end of its interval above 0.
+
+    With a `least` below 0, what may be lost: above that.
+    """
 
     measure: str
     subjects: tuple[str, ...]
     rivals: tuple[str, ...] = ()
+    least: float = 0.0
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -177,7 +182,7 @@ def gains(observed: Observed, parameters: AboveZeroParameters) -> Finding:
     return _found(
         observed,
         [
-            (found.told(), above_zero(found))
+            (found.told(), above(found, parameters.least) if parameters.least else above_zero(found))
             for found in directed(observed, parameters.measure, parameters.subjects, parameters.rivals)
         ],
     )
@@ -220,10 +225,8 @@ def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], more: Sequ
         _("{case}: {scores}", case=case, scores=listing(_score(curve, case) for curve in curves if case in curve.x))
         for case in dict.fromkeys(str(x) for curve in curves for x in curve.x)
     ]
-    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
-    lost = [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
     told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
-    return found_across(cases, after=[*more, *told, *lost], drawn=curves)
+    return found_across(cases, after=[*more, *told, *not_measured(observed)], drawn=curves)
 
 
 def _score(curve: Curve, case: str) -> Said:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crossover.parallel.layout import Layout
+from crossover.study.audit.directed import figure
 from crossover.study.audit.evidence import Curve, Label
 from crossover.study.audit.growth import PASS_NAMES
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured
 from crossover.study.audit.rules_of_cost import less_at, unsteady
 from crossover.study.audit.words import Said, _, listing, number
 
@@ -47,7 +49,7 @@ def at_least(observed: Observed, parameters: AtLeastParameters) -> Finding:
     cases: list[tuple[Said, Verdict]] = []
     for curve in curves:
         cases += _told(curve, [(x, _against(curve, x, parameters)) for x in curve.x])
-    return found_across(cases, after=[_range(curve) for curve in curves], drawn=curves)
+    return _found(observed, cases, curves)
 
 
 def _against(curve: Curve, x: float, parameters: AtLeastParameters) -> Verdict:
@@ -75,7 +77,7 @@ def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Findi
     for curve in compared:
         cases += _told(curve, [(x, less_at(curve, references[curve.name], x)) for x in curve.x])
     drawn = [*compared, *references.values()]
-    return found_across(cases, after=[_range(curve) for curve in drawn], drawn=drawn)
+    return _found(observed, cases, drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,45 @@ def model_below(observed: Observed, parameters: ModelBelowParameters) -> Finding
         against = references.get(_condition(curve))
         if against is not None:
             cases += _told(curve, [(x, less_at(curve, against, x)) for x in curve.x if against.at(x) is not None])
-    return found_across(cases, after=[_range(curve) for curve in curves], drawn=curves)
+    return _found(observed, cases, curves)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachedParameters(MeasureParameters):
+    """`measure` is at least `bound` under one of the layouts, at some x."""
+
+    bound: float
+
+
+def reached(observed: Observed, parameters: ReachedParameters) -> Finding:
+    """For each model, the layout of fewest devices under which the bound is reached.
+
+    Where layouts could not be measured, one that falls short elsewhere is not decided.
+    """
+    curves = observed.curves(parameters.measure)
+    if observed.unsteady:
+        return Finding(verdict="not decided", sentence=unsteady(), drawn=tuple(curves))
+    short: Verdict = "not decided" if not_measured(observed) else "does not hold"
+    cases: list[tuple[Said, Verdict]] = []
+    for name in dict.fromkeys(curve.name for curve in curves):
+        of_model = [curve for curve in curves if curve.name == name]
+        there = [curve for curve in of_model if any(interval.low >= parameters.bound for interval in curve.y)]
+        fewest = min(there, key=_devices, default=None)
+        beyond = all(interval.high < parameters.bound for curve in of_model for interval in curve.y)
+        if fewest is not None:
+            cases.append((_case(fewest), "holds"))
+        else:
+            cases.append((name, short if beyond else "not decided"))
+    return _found(observed, cases, curves)
+
+
+def _devices(curve: Curve) -> int:
+    return Layout.parse(str(curve.labels["layout"])).devices
+
+
+def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], drawn: Sequence[Curve]) -> Finding:
+    """The finding over all cases, with the curves' ranges and what was not measured."""
+    return found_across(cases, after=[*map(_range, drawn), *not_measured(observed)], drawn=drawn)
 
 
 def _condition(curve: Curve) -> tuple[Label, ...]:
@@ -131,6 +171,8 @@ def _case(curve: Curve) -> Said:
 
 
 def _range(curve: Curve) -> Said:
+    if len(curve.x) == 1:
+        return _("{case}: {value} at {x}.", case=_case(curve), value=figure(curve.y[0]), x=number(curve.x[0]))
     return _(
         "{case}: {first} at {from}, {last} at {to}.",
         **{
@@ -145,4 +187,5 @@ def _range(curve: Curve) -> Said:
 
 AT_LEAST = Rule(parameters=AtLeastParameters, decide=at_least)
 LAYOUT_BELOW = Rule(parameters=LayoutBelowParameters, decide=layout_below)
+REACHED = Rule(parameters=ReachedParameters, decide=reached)
 MODEL_BELOW = Rule(parameters=ModelBelowParameters, decide=model_below)
