@@ -10,12 +10,12 @@ sent round a ring, and blocks are computed again.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch.distributed as dist
 from table import keep
 
 from crossover.measure.numerics import Numerics
+from crossover.measure.resident import count_anew, peak_resident_bytes, resident_bytes
 from crossover.measure.spread import prepare_spread
 from crossover.measure.workload import Workload
 from crossover.models.ports import Continuous, PerStep
@@ -49,17 +49,12 @@ def grown(model: str, layout: str, time: int) -> int:
         numerics=Numerics(threads=1),
     )
     step = prepare_spread(workload, own, make_mesh(own))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
-    before = _status("VmRSS")
+    count_anew()
+    before = resident_bytes()
     for _ in range(STEPS):
         step()
     dist.barrier()
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    return peak_resident_bytes() - before
 
 
 def peak(model: str, layout: str) -> list[int]:

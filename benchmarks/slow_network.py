@@ -13,8 +13,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from table import keep
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
 import two_hosts
+
+from crossover.study.audit.device_seconds import lowest_loss, seconds_to
 
 MEGABITS = 100
 SECONDS = 150
@@ -51,17 +51,6 @@ def trained(layout: str, folder: Path) -> dict[str, Any]:
     raise SystemExit(f"no host told a result: {logs[0].read_text()[-2000:]}")
 
 
-def seconds_to(loss: float, curve: Sequence[dict[str, Any]]) -> float | None:
-    """When the validation loss came down to `loss`, between two validations in a straight line."""
-    if curve[0]["loss"] <= loss:
-        return float(curve[0]["seconds"])
-    for before, after in pairwise(curve):
-        if after["loss"] <= loss:
-            share = (before["loss"] - loss) / (before["loss"] - after["loss"])
-            return float(before["seconds"] + share * (after["seconds"] - before["seconds"]))
-    return None
-
-
 def main() -> None:
     """Train, print and keep the table."""
     if (reason := two_hosts.refusal()) is not None:
@@ -71,8 +60,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             records[name] = trained(layout, Path(folder))
         sys.stderr.write(f"{name}: {records[name]['steps']} steps, loss {records[name]['curve'][-1]['loss']:.3f}\n")
-    target = min(point["loss"] for point in records["whole gradients"]["curve"])
-    plain = seconds_to(target, records["whole gradients"]["curve"]) or float(SECONDS)
+    target = lowest_loss(records["whole gradients"]["curve"])
+    plain = seconds_to(target, records["whole gradients"]["curve"])
     lines = [
         f"{' '.join(TRAIN[1:])}, {SECONDS} s of training each, {MEGABITS} Mbit/s; the loss to be reached is "
         f"{target:.3f} nats a character.",
@@ -81,7 +70,8 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, record in records.items():
-        reached = seconds_to(target, record["curve"])
+        there = lowest_loss(record["curve"]) <= target
+        reached = seconds_to(target, record["curve"]) if there else None
         sooner = None if reached is None else plain / reached
         sent = sum(entry["bytes"] for entry in record["traffic"] if entry["axis"] == "replicas")
         verdict = "met" if (sooner or 0.0) >= BAR else "not met"

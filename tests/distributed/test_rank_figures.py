@@ -28,6 +28,7 @@ def test_a_slow_rank_is_waited_for(layout, waits, on_ranks):
         assert sum(rank[part] for part in PARTS) == pytest.approx(rank["step_seconds"])
         assert {kind for kind, _start, _end in rank["timeline"]} >= {"forward", "backward", "update"}
         assert rank["traffic"]
+        assert rank["peak_bytes"] is None or rank["peak_bytes"] > 1e8
 
 
 def test_what_cannot_be_told_apart_is_left_open(on_ranks):

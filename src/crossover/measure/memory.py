@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 
 from crossover.errors import CrossoverError
+from crossover.measure.resident import data_bytes, is_told, peak_resident_bytes, resident_bytes
 from crossover.measure.workload import PASSES, Workload
 from crossover.models.settings import ModelSettings
 
@@ -62,7 +63,7 @@ class Nursery:
 
     def start(self) -> None:
         """Start the nursery's process now and wait until it is ready; otherwise the first measurement does."""
-        if _has_proc() and (self._process is None or self._process.poll() is not None):
+        if is_told() and (self._process is None or self._process.poll() is not None):
             self._process = subprocess.Popen(_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             if self._process.stdout is not None:
                 self._process.stdout.readline()
@@ -96,7 +97,7 @@ class Nursery:
 
     def _ask(self, workload: Workload, time_limit: float) -> Peak:
         request = json.dumps({"workload": workload.to_json(), "time_limit": time_limit})
-        if not _has_proc():
+        if not is_told():
             run = subprocess.run(_command(), input=request + "\n", capture_output=True, text=True, check=False)
             return _read_reply(run.stdout.rpartition("ready\n")[2])
         self.start()
@@ -154,38 +155,26 @@ def _rehearse() -> None:
     gc.collect()
 
 
-def _has_proc() -> bool:
-    return Path("/proc/self/status").exists()
-
-
-def _resident(field: str) -> int:
-    """Bytes of a field of ``/proc/self/status`` (VmRSS: resident now, VmHWM: at the most)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def _grown(workload: Workload) -> int:
     """Run `workload` in this process; how far its resident size rose above what it was before the model."""
     _rehearse()
     workload.numerics.apply()
-    if not _has_proc():
+    if not is_told():
         unit = 1 if sys.platform == "darwin" else 1024
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         _run(workload)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
     _limit_to_free_memory()
-    before = _resident("VmRSS")
+    before = resident_bytes()
     _run(workload)
-    return _resident("VmHWM") - before
+    return peak_resident_bytes() - before
 
 
 def _limit_to_free_memory() -> None:
     """Let an allocation beyond the machine's free memory fail here instead of waking the kernel's killer."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            limit = _resident("VmData") + int(0.9 * int(line.split()[1]) * 1024)
+            limit = data_bytes() + int(0.9 * int(line.split()[1]) * 1024)
             resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
@@ -224,12 +213,12 @@ def _measure_in_child(request: dict[str, Any]) -> Peak:
 def _serve() -> None:
     """Answer one request per line of standard input, until it ends; the rehearsal here imports for all children."""
     _rehearse()
-    if _has_proc():
+    if is_told():
         sys.stdout.write("ready\n")
         sys.stdout.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        peak = _measure_in_child(request) if _has_proc() else _measure_here(request)
+        peak = _measure_in_child(request) if is_told() else _measure_here(request)
         sys.stdout.write(json.dumps({"bytes": peak.bytes, "reason": peak.reason}) + "\n")
         sys.stdout.flush()
 

@@ -63,20 +63,30 @@ def attend_in_halves(
     halves, axis = Halves.of(stretch), stretch.axis
     own = q_BHTK.split([halves.sizes[n] for n in _at(halves.owners, axis)], _TIME)
     given = _travel(own, halves, halves.owners, halves.workers, axis)
+    first = [halves.ends[number] for number in _at(halves.workers, axis)]
+    stops = tuple(halves.ends[number + 1] for number in _at(halves.workers, axis))
+    keys, values = (_Prefixes.apply(part, stops) for part in (k_BGTK, v_BGTK))
     found = [
-        _up_to(q, k_BGTK, v_BGTK, halves.ends[number], solve)
-        for number, q in zip(_at(halves.workers, axis), given, strict=True)
+        solve(q, k, v, None, Span(carry=False), first=start)[0]
+        for q, k, v, start in zip(given, keys, values, first, strict=True)
     ]
     return torch.cat(_travel(found, halves, halves.workers, halves.owners, axis), _TIME)
 
 
-def _up_to(
-    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, first: int, solve: Callable[..., tuple[Tensor, State | None]]
-) -> Tensor:
-    """The queries from step `first` on over the keys up to each of them."""
-    stop = first + q_BHTK.shape[_TIME]
-    keys, values = (part.narrow(_TIME, 0, stop) for part in (k_BGTK, v_BGTK))
-    return solve(q_BHTK, keys, values, None, Span(carry=False), first=first)[0]
+class _Prefixes(torch.autograd.Function):
+    """The first steps of a tensor, up to each of `stops`; gradients are added where they belong, not padded first."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x_BGTK: Tensor, stops: tuple[int, ...]) -> tuple[Tensor, ...]:
+        ctx.shape = x_BGTK.shape  # type: ignore[attr-defined]
+        return tuple(x_BGTK.narrow(_TIME, 0, stop) for stop in stops)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        dx_BGTK = gradients[0].new_zeros(ctx.shape)
+        for gradient in gradients:
+            dx_BGTK.narrow(_TIME, 0, gradient.shape[_TIME]).add_(gradient)
+        return dx_BGTK, None
 
 
 def _at(places: Sequence[int], axis: Axis) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from crossover.measure.numerics import Numerics
+from crossover.measure.resident import count_anew, is_told, peak_resident_bytes
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh, everyones, largest
 from crossover.parallel.timeline import Event, TimeSplit, split_time, watching
@@ -30,6 +31,8 @@ class RankFigures:
         self.steps, self.loading, self.computing = 0, 0.0, 0.0
         self.traffic: list[dict[str, Any]] = []
         self.watched: list[tuple[list[Event], float]] = []
+        if mesh.world.size > 1:
+            count_anew()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -49,6 +52,13 @@ class RankFigures:
         self.loading += loading
         self.computing += computing
 
+    def _peak_bytes(self) -> int | None:
+        """What was allocated on the accelerator; of a CPU's ranks what the whole process held, libraries included."""
+        on_cpu = torch.device(self.numerics.device).type == "cpu"
+        if self.mesh.world.size > 1 and on_cpu and is_told():
+            return peak_resident_bytes()
+        return peak_bytes(self.numerics)
+
     def together(self) -> list[dict[str, Any]]:
         """The ranks' entries in the record; every rank takes part."""
         steps = max(self.steps, 1)
@@ -56,7 +66,7 @@ class RankFigures:
             "rank": self.mesh.world.rank,
             "step_seconds": (self.loading + self.computing) / steps,
             "data_seconds": self.loading / steps,
-            "peak_bytes": peak_bytes(self.numerics),
+            "peak_bytes": self._peak_bytes(),
             "traffic": self.traffic,
         }
         if self.mesh.world.size == 1:

@@ -66,7 +66,7 @@ def test_what_takes_too_long_is_ended(nursery):
 
 
 def test_without_proc_each_measurement_has_a_process_of_its_own(monkeypatch):
-    monkeypatch.setattr(memory, "_has_proc", lambda: False)
+    monkeypatch.setattr(memory, "is_told", lambda: False)
     with Nursery() as nursery:
         peak = nursery.peak(SMALL, repeats=1)
     assert peak.bytes is not None and peak.bytes > 0

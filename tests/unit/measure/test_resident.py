@@ -1,0 +1,28 @@
+"""What a process tells of its own memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crossover.measure import resident
+from crossover.measure.resident import count_anew, data_bytes, is_told, peak_resident_bytes, resident_bytes
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.skipif(not is_told(), reason="there is no /proc")
+def test_the_peak_is_what_was_held_since_it_was_counted_anew() -> None:
+    count_anew()
+    before = peak_resident_bytes()
+    held = torch.ones(64 * MEGABYTE // 4)
+    del held
+    assert peak_resident_bytes() - before > 48 * MEGABYTE
+    assert 0 < resident_bytes() <= peak_resident_bytes() and data_bytes() > 0
+    count_anew()
+    assert peak_resident_bytes() - before < 48 * MEGABYTE
+
+
+def test_nothing_is_told_without_a_proc(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr(resident, "_STATUS", tmp_path / "status")
+    assert not is_told() and resident_bytes() == peak_resident_bytes() == data_bytes() == 0
