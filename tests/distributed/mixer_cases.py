@@ -33,13 +33,15 @@ class Case:
     resets: bool = False
     from_state: bool = False
     ring: bool = False
+    forgets: bool = False
+    """Whether nothing goes on from its rows."""
     width: int = 16
     options: tuple[tuple[str, object], ...] = ()
     dtype: torch.dtype = torch.float64
 
     def __str__(self) -> str:
         said = [self.mixer, f"T{self.time}"]
-        said += [name for name in ("ragged", "resets", "from_state", "ring") if getattr(self, name)]
+        said += [name for name in ("ragged", "resets", "from_state", "ring", "forgets") if getattr(self, name)]
         said += [] if self.causal else ["both-ways"]
         said += [f"{name}-{value}" for name, value in self.options]
         return "-".join(said)
@@ -53,7 +55,7 @@ class Case:
             resets_BT[0, self.time // 3] = resets_BT[1, 0] = resets_BT[1, -2] = resets_BT[2, -1] = True
         lengths_B = torch.tensor([length * self.time // 9 for length in LENGTHS]) if self.ragged else None
         offset = PREFIX if self.from_state else 0
-        return Span(lengths_B, resets_BT if self.resets else None, offset, carry=not self.ring)
+        return Span(lengths_B, resets_BT if self.resets else None, offset, carry=not (self.ring or self.forgets))
 
 
 def world(name: str) -> Axis:
@@ -198,8 +200,16 @@ def cases(*, causal_only: bool) -> list[Case]:
         Case("linear-attention", options=(("chunk", 2), ("gate", False)), from_state=True),
     ]
     if causal_only:
-        found += rings()
+        found += rings() + halves()
     return found + [case for case in extra if case.causal or not causal_only]
+
+
+def halves() -> list[Case]:
+    """Causal attention of which nothing is kept: its queries are shared out, where there are enough of them."""
+    plain = Case("attention", forgets=True)
+    grouped = replace(plain, options=(("kv_heads", 2), ("heads", 4), ("rotary", True)), time=11)
+    ragged = replace(plain, ragged=True)
+    return [plain, ragged, replace(ragged, resets=True), grouped, replace(plain, time=5)]
 
 
 def rings() -> list[Case]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 import training_cases
 from training_cases import Training
 
@@ -55,6 +58,28 @@ CASES = [
     (2, Training("translation/phrases", "transformer", "data=2,shard_parameters=true", "adamw")),
     (4, Training("recall", "minlstm", "data=2,sequence=2,shard_parameters=true", "adamw", accumulate=2)),
 ]
+
+
+ROUNDED = 2e-5
+FUSED = [
+    *[Training("recall", "lstm", layout) for layout in ("data=2", "pipeline=2,chunks=3", "tensor=2", "sequence=2")],
+    *[Training("recall", "gru", layout) for layout in ("pipeline=2,microbatches=2", "sequence=2,microbatches=2")],
+    *[Training("recall", "mingru", layout) for layout in ("data=2", "tensor=2", "sequence=2")],
+    *[Training("recall", "linear-attention", layout) for layout in ("pipeline=2,chunks=3", "sequence=2")],
+    *[Training("recall", "transformer", layout) for layout in ("data=2", "pipeline=2,chunks=3", "sequence=2")],
+    Training("recall", "transformer", "sequence=2,sequence_method=ring"),
+    Training("recall", "window-transformer", "sequence=2"),
+    Training("language-modeling/python-docs", "gpt", "tensor=2"),
+    Training("recall", "elman", "tensor=2"),
+]
+"""Kernels that are there for float32 alone, and the others in it."""
+
+
+@pytest.mark.parametrize("case", [replace(case, dtype=torch.float32) for case in FUSED], ids=str)
+def test_in_float32_a_layout_changes_no_more_than_rounding(case, on_ranks):
+    for rank, distances in enumerate(on_ranks(2, training_cases.apart, case)):
+        far = {name: value for name, value in distances.items() if not value <= ROUNDED}
+        assert not far, f"rank {rank}: {far}"
 
 
 @pytest.mark.parametrize(("ranks", "case"), CASES, ids=lambda value: str(value))

@@ -29,7 +29,7 @@ SMALL = {"width": 16, "layers": 2, "dropout": 0.0}
 
 @dataclass(frozen=True)
 class Training:
-    """A few steps of a small model, dropout off unless said; in float64."""
+    """A few steps of a small model, dropout off unless said."""
 
     task: str
     model: str
@@ -38,20 +38,23 @@ class Training:
     accumulate: int = 1
     batch: int = 6
     options: tuple[tuple[str, object], ...] = ()
+    dtype: torch.dtype = torch.float64
 
     def __str__(self) -> str:
         said = f"{self.task}-{self.model}-{self.layout}-{self.optimizer}-x{self.accumulate}"
+        said += "" if self.dtype == torch.float64 else f"-{self.dtype}".replace("torch.", "")
         return said.replace("/", "_")
 
 
 def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], dict[str, Tensor]]:
     """Losses, the first step's whole gradients and the last weights of `STEPS` steps under `layout`."""
-    update, batches, mesh = prepare(case, layout, exact=True)
+    exact = case.dtype == torch.float64
+    update, batches, mesh = prepare(case, layout, exact=exact)
     losses: list[float] = []
     gradients = _first_gradients(update)
     for _, slices in zip(range(STEPS), batches, strict=False):
         (count,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
-        loss = update.step([_exact(part) for part in slices], max(int(count), 1), 1e-2)
+        loss = update.step([_exact(part) for part in slices] if exact else slices, max(int(count), 1), 1e-2)
         losses += total([float(loss)], mesh.contributors)
     update.shares.gather()
     return losses, gradients, {name: value.clone() for name, value in update.spread.model.state_dict().items()}

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.cache import Cache, append, empty_cache, first_cache
+from crossover.models.mixers.parts import suffix_attention
 from crossover.models.mixers.spans import real_resets, segments
-from crossover.models.mixers.suffix import suffix_attention
 
 
 class Kernel(Protocol):
@@ -46,7 +46,7 @@ def fused_attention(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor
     if trained and keys <= WRITTEN_OUT_KEYS and on_cpu and q_BHTK.dtype == torch.bfloat16:
         return explicit_attention(q_BHTK, k_BGNK, v_BGNK, mask, causal=causal)
     if causal and 1 < queries < keys and on_cpu:
-        return suffix_attention(q_BHTK, *_for_each_head(q_BHTK, k_BGNK, v_BGNK))
+        return suffix_attention(q_BHTK, *for_each_head(q_BHTK, k_BGNK, v_BGNK))
     if causal and queries < keys:
         mask, causal = None if queries == 1 else _triangle(queries, keys, q_BHTK.device), False
     grouped = q_BHTK.shape[1] != k_BGNK.shape[1]
@@ -57,7 +57,7 @@ def explicit_attention(
     q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor, mask: Tensor | None, *, causal: bool
 ) -> Tensor:
     """softmax(q k^T / sqrt(K)) v, written out."""
-    k_BHNK, v_BHNK = _for_each_head(q_BHTK, k_BGNK, v_BGNK)
+    k_BHNK, v_BHNK = for_each_head(q_BHTK, k_BGNK, v_BGNK)
     scores_BHTN = q_BHTK * q_BHTK.shape[-1] ** -0.5 @ k_BHNK.transpose(2, 3)
     if causal:
         mask = _triangle(q_BHTK.shape[2], k_BGNK.shape[2], q_BHTK.device)
@@ -71,7 +71,7 @@ def _triangle(queries: int, keys: int, device: torch.device) -> Tensor:
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
-def _for_each_head(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor) -> tuple[Tensor, Tensor]:
+def for_each_head(q_BHTK: Tensor, k_BGNK: Tensor, v_BGNK: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values [B, H, N, K], those that heads share repeated for each."""
     shared = q_BHTK.shape[1] // k_BGNK.shape[1]
     if shared == 1:
