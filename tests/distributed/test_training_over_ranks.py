@@ -107,3 +107,13 @@ def test_replicas_by_themselves_meet_when_they_are_averaged(synchronise, togethe
         for step, ((first, second), whole) in enumerate(found):
             assert (abs(first - second) < 1e-12) == (step in together)
             assert whole == pytest.approx((first + second) / 2, abs=1e-12)
+
+
+def test_rows_handed_out_by_class_give_the_same_gradient_and_other_replicas(on_ranks):
+    apart = "data=2,synchronise=end"
+    layouts = ("data=2", "data=2,shards=sorted", apart, f"{apart},shards=sorted")
+    whole, by_class, merged, merged_by_class = (
+        on_ranks(2, training_cases.validation_loss, layout)[0] for layout in layouts
+    )
+    assert by_class == pytest.approx(whole, rel=1e-4)
+    assert merged_by_class != pytest.approx(merged, rel=1e-3)

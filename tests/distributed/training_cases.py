@@ -20,6 +20,7 @@ from crossover.parallel.traffic import Traffic
 from crossover.tasks import TASKS
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
+from crossover.train.loop import train
 from crossover.train.settings import TrainSettings, resolve, under_layout
 from crossover.train.update import Update
 
@@ -90,6 +91,15 @@ def with_traffic(case: Training, layout: str, count: int) -> tuple[list[float], 
             loss = update.step(slices, max(int(counted), 1), 1e-2)
         losses += total([float(loss)], mesh.contributors)
     return losses, sum(entry.bytes for entry in sent.sent())
+
+
+def validation_loss(layout: str) -> float:
+    """That of a whole run of a few steps of a small classifier."""
+    model = replace(parse_model("gru"), width=16, layers=1, dropout=0.0)
+    settings = TrainSettings(budget="8steps", evaluations=1)
+    task, own = _task("classification/digits", ()), Layout.parse(layout)
+    found = train(task, model, settings, numerics=Numerics.default(), layout=own, test=False)
+    return found.record.validation_summary["loss"]
 
 
 def by_themselves(case: Training, count: int) -> list[tuple[list[float], float]]:

@@ -53,16 +53,6 @@ def test_two_ranks_of_this_machine_train_what_one_does(layout, alone, run, tmp_p
     assert document["score"]["value"] == pytest.approx(alone["score"]["value"], abs=0.02)
 
 
-def test_rows_handed_out_by_class_give_the_same_gradient_and_other_replicas(run, tmp_path):
-    tokens = ["train", "classification/digits", "gru[width=16,layers=1,dropout=0.0]", "--precision", "fp32"]
-    found, merged, by_class = {}, "data=2,synchronise=end", ",shards=sorted"
-    for layout in ("single", "data=2" + by_class, merged, merged + by_class):
-        document = run(*tokens, "--budget", "8steps", "--layout", layout, "--out", tmp_path / layout)
-        found[layout] = document["validation_summary"]["loss"]
-    assert found["data=2" + by_class] == pytest.approx(found["single"], rel=1e-4)
-    assert found[merged + by_class] != pytest.approx(found[merged], rel=1e-3)
-
-
 def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
     models = ("--models", "elman[width=8,layers=1],gru[width=8,layers=1]", "--seeds", "1", "--no-memory")
     tokens = ["compare", "recall", *models, "--budget", "5steps", "--batch", "8", "--layout", "data=2"]

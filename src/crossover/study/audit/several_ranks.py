@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import cast
 
@@ -42,10 +43,13 @@ class RankSettings:
 
     def ends(self) -> tuple[Inputs, Outputs, bool]:
         """What goes in, what comes out, and whether models are causal."""
-        if not self.task:
-            return Tokens(vocabulary=256), PerStep(size=256), True
-        spec = TASKS.get(self.task)(DataOptions()).spec
-        return spec.inputs, spec.outputs, spec.causal
+        return _ends_of(self.task) if self.task else (Tokens(vocabulary=256), PerStep(size=256), True)
+
+
+@cache
+def _ends_of(task: str) -> tuple[Inputs, Outputs, bool]:
+    spec = TASKS.get(task)(DataOptions()).spec
+    return spec.inputs, spec.outputs, spec.causal
 
 
 def check_layouts(layouts: Sequence[str], steps: int) -> None:
