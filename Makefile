@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	@echo "These commands need: . $(VENV)/bin/activate"
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=25
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=25 -rs
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -34,9 +34,8 @@ def merged(one: Attended, other: Attended) -> Attended:
     """What was found among the keys of both."""
     log_sum_BHT = torch.logaddexp(one.log_sum_BHT, other.log_sum_BHT)
     base_BHT = log_sum_BHT.masked_fill(log_sum_BHT == -torch.inf, 0.0)
-    shares = ((part.log_sum_BHT - base_BHT).exp()[..., None] for part in (one, other))
-    y_BHTK = one.y_BHTK * next(shares) + other.y_BHTK * next(shares)
-    return Attended(y_BHTK, log_sum_BHT)
+    of_one, of_other = ((part.log_sum_BHT - base_BHT).exp()[..., None] for part in (one, other))
+    return Attended(one.y_BHTK * of_one + other.y_BHTK * of_other, log_sum_BHT)
 
 
 def attend_part(q_BHTK: Tensor, k_BHNK: Tensor, v_BHNK: Tensor, *, causal: bool) -> Attended:
