@@ -85,12 +85,11 @@ class Spread:
         self.shares = Shares(model, self.trained, splits, mesh, averaged=layout.independent)
         self.compute: nn.Module = torch.compile(self.trained) if compile else self.trained  # type: ignore[assignment]
         self._replicated: DistributedDataParallel | None = None
-        together = mesh.replicas.size > 1 and self.pipeline is None and not layout.independent
-        self.synchronised = together
+        self.synchronised = mesh.replicas.size > 1 and self.pipeline is None and not layout.independent
         """Whether a backward pass is one of all replicas, each of which then has the whole gradient."""
-        averages = together and (layout.shard_parameters or layout.gradients != "fp32")
+        averages = self.synchronised and (layout.shard_parameters or layout.gradients != "fp32")
         self._averaged_over = float(mesh.replicas.size) if averages else 1.0
-        if together and not layout.shard_parameters:
+        if self.synchronised and not layout.shard_parameters:
             self._replicated = DistributedDataParallel(
                 self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
             )
