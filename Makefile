@@ -6,7 +6,9 @@ TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || echo https://dow
 DEMO ?= demo
 WORKERS ?= auto
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# pip compiles on one core what it installs; COMPILE does so on all of them.
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile -c constraints.txt
+COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 .PHONY: demo test lint docs clean
 
@@ -22,8 +24,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-dev
-	$(PIP) -e '.[docs]'
+docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 $(VENV)/bin/python:
@@ -36,11 +37,17 @@ $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.torch
 	$(PIP) -e '.[dev,hub,onnx,speech,video]'
+	$(COMPILE)
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(PIP) -e '.[docs]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) $(DEMO) docs/_build

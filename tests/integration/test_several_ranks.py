@@ -15,7 +15,7 @@ import pytest
 
 from crossover.cli import main
 
-SMALL = ["recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16"]
+SMALL = ["recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "8"]
 SENT = {
     "data=2": {("all-reduce", "replicas")},
     "tensor=2": {("all-gather", "tensor"), ("all-reduce", "tensor"), ("reduce-scatter", "tensor")},
@@ -127,8 +127,8 @@ def test_a_rank_that_cannot_begin_is_named(tmp_path, monkeypatch, capsys):
 
 def test_ctrl_c_stops_all_ranks_and_one_device_goes_on(tmp_path, run):
     folder = tmp_path / "run"
-    often = ("--set", "train.checkpoint_seconds=0.5")
-    process = started(command(folder, "data=2", "400steps", *often))
+    often = ("--set", "train.checkpoint_seconds=0.2")
+    process = started(command(folder, "data=2", "200steps", *often))
     assert process.stderr is not None
     told = []
     for line in process.stderr:
@@ -139,8 +139,8 @@ def test_ctrl_c_stops_all_ranks_and_one_device_goes_on(tmp_path, run):
     told += process.stderr.readlines()
     assert process.wait(timeout=60) == 130, "".join(told)
     assert told[-1].startswith("interrupted: what is finished is saved")
-    document = run(*command(folder, "single", "400steps", "--resume", str(folder), *often)[:-1])
-    assert [step for step, _ in document["losses"]] == list(range(1, 401))
+    document = run(*command(folder, "single", "200steps", "--resume", str(folder), *often)[:-1])
+    assert [step for step, _ in document["losses"]] == list(range(1, 201))
 
 
 LOST = {
@@ -152,8 +152,8 @@ LOST = {
 @pytest.mark.parametrize("fate", LOST, ids=lambda fate: fate.name)
 def test_a_rank_that_dies_or_hangs_is_named_and_what_is_saved_goes_on(fate, tmp_path, run):
     folder = tmp_path / "run"
-    often = ("--set", "train.checkpoint_seconds=0.5", "--set", "train.timeout_seconds=3")
-    process = started(command(folder, "data=2", "500steps", *often))
+    often = ("--set", "train.checkpoint_seconds=0.2", "--set", "train.timeout_seconds=3")
+    process = started(command(folder, "data=2", "200steps", *often))
     assert process.stderr is not None
     told = []
     for line in process.stderr:
@@ -164,8 +164,8 @@ def test_a_rank_that_dies_or_hangs_is_named_and_what_is_saved_goes_on(fate, tmp_
     told += process.stderr.readlines()
     assert process.wait(timeout=60) == 1, "".join(told)
     assert re.match(LOST[fate], told[-1])
-    document = run(*command(folder, "data=2", "500steps", "--resume", str(folder), *often)[:-1])
-    assert [step for step, _ in document["losses"]] == list(range(1, 501))
+    document = run(*command(folder, "data=2", "200steps", "--resume", str(folder), *often)[:-1])
+    assert [step for step, _ in document["losses"]] == list(range(1, 201))
 
 
 def started(tokens: list[str]) -> subprocess.Popen[str]:

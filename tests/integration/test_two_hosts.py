@@ -11,15 +11,15 @@ import two_hosts
 
 from crossover.train.checkpoint import has_checkpoint
 
-STEPS = 300
+STEPS = 200
 REFUSAL = two_hosts.refusal()
-TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "16", "--layout", "data=2"]
+TRAIN = ["train", "recall", "lstm[width=16,layers=2]", "--precision", "fp32", "--batch", "8", "--layout", "data=2"]
 
 
 @pytest.mark.skipif(REFUSAL is not None, reason=str(REFUSAL))
 def test_a_host_that_is_lost_and_comes_back_costs_what_was_not_saved(tmp_path):
     folder, logs = tmp_path / "run", [tmp_path / "host0.log", tmp_path / "host1.log"]
-    often = ["--set", "train.checkpoint_seconds=0.5", "--set", "train.timeout_seconds=5"]
+    often = ["--set", "train.checkpoint_seconds=0.2", "--set", "train.timeout_seconds=5"]
     tokens = [*TRAIN, "--budget", f"{STEPS}steps", *often, "--out", str(folder), "--json"]
     with two_hosts.TwoHosts() as hosts:
         first, second = (hosts.run(host, tokens, log=logs[host], restarts=3) for host in (0, 1))

@@ -1,6 +1,6 @@
 """Ranks that stay: a pool of processes joined by gloo, in which functions run together.
 
-Starting a process and importing torch takes seconds, so one pool serves a whole test run.
+Importing torch takes seconds, so ranks are forked from a process that has, and one pool serves a whole test run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from crossover.errors import CrossoverError
 
 _STARTING_SECONDS = 120.0
 """For a process to start, import torch and join: on a busy machine far longer than what it then runs."""
+_LOADED = ["torch", "torch.distributed", "crossover.train.loop"]
+"""Imported once, by the process that all ranks are forked from; it computes nothing and so has no threads."""
 
 
 class RankFailedError(CrossoverError):
@@ -71,7 +73,8 @@ class RankPool:
         self.close()
 
     def _start(self) -> None:
-        context = get_context("spawn")
+        context = get_context("forkserver")
+        context.set_forkserver_preload(_LOADED)
         self._folder = Path(tempfile.mkdtemp(prefix="crossover-ranks-"))
         store = self._folder / "store"
         for rank in range(self.size):

@@ -163,26 +163,10 @@ def exported_untrained(inputs: Frames, outputs: PerStep | PerRow, folder: Path) 
     return export(folder, to="onnx", out=folder / "model.onnx").files
 
 
-def test_a_mixer_without_a_fast_form_is_exported_by_its_definition(tmp_path: Path) -> None:
-    train(
-        TinyLanguage(),
-        parse_model("mingru[width=16,layers=1]"),
-        TrainSettings(budget="2steps"),
-        numerics=NUMERICS,
-        folder=tmp_path,
-    )
-    exported = export(tmp_path, to="onnx", out=tmp_path / "model.onnx")
-    prompt = np.arange(40)[None] % 3 + 4
-    outputs = session(exported.files[0])({"inputs": prompt})["outputs"]
-    with torch.inference_mode():
-        expected, _ = load(tmp_path).model(torch.from_numpy(prompt))
-    np.testing.assert_allclose(outputs, expected, atol=1e-4)
-
-
-def test_pytorch_is_timed_as_it_computes_by_itself_beside_a_definition(
+def test_mixers_without_a_fast_form_are_exported_by_their_definitions_and_timed_beside_their_fast_forms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained("transformer-xl[width=16,layers=1,memory=8]", tmp_path)
+    trained("mingru+xl-attention[width=16,layers=2,heads=2,memory=8]", tmp_path)
     timed = []
 
     def latency(path: Path, program: Program, module: torch.nn.Module) -> dict[str, Any]:
@@ -190,8 +174,13 @@ def test_pytorch_is_timed_as_it_computes_by_itself_beside_a_definition(
         return {}
 
     monkeypatch.setattr(exporting, "_latency", latency)
-    export(tmp_path, to="onnx", out=tmp_path / "model.onnx")
+    exported = export(tmp_path, to="onnx", out=tmp_path / "model.onnx")
     assert timed[-2:] == [(True, False)] * 2
+    prompt = np.arange(40)[None] % 3 + 4
+    outputs = session(exported.files[0])({"inputs": prompt})["outputs"]
+    with torch.inference_mode():
+        expected, _ = load(tmp_path).model(torch.from_numpy(prompt))
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
 def defined(module: torch.nn.Module) -> bool:

@@ -28,7 +28,7 @@ def fail(how: str) -> None:
 
 
 def test_ranks_work_together_and_a_failing_one_is_named():
-    with RankPool(2, seconds=10) as pool:
+    with RankPool(2, seconds=4) as pool:
         assert pool.run(add, 1.0) == [3.0, 3.0]
         for how, said in (("raise", "no such row"), ("die", "ended without a word"), ("hang", "did not answer")):
             with pytest.raises(RankFailedError, match=f"ranks? .*1.*{said}|(?s:rank 1 of 2 .*{said})"):
