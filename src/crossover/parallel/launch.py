@@ -27,6 +27,7 @@ import torch.distributed as dist
 
 from crossover.errors import ConfigError, CrossoverError, LayoutError, TrainingError
 from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import leave_world
 
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 _PATIENCE = timedelta(minutes=30)
@@ -144,8 +145,8 @@ class Team:
 
     def close(self) -> None:
         """Leave the group, and see the ranks that were started here to their end."""
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        self._present = None
+        leave_world()
         deadline = time.monotonic() + _ENDING_SECONDS
         for process in self._processes:
             with suppress(subprocess.TimeoutExpired):
@@ -226,7 +227,7 @@ def follow() -> int:
                 dist.send(torch.zeros(1), 0, group=present)
         _report(error)
         return 1
-    dist.destroy_process_group()
+    leave_world()
     return 0
 
 

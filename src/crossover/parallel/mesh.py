@@ -82,12 +82,36 @@ def _axis(name: str, places: np.ndarray, dims: Sequence[int], timeout: timedelta
     last = list(range(places.ndim - len(dims), places.ndim))
     own = None
     for line in np.moveaxis(places, dims, last).reshape(-1, size).tolist():
-        group = dist.new_group(line, timeout=timeout)
+        group = group_of(name, line, timeout=timeout)
         if dist.get_rank() in line:
             own = Axis(name, group, line.index(dist.get_rank()), size)
     if own is None:
         raise ValueError(f"rank {dist.get_rank()} has no place on {name}: the world is larger than the layout")
     return own
+
+
+_GROUPS: dict[tuple[str, tuple[int, ...], timedelta | None, str | None], dist.ProcessGroup] = {}
+
+
+def group_of(
+    name: str, ranks: Sequence[int], *, timeout: timedelta | None, backend: str | None = None
+) -> dist.ProcessGroup:
+    """The group in which `ranks` say what `name` tells them to; every rank of the world asks for it.
+
+    Made once in a world: a group of gloo has threads of its own that wake up a hundred times a second, and a study
+    that made its groups anew for each of its runs would slow down its own measurements.
+    """
+    key = (name, tuple(ranks), timeout, backend)
+    if key not in _GROUPS:
+        _GROUPS[key] = dist.new_group(list(ranks), timeout=timeout, backend=backend)
+    return _GROUPS[key]
+
+
+def leave_world() -> None:
+    """Leave all groups, the world last."""
+    _GROUPS.clear()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def total(values: Sequence[float], axis: Axis) -> list[float]:

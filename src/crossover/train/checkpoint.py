@@ -31,7 +31,7 @@ from crossover.config import leaves, load_toml, to_toml
 from crossover.errors import CheckpointError, CrossoverError, FolderError
 from crossover.files import unwritable, write_file
 from crossover.models.settings import ModelSettings
-from crossover.parallel.mesh import Mesh, everyones
+from crossover.parallel.mesh import Mesh, everyones, group_of
 from crossover.train.settings import NO_RESULT, TrainSettings
 
 # One process has no others to save with, and need not be told.
@@ -63,7 +63,10 @@ class Checkpoints:
         self.run, self.mesh, self.kept = run, mesh, kept
         self._writer: _Writer | None = None
         # Shards are written while steps send messages of their own.
-        self._group = dist.new_group(backend="gloo", timeout=_WRITING) if mesh.world.size > 1 else None
+        everyone = range(mesh.world.size)
+        self._group = None
+        if mesh.world.size > 1:
+            self._group = group_of("checkpoints", everyone, timeout=_WRITING, backend="gloo")
 
     def save(self, step: int, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Begin to write what stands now, once the checkpoint before is written; errors are those of `wait`."""
