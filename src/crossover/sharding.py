@@ -35,6 +35,17 @@ class Split:
         return found
 
 
+@dataclass(frozen=True)
+class Owned(Split):
+    """A tensor that the rank `owner` holds whole, and of which the others have nothing along `dim`."""
+
+    owner: int
+
+    def pieces(self, ranks: int, rank: int) -> list[slice]:
+        """All of it for the owner."""
+        return [slice(0, sum(self.parts) if rank == self.owner else 0)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TensorSharding:
     """How several ranks compute one mixer, each with its share of the hidden units, heads or channels.
@@ -44,7 +55,8 @@ class TensorSharding:
     The output is whole after the maps in `summed` (names of linear submodules that read split features: a rank's
     result is one term of a sum) or, where `joined` says how it is split, after the pieces have been put together.
     `state` says the same of each tensor of the state (None: whole on every rank). `stepwise`: the ranks exchange
-    their hidden units at every step.
+    their hidden units at every step. `by_direction`: of two ranks one reads rows forward, the other backward;
+    `on_two` is how two ranks split it where that is another way than more ranks have.
     """
 
     parameters: Mapping[str, Split]
@@ -54,6 +66,12 @@ class TensorSharding:
     joined: Split | None = None
     state: tuple[Split | None, ...] = ()
     stepwise: bool = False
+    by_direction: bool = False
+    on_two: TensorSharding | None = None
+
+    def over(self, ranks: int) -> TensorSharding:
+        """How so many ranks split it."""
+        return self.on_two if ranks == 2 and self.on_two is not None else self
 
 
 @dataclass(frozen=True, kw_only=True)

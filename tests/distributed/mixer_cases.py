@@ -68,7 +68,7 @@ def over_tensor(case: Case) -> dict[str, float]:
     axis, whole, shared = world("tensor"), _drawn(case), _drawn(case)
     splits = share_mixer(shared, axis)
     tensor = case.settings().sharding().tensor
-    of_state = tensor.state if tensor is not None else ()
+    of_state = tensor.over(axis.size).state if tensor is not None else ()
 
     def own(value: Tensor | None, split: Split | None) -> Tensor | None:
         return value if split is None or value is None else piece(value, split, axis)
@@ -165,7 +165,9 @@ def _distances(compared: dict[str, tuple[Tensor | None, Tensor | None]], whole: 
     found = {}
     for name, (ours, theirs) in compared.items():
         if theirs is None or ours is None:
-            found[name] = 0.0 if ours is None and theirs is None else float("inf")
+            # A rank that has nothing of a parameter has no gradient of it.
+            nothing = ours is None and (theirs is None or not theirs.numel())
+            found[name] = 0.0 if nothing else float("inf")
             continue
         if ours.shape != theirs.shape:
             found[name] = float("inf")

@@ -17,12 +17,13 @@ REDUCED = ("all-reduce", "tensor", 1, WHOLE)
 SCATTERED = ("reduce-scatter", "tensor", TIME - 1, (TIME - 1) * STEP)
 STEPWISE = [("all-gather", "tensor", TIME, TIME * OWN_STEP)], [REDUCED, SCATTERED]
 SUMMED = [REDUCED], [REDUCED]
+JOINED = ([("all-gather", "tensor", 1, OWN)], [REDUCED])
 TENSOR = {
     "lstm": STEPWISE,
     "gru": STEPWISE,
     "elman": STEPWISE,
-    "mingru": ([("all-gather", "tensor", 1, OWN)], [REDUCED]),
-    "minlstm": ([("all-gather", "tensor", 1, OWN)], [REDUCED]),
+    "mingru": JOINED,
+    "minlstm": JOINED,
     "attention": SUMMED,
     "window-attention": SUMMED,
     "xl-attention": SUMMED,
@@ -43,6 +44,12 @@ SEQUENCE = {
 def test_over_tensor(mixer, on_ranks):
     for found in on_ranks(RANKS, traffic_cases.over_tensor, mixer):
         assert found == TENSOR[mixer]
+
+
+@pytest.mark.parametrize("mixer", ["elman", "lstm", "gru"])
+def test_two_directions_on_two_ranks_meet_once(mixer, on_ranks):
+    for found in on_ranks(RANKS, traffic_cases.over_tensor, mixer, False):
+        assert found == JOINED
 
 
 @pytest.mark.parametrize("mixer", SEQUENCE)

@@ -20,6 +20,7 @@ READERS = [
     (2, Serving("bert", "tensor=2", causal=False)),
     (2, Serving("bert", "sequence=2,sequence_method=ring", causal=False)),
     (2, Serving("lstm", "pipeline=2,microbatches=2", causal=False)),
+    (2, Serving("lstm", "tensor=2", causal=False)),
     (2, Serving("gru", "pipeline=2,stages=2+1")),
     (4, Serving("elman", "pipeline=2,tensor=2")),
     (4, Serving("transformer", "tensor=2,sequence=2")),

@@ -18,6 +18,8 @@ CASES = [
     (2, Training("recall", "mingru", "tensor=2", "adamw")),
     (2, Training("recall", "lstm", "tensor=2", accumulate=3)),
     (2, Training("recall", "llama-like", "tensor=2", "adamw")),
+    (2, Training("sentiment/headlines", "lstm", "tensor=2", "adamw", accumulate=2)),
+    (4, Training("sentiment/headlines", "gru", "data=2,tensor=2", "adamw")),
     (2, Training("language-modeling/python-docs", "gpt", "data=2", "adamw")),
     (2, Training("language-modeling/python-docs", "transformer-xl", "tensor=2", "adamw", accumulate=2)),
     (2, Training("language-modeling/python-docs", "elman", "data=2")),
@@ -85,6 +87,26 @@ def test_in_float32_a_layout_changes_no_more_than_rounding(case, on_ranks):
 @pytest.mark.parametrize(("ranks", "case"), CASES, ids=lambda value: str(value))
 def test_a_layout_changes_nothing_but_where_it_is_computed(ranks, case, on_ranks):
     for rank, distances in enumerate(on_ranks(ranks, training_cases.apart, case)):
+        far = {name: value for name, value in distances.items() if not value <= EXACT}
+        assert not far, f"rank {rank} of {ranks}: {far}"
+
+
+GONE_ON = [
+    (2, Training("recall", "lstm", "tensor=2", "adamw"), "single"),
+    (2, Training("recall", "lstm", "pipeline=2,chunks=3", "adamw"), "tensor=2"),
+    (2, Training("recall", "lstm", "data=2,shard_parameters=true", "adamw"), "sequence=2"),
+    (2, Training("recall", "transformer", "tensor=2", "adamw"), "pipeline=2,microbatches=2"),
+    (2, Training("recall", "transformer", "sequence=2"), "data=2,shard_parameters=true"),
+    (2, Training("sentiment/headlines", "lstm", "tensor=2", "adamw"), "single"),
+    (2, Training("sentiment/headlines", "lstm", "data=2", "adamw"), "tensor=2"),
+    (4, Training("sentiment/headlines", "gru", "data=2,tensor=2", "adamw"), "tensor=4"),
+    (4, Training("translation/phrases", "gnmt", "tensor=4", "adamw"), "pipeline=2,tensor=2,microbatches=2"),
+]
+
+
+@pytest.mark.parametrize(("ranks", "case", "other"), GONE_ON, ids=str)
+def test_a_checkpoint_is_gone_on_with_under_another_layout(ranks, case, other, on_ranks, tmp_path):
+    for rank, distances in enumerate(on_ranks(ranks, training_cases.gone_on_apart, case, other, str(tmp_path))):
         far = {name: value for name, value in distances.items() if not value <= EXACT}
         assert not far, f"rank {rank} of {ranks}: {far}"
 

@@ -19,8 +19,8 @@ BATCH, TIME, WIDTH = 3, 6, 16
 Table = list[tuple[str, str, int, int]]
 
 
-def over_tensor(name: str) -> tuple[Table, Table]:
-    axis, mixer = world("tensor"), draw_mixer(MIXERS.get(name)(width=WIDTH))
+def over_tensor(name: str, causal: bool = True) -> tuple[Table, Table]:
+    axis, mixer = world("tensor"), draw_mixer(MIXERS.get(name)(width=WIDTH, causal=causal))
     share_mixer(mixer, axis)
     return _tables(mixer, TIME, Traffic(axis), Traffic(axis), Span(carry=False))
 

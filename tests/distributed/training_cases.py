@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from crossover.parallel.traffic import Traffic
 from crossover.tasks import TASKS
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
+from crossover.train.checkpoint import Checkpoints
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings, resolve, under_layout
 from crossover.train.update import Update
@@ -51,14 +54,42 @@ def steps(case: Training, layout: str) -> tuple[list[float], dict[str, Tensor], 
     """Losses, the first step's whole gradients and the last weights of `STEPS` steps under `layout`."""
     exact = case.dtype == torch.float64
     update, batches, mesh = prepare(case, layout, exact=exact)
-    losses: list[float] = []
     gradients = _first_gradients(update)
-    for _, slices in zip(range(STEPS), batches, strict=False):
-        (count,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
-        loss = update.step([_exact(part) for part in slices] if exact else slices, max(int(count), 1), 1e-2)
+    losses = _taken(update, batches, mesh, STEPS, exact=exact)
+    return losses, gradients, _weights(update)
+
+
+def gone_on_apart(case: Training, other: str, folder: str) -> dict[str, float]:
+    """The same of weights only, where the last step is taken under the layout `other`, from a checkpoint."""
+    update, batches, mesh = prepare(case, case.layout, exact=True)
+    _taken(update, batches, mesh, STEPS - 1, exact=True)
+    checkpoints = Checkpoints(Path(folder), {}, mesh, kept=1)
+    checkpoints.save(STEPS - 1, update.state(), update.tensors())
+    checkpoints.wait()
+    everyones(None, mesh.world)  # only the first rank waits for the checkpoint to have its name
+    update, batches, mesh = prepare(case, other, exact=True)
+    loaded = Checkpoints(Path(folder), {}, mesh, kept=1).load(device=torch.device("cpu"))
+    assert loaded is not None
+    update.restore(loaded.state, loaded.tensors)
+    _taken(update, islice(batches, STEPS - 1, None), mesh, 1, exact=True)
+    return _distances("weight", _weights(update), steps(case, "single")[2])
+
+
+def _taken(
+    update: Update, batches: Iterator[tuple[Batch, ...]], mesh: Mesh, count: int, *, exact: bool
+) -> list[float]:
+    """The losses of `count` steps."""
+    losses: list[float] = []
+    for slices in islice(batches, count):
+        (counted,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
+        loss = update.step([_exact(part) for part in slices] if exact else slices, max(int(counted), 1), 1e-2)
         losses += total([float(loss)], mesh.contributors)
+    return losses
+
+
+def _weights(update: Update) -> dict[str, Tensor]:
     update.shares.gather()
-    return losses, gradients, {name: value.clone() for name, value in update.spread.model.state_dict().items()}
+    return {name: value.clone() for name, value in update.spread.model.state_dict().items()}
 
 
 def prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Update, Iterator[tuple[Batch, ...]], Mesh]:
@@ -123,12 +154,17 @@ def apart(case: Training) -> dict[str, float]:
         f"loss {i}": abs(ours - theirs) / abs(theirs)
         for i, (ours, theirs) in enumerate(zip(found[0], expected[0], strict=True))
     }
-    for kind, ours, theirs in (("gradient of", found[1], expected[1]), ("weight", found[2], expected[2])):
-        whole = float(torch.cat([value.flatten().double() for value in theirs.values()]).norm())
-        for name, value in theirs.items():
-            size = max(float(value.double().norm()), 1e-3 * whole)
-            distances[f"{kind} {name}"] = float((ours[name].double() - value.double()).norm()) / size
-    return distances
+    distances |= _distances("gradient of", found[1], expected[1])
+    return distances | _distances("weight", found[2], expected[2])
+
+
+def _distances(kind: str, ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, float]:
+    whole = float(torch.cat([value.flatten().double() for value in theirs.values()]).norm())
+    found = {}
+    for name, value in theirs.items():
+        size = max(float(value.double().norm()), 1e-3 * whole)
+        found[f"{kind} {name}"] = float((ours[name].double() - value.double()).norm()) / size
+    return found
 
 
 @cache

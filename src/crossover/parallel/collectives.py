@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from crossover.parallel.timeline import recorded
-from crossover.sharding import Split
+from crossover.sharding import Owned, Split
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,18 @@ def put_together(pieces_R: Tensor, split: Split) -> Tensor:
     by_part = pieces_R.split(shares, dim + 1)
     whole = [torch.cat(part.unbind(0), dim) for part in by_part]
     return whole[0] if len(whole) == 1 else torch.cat(whole, dim)
+
+
+def whole_of(own: Tensor, split: Split, axis: Axis) -> Tensor:
+    """The whole tensor from what every rank holds of it, without a gradient."""
+    if not isinstance(split, Owned):
+        return put_together(gather_over(own, axis), split)
+    shape = list(own.shape)
+    shape[split.dim] = sum(split.parts)
+    whole = own.detach().clone() if axis.rank == split.owner else own.new_empty(shape)
+    with recorded("broadcast", axis):
+        dist.broadcast(whole, axis.peer(split.owner), group=axis.group)
+    return whole
 
 
 class _Read(torch.autograd.Function):

@@ -2,7 +2,8 @@
 
 A mixer says in its `TensorSharding` what is split; nothing in the mixers themselves knows of ranks. Attention and
 feed-forward are split as in Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053): two sums per block forward, two
-backward. A dense recurrence exchanges its hidden units at every step, and its input product stays outside the steps.
+backward. A dense recurrence exchanges its hidden units at every step, and its input product stays outside the steps;
+where it reads rows both ways, two ranks have a direction each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from crossover.models.block import Block, FeedForward
 from crossover.models.cross import CrossAttention
 from crossover.models.mixers.base import Mixer, Span, State
-from crossover.models.mixers.dense import DenseMixer, product
+from crossover.models.mixers.dense import DenseMixer, product, solve_in_pieces
 from crossover.models.mixers.recurrent import RecurrentMixer
 from crossover.models.model import SequenceModel
 from crossover.parallel.collectives import Axis, add, join, join_step, known, piece, read, sum_over
@@ -69,6 +70,7 @@ def share_mixer(mixer: Mixer, axis: Axis) -> Splits:
     sharding = mixer.settings.sharding().tensor
     if sharding is None:
         return {}
+    sharding = sharding.over(axis.size)
     _keep_pieces(mixer, sharding.parameters, axis)
     for name in sharding.partial:
         mixer.get_parameter(name).register_hook(partial(sum_over, axis=axis))
@@ -79,6 +81,8 @@ def share_mixer(mixer: Mixer, axis: Axis) -> Splits:
         mixer.state_sizes = tuple(size if split is None else size // axis.size for size, split in sizes)
     if sharding.stepwise:
         mixer.solve = partial(_solve_stepwise, mixer=cast(DenseMixer, mixer), axis=axis)  # type: ignore[assignment]
+    if sharding.by_direction:
+        mixer.solve = partial(_solve_own_direction, mixer=cast(DenseMixer, mixer), axis=axis)  # type: ignore[assignment]
     mixer.register_forward_pre_hook(partial(_enter, sharding=sharding, axis=axis))
     if sharding.joined is not None:
         mixer.register_forward_hook(partial(_leave, split=sharding.joined, axis=axis))
@@ -123,7 +127,8 @@ def _keep_pieces(module: nn.Module, splits: Mapping[str, Split], axis: Axis) -> 
         owner = module.get_submodule(owner_name)
         whole = owner.get_parameter(own)
         kept = piece(whole.detach(), split, axis).clone()
-        setattr(owner, own, nn.Parameter(kept, requires_grad=whole.requires_grad))
+        # What a rank has nothing of never gets a gradient, which DDP would wait for.
+        setattr(owner, own, nn.Parameter(kept, requires_grad=whole.requires_grad and kept.numel() > 0))
 
 
 def _enter(
@@ -145,6 +150,12 @@ def _solve_stepwise(
     x_BTD: Tensor, state: State, span: Span, *, mixer: DenseMixer, axis: Axis
 ) -> tuple[Tensor, State | None]:
     return mixer.each_way(x_BTD, state, span, partial(_one_way, mixer=mixer, axis=axis))
+
+
+def _solve_own_direction(
+    x_BTD: Tensor, state: State, span: Span, *, mixer: DenseMixer, axis: Axis
+) -> tuple[Tensor, State | None]:
+    return mixer.in_direction(axis.rank, x_BTD, state, span, solve_in_pieces), None
 
 
 def _one_way(

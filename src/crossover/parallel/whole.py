@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from crossover.parallel.collectives import gather_over, piece, put_together, sum_over
+from crossover.parallel.collectives import piece, sum_over, whole_of
 from crossover.parallel.mesh import Mesh, everyones, total
 from crossover.parallel.shards import as_held, as_shard, held, unsharded
 from crossover.parallel.tensor import Splits
+from crossover.sharding import Owned
 
 _PART = "#"
 """Between a parameter's name and the dim and number of a part of it."""
@@ -69,7 +70,7 @@ class Shares:
             value = own.get(name)
             value = None if value is None else unsharded(value)
             if value is not None and name in self.splits and self.mesh.tensor.size > 1:
-                value = put_together(gather_over(value, self.mesh.tensor), self.splits[name])
+                value = whole_of(value, self.splits[name], self.mesh.tensor)
             if self.mesh.pipeline.size > 1:
                 value = torch.empty_like(parameter) if value is None else value.clone()
                 axis = self.mesh.pipeline
@@ -113,6 +114,9 @@ class Shares:
                 found[name] = sum_over(value, self.mesh.data) / self.mesh.data.size
             elif split is None or self.mesh.tensor.size == 1 or not value.ndim:
                 found[name] = value
+            elif isinstance(split, Owned):
+                if split.owner == self.mesh.tensor.rank:
+                    found[name] = value
             else:
                 dim, shares = split.dim % value.ndim, [size // self.mesh.tensor.size for size in split.parts]
                 for number, part in enumerate(value.split(shares, dim)):

@@ -82,7 +82,8 @@ def _check_pieces(settings: MixerSettings, tensor: TensorSharding) -> int:
     for name, split in tensor.parameters.items():
         whole = shapes[name][split.dim]
         require(sum(split.parts) == whole, f"sharding() splits {sum(split.parts)} of the {whole} entries of {name}")
-    return len(tensor.parameters)
+    on_two = 0 if tensor.on_two is None else _check_pieces(settings, tensor.on_two)
+    return max(len(tensor.parameters), on_two)
 
 
 def check_cost(settings: MixerSettings) -> str:

@@ -21,8 +21,10 @@ from crossover.costs import Cost, Execution, Shape, Term
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings, turn, turn_span
 from crossover.recurrence.sequential import Cell, solve
-from crossover.sharding import TensorSharding
+from crossover.sharding import Owned, Split, TensorSharding
 
+DIRECTIONS = ("rnn", "reverse_rnn")
+"""The modules of a mixer, by the way in which they read rows: forward, and backward."""
 OneWay = Callable[[nn.RNNBase, Tensor, State, Span], tuple[Tensor, State | None]]
 
 
@@ -41,14 +43,34 @@ class DenseSettings(RecurrentSettings, ABC):
             "bias_ih_l0": (rows,),
             "bias_hh_l0": (rows,),
         }
-        directions = ("rnn", "reverse_rnn")[: self.directions]
-        return {f"{direction}.{name}": shape for direction in directions for name, shape in shapes.items()}
+        names = DIRECTIONS[: self.directions]
+        return {f"{direction}.{name}": shape for direction in names for name, shape in shapes.items()}
 
     def tensor_sharding(self) -> TensorSharding:
-        """Units of every gate; h is put together at every step, what else the state holds stays where it is."""
+        """Units of every gate; h is put together at every step, what else the state holds stays where it is.
+
+        Two ranks of a mixer that reads both ways take a direction each, and put together what they found once.
+        """
         rows = self.stacked(0, self.gates)
         own = (self.stacked(1),) * (self.state_parts - 1)
-        return TensorSharding(parameters=dict.fromkeys(self.parameters(), rows), state=(None, *own), stepwise=True)
+        return TensorSharding(
+            parameters=dict.fromkeys(self.parameters(), rows),
+            state=(None, *own),
+            stepwise=True,
+            on_two=None if self.causal else self._a_direction_each(),
+        )
+
+    def _a_direction_each(self) -> TensorSharding:
+        owned = {
+            name: Owned(0, shape[:1], owner=DIRECTIONS.index(name.partition(".")[0]))
+            for name, shape in self.parameters().items()
+        }
+        return TensorSharding(
+            parameters=owned,
+            joined=Split(-1, (self.units,)),
+            state=(None,) * self.state_parts,
+            by_direction=True,
+        )
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products per gate: of the input, batched over time, and of the state, one step after the other.
@@ -144,11 +166,17 @@ class DenseMixer(RecurrentMixer):
         """What `one_way` makes of each direction's weights and of the rows read that way, side by side."""
         if self.causal:
             return one_way(self.rnn, x_BTD, state, span)
+        each = [self.in_direction(number, x_BTD, state, span, one_way) for number in range(self.settings.directions)]
+        return torch.cat(each, dim=-1), None
+
+    def in_direction(self, number: int, x_BTD: Tensor, state: State, span: Span, one_way: OneWay) -> Tensor:
+        """What `one_way` makes of whole rows read forward (0) or backward (1), in the order of the rows."""
         span = replace(span, carry=False)
-        ahead_BTH, _ = one_way(self.rnn, x_BTD, state, span)
+        if number == 0:
+            return one_way(self.rnn, x_BTD, state, span)[0]
         state = tuple(torch.zeros_like(part) for part in state)
         back_BTH, _ = one_way(self.reverse_rnn, turn(x_BTD, span.lengths_B), state, turn_span(span))
-        return torch.cat([ahead_BTH, turn(back_BTH, span.lengths_B)], dim=-1), None
+        return turn(back_BTH, span.lengths_B)
 
 
 def solve_in_pieces(rnn: nn.RNNBase, x_BTD: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
