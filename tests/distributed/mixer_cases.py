@@ -180,13 +180,15 @@ def _distances(compared: dict[str, tuple[Tensor | None, Tensor | None]], whole: 
 
 
 def cases(*, causal_only: bool) -> list[Case]:
-    """Every registered mixer: plain, ragged, with resets, from a state, both ways; some with other options.
+    """Every registered mixer: plain, ragged, with resets, from a state, one step, both ways; some with other options.
 
     With `causal_only` none that looks both ways, but for those that may be split in time all the same.
     """
     found: list[Case] = []
     for name in MIXERS.names():
         plain = Case(name)
+        if not causal_only:
+            found.append(replace(plain, time=1))
         found += [plain, replace(plain, ragged=True, from_state=True), replace(plain, resets=True, ragged=True)]
         found += [replace(plain, resets=True, from_state=True, time=11)]
         # Four ranks need as many heads in each direction.

@@ -111,6 +111,22 @@ def test_a_checkpoint_is_gone_on_with_under_another_layout(ranks, case, other, o
         assert not far, f"rank {rank} of {ranks}: {far}"
 
 
+@pytest.mark.parametrize(
+    ("model", "layout"),
+    [
+        ("lstm", "data=2"),
+        ("transformer", "tensor=2"),
+        ("lstm", "tensor=2"),
+        ("transformer", "sequence=2"),
+        ("gru", "pipeline=2,chunks=3"),
+    ],
+)
+def test_with_dropout_the_same_layout_and_seed_give_the_same_losses_on_every_rank(model, layout, on_ranks):
+    first, again, other = (on_ranks(2, training_cases.losses_with_dropout, model, layout, seed) for seed in (3, 3, 4))
+    assert first[0] == first[1] == again[0] == again[1]
+    assert other[0] != first[0]
+
+
 @pytest.mark.parametrize(("gradients", "bytes_"), [("bf16", 0.5), ("powersgd", 0.75)])
 def test_compressed_gradients_are_fewer_bytes_and_train_nearly_as_well(gradients, bytes_, on_ranks):
     case, steps = Training("recall", "lstm", "data=2", "adamw"), 14
@@ -120,6 +136,11 @@ def test_compressed_gradients_are_fewer_bytes_and_train_nearly_as_well(gradients
     assert fewer != whole
     assert fewer[-1] == pytest.approx(whole[-1], rel=0.05)
     assert fewer[-1] < fewer[0]
+
+
+def test_factors_of_two_buckets_are_not_taken_for_one_another_where_a_rank_is_late(on_ranks):
+    first, second = on_ranks(2, training_cases.factored_gradients, 14)
+    assert len(first) == 6 and first == second and all(norm > 0 for norm in first)
 
 
 @pytest.mark.parametrize(("synchronise", "together"), [("2", {1, 3}), ("3", {2}), ("end", set())])

@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from time import sleep
 
 import torch
-from torch import Tensor
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from crossover.data.options import DataOptions
 from crossover.measure.numerics import Numerics
 from crossover.models.model import build_model
 from crossover.models.presets import parse_model
+from crossover.parallel.apply import send_gradients
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh, everyones, make_mesh, total
 from crossover.parallel.traffic import Traffic
@@ -131,6 +135,31 @@ def validation_loss(layout: str) -> float:
     task, own = _task("classification/digits", ()), Layout.parse(layout)
     found = train(task, model, settings, numerics=Numerics.default(), layout=own, test=False)
     return found.record.validation_summary["loss"]
+
+
+def factored_gradients(steps: int) -> list[float]:
+    """Norms of a gradient of several buckets that is sent as factors, by a rank that is late at every one of them."""
+    late = 0.02 * dist.get_rank()
+    layers = [nn.Linear(600, 600) for _ in range(3)]
+    for layer in layers:
+        layer.register_full_backward_hook(lambda module, given, found: sleep(late))
+    replicated = DistributedDataParallel(nn.Sequential(*layers), bucket_cap_mb=1)
+    send_gradients(replicated, Layout.parse("data=2,gradients=powersgd"))
+    generator = torch.Generator().manual_seed(dist.get_rank())
+    for _ in range(steps):
+        replicated.zero_grad()
+        x = torch.randn(4, 600, generator=generator, requires_grad=True)
+        replicated(x).square().sum().backward()
+    return [float(parameter.grad.norm()) for parameter in replicated.parameters() if parameter.grad is not None]
+
+
+def losses_with_dropout(model: str, layout: str, seed: int) -> list[float]:
+    """Those of a whole run of a few steps, as this rank tells them."""
+    settings = replace(parse_model(model), width=16, layers=2, dropout=0.3)
+    training = TrainSettings(budget="5steps", evaluations=1, batch=6, seed=seed)
+    task, own = _task("recall", ()), Layout.parse(layout)
+    found = train(task, settings, training, numerics=Numerics.default(), layout=own, test=False)
+    return [loss for _, loss in found.record.losses]
 
 
 def by_themselves(case: Training, count: int) -> list[tuple[list[float], float]]:

@@ -93,7 +93,7 @@ class Spread:
             self._replicated = DistributedDataParallel(
                 self.compute, process_group=mesh.replicas.group, gradient_as_bucket_view=True
             )
-            _send_gradients(self._replicated, layout)
+            send_gradients(self._replicated, layout)
             self.compute = self._replicated
 
     @property
@@ -170,14 +170,12 @@ def _unsynchronised(sharded: FSDPModule) -> Iterator[None]:
         sharded.set_requires_gradient_sync(True)
 
 
-def _send_gradients(replicated: DistributedDataParallel, layout: Layout) -> None:
+def send_gradients(replicated: DistributedDataParallel, layout: Layout) -> None:
     """Add gradients up as they are, or send them in fewer bytes; what is lost in these changes the result.
 
     PowerSGD (Vogels et al. 2019, arXiv 1905.13727) sends two thin factors of each matrix and keeps what they miss for
     the next step.
     """
-    from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
-
     if layout.gradients == "fp32":
         # By itself DDP would divide by the number of ranks, one more pass over all gradients.
         replicated.register_comm_hook(replicated.process_group, lambda group, bucket: _summed(group, bucket))
@@ -185,12 +183,7 @@ def _send_gradients(replicated: DistributedDataParallel, layout: Layout) -> None
         # DDP reads a hook's annotations, and takes no strings for them.
         replicated.register_comm_hook(replicated.process_group, lambda group, bucket: _in_bf16(group, bucket))
     elif layout.gradients == "powersgd":
-        state = powerSGD_hook.PowerSGDState(
-            replicated.process_group,
-            matrix_approximation_rank=_FACTOR_RANK,
-            start_powerSGD_iter=_WHOLE_STEPS,
-        )
-        replicated.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+        replicated.register_comm_hook(_Factors(replicated.process_group), lambda own, bucket: own.send(bucket))
 
 
 def _summed(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
@@ -205,6 +198,30 @@ def _in_bf16(group: dist.ProcessGroup, bucket: dist.GradBucket) -> torch.futures
     sent = whole.to(torch.bfloat16).div_(group.size())
     future = dist.all_reduce(sent, group=group, async_op=True).get_future()
     return future.then(lambda done: whole.copy_(done.value()[0]))
+
+
+class _Factors:
+    """PowerSGD bucket by bucket.
+
+    Its messages follow one another from callbacks: those of two buckets that are under way together would leave one
+    rank in another order than the next, which gloo takes for another message.
+    """
+
+    def __init__(self, group: dist.ProcessGroup) -> None:
+        from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+
+        self._hook = powerSGD_hook.powerSGD_hook
+        self._state = powerSGD_hook.PowerSGDState(
+            group, matrix_approximation_rank=_FACTOR_RANK, start_powerSGD_iter=_WHOLE_STEPS
+        )
+        self._before: torch.futures.Future[Tensor] | None = None
+
+    def send(self, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+        """The mean over the ranks of a bucket, nearly, once the bucket before is there."""
+        if self._before is not None:
+            self._before.wait()
+        self._before = self._hook(self._state, bucket)
+        return self._before
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
