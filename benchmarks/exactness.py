@@ -22,7 +22,7 @@ import training_cases
 from training_cases import Training
 
 from crossover.data.options import DataOptions
-from crossover.errors import ConfigError
+from crossover.errors import LayoutError
 from crossover.models.presets import parse_model
 from crossover.parallel.layout import Layout
 from crossover.tasks import TASKS
@@ -59,7 +59,7 @@ def farthest(pools: dict[int, RankPool], task: str, model: str, layout: str) -> 
     settings = parse_model(f"{model}[width=16,layers=2]")
     try:
         own.check(own.devices, settings, spec)
-    except ConfigError:
+    except LayoutError:
         return None
     found, runs = 0.0, 0
     for optimizer, accumulate in product(("sgd", "adamw"), (1, 3)):
