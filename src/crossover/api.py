@@ -189,7 +189,7 @@ def train(
         layout=layout,
     )
     with Team(layout.devices) as team:
-        return train_together(team, order, on_progress=on_progress).record
+        return train_together(team, order, task=built, on_progress=on_progress).record
 
 
 def open_study(folder: Path | str) -> Study:

@@ -241,10 +241,10 @@ class Comparison:
     def _train(self, outcome: Outcome, model: ModelSettings, seed: int, folder: Path) -> RunResult:
         """One run; what is finished in its folder is read back."""
         name, settings = outcome.contest.spec.name, self._run_settings(outcome, model, seed)
-        entered = outcome.entered[model.name]
+        task, entered = self._task(name, seed), outcome.entered[model.name]
         if self.team is None or is_finished(folder):
             return train(
-                self._task(name, seed),
+                task,
                 entered,
                 settings,
                 numerics=self.numerics,
@@ -263,7 +263,7 @@ class Comparison:
             resume=True,
             layout=self.request.layout,
         )
-        return train_together(self.team, order, on_progress=self.on_progress)
+        return train_together(self.team, order, task=task, on_progress=self.on_progress)
 
     def _measuring_seconds(self) -> float:
         """What runs leave of a time limit to the measuring that follows them."""

@@ -37,21 +37,30 @@ class Order:
     plugins: tuple[Path, ...] = ()
 
 
-def train_together(team: Team, order: Order, *, on_progress: OnProgress | None = None) -> RunResult:
-    """Train on every rank of `team`; the result of the first, which shares this machine's threads with the others."""
+_READ: list[tuple[str, DataOptions, Task]] = []
+"""The task that this rank has read last: the runs of a study mostly have the same."""
+
+
+def train_together(
+    team: Team, order: Order, *, task: Task | None = None, on_progress: OnProgress | None = None
+) -> RunResult:
+    """Train on every rank of `team`; the result of the first, which shares this machine's threads with the others.
+
+    `task` is that of the order where this process has read it already.
+    """
     threads = max(1, order.numerics.threads // team.here)
     shared = replace(order, numerics=replace(order.numerics, threads=threads), plugins=tuple(LOADED))
     try:
-        result: RunResult = team.run(carry_out, shared, alone={"on_progress": on_progress})
+        result: RunResult = team.run(carry_out, shared, alone={"task": task, "on_progress": on_progress})
     finally:
         order.numerics.apply()
     return result
 
 
-def carry_out(order: Order, *, on_progress: OnProgress | None = None) -> RunResult:
+def carry_out(order: Order, *, task: Task | None = None, on_progress: OnProgress | None = None) -> RunResult:
     """This rank's part of a run; TrainingError where another rank cannot begin, which names it."""
     return train(
-        _read_together(order),
+        _read_together(order, task),
         order.model,
         order.settings,
         numerics=order.numerics.apply(),
@@ -63,12 +72,11 @@ def carry_out(order: Order, *, on_progress: OnProgress | None = None) -> RunResu
     )
 
 
-def _read_together(order: Order) -> Task:
+def _read_together(order: Order, task: Task | None) -> Task:
     """The task, once all ranks have it: they would wait for ever for one that has not found its data."""
     own: Task | Exception
     try:
-        load_plugins(tuple(file for file in order.plugins if file not in LOADED))
-        own = TASKS.get(order.task)(order.data)
+        own = task if task is not None else _read(order)
     except Exception as error:  # told to the others first, then raised
         own = error
     said = everyones(str(own) if isinstance(own, Exception) else None, whole_world())
@@ -78,3 +86,13 @@ def _read_together(order: Order) -> Task:
         if reason is not None:
             raise TrainingError(f"rank {rank} cannot begin: {reason}")
     return own
+
+
+def _read(order: Order) -> Task:
+    load_plugins(tuple(file for file in order.plugins if file not in LOADED))
+    for name, data, task in _READ:
+        if (name, data) == (order.task, order.data):
+            return task
+    task = TASKS.get(order.task)(order.data)
+    _READ[:] = [(order.task, order.data, task)]
+    return task
