@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -61,6 +62,7 @@ def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
     assert [row["layout"] for row in rows] == ["data=2"] * 2
     assert all(row["step_seconds"]["value"] > 0 and row["steps"] == 5 for row in rows)
     assert (tmp_path / "study" / "report.html").exists()
+    assert not threads_of_groups()
 
 
 def test_a_study_goes_on_after_a_run_that_failed_on_all_ranks(run, tmp_path):
@@ -94,6 +96,7 @@ def test_steps_of_several_ranks_are_timed_together(run, tmp_path):
     }
     for point in (point for curve in curves for point in curve["points"]):
         assert point["step_seconds"]["value"] > 0 and point["peak_bytes"] is None
+    assert not threads_of_groups()
 
 
 def test_torchrun_starts_the_ranks_and_the_first_speaks_for_them(alone, tmp_path):
@@ -189,6 +192,13 @@ def follower_of(pid: int) -> int:
     ]
     assert len(found) == 1, found
     return found[0]
+
+
+def threads_of_groups() -> list[str]:
+    """Threads that this process still has for groups of ranks: they would wake up while other things are timed."""
+    gc.collect()
+    names = [(thread / "comm").read_text() for thread in Path("/proc/self/task").iterdir()]
+    return [name for name in names if "gloo" in name]
 
 
 def free_port() -> str:

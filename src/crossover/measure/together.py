@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -16,18 +16,10 @@ from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.workload import Workload
 from crossover.parallel.launch import Team
 from crossover.parallel.layout import Layout
-from crossover.parallel.mesh import Mesh, largest, make_mesh
+from crossover.parallel.mesh import largest, make_mesh, whole_world
 
-
-@dataclass
-class _Prepared:
-    """What a rank keeps between two calls of the first one: the mesh, and the steps that were begun, by name."""
-
-    mesh: Mesh | None
-    steps: dict[str, Callable[[], Any]]
-
-
-_PREPARED = _Prepared(None, {})
+_STEPS: dict[str, Callable[[], Any]] = {}
+"""What a rank keeps between two calls of the first one: the steps that were begun, by name."""
 
 
 class TeamStopwatch(Stopwatch):
@@ -36,7 +28,8 @@ class TeamStopwatch(Stopwatch):
     def __init__(self, team: Team, layout: Layout) -> None:
         super().__init__()
         self.team, self.layout = team, layout
-        team.run(_enter, layout)
+        # What an earlier team has left in this process belongs to ranks that are gone.
+        team.run(_forget)
 
     def begin(self, name: str, workload: Workload) -> tuple[bool, float]:
         """See `Stopwatch`."""
@@ -65,23 +58,11 @@ class TeamStopwatch(Stopwatch):
         self.team.run(_forget)
 
 
-def _enter(layout: Layout) -> None:
-    """The ranks of a new team: what those of an earlier one have left in this process is theirs."""
-    _PREPARED.mesh = make_mesh(layout)
-    _forget()
-
-
-def _entered() -> Mesh:
-    if _PREPARED.mesh is None:
-        raise ValueError("this rank has no place yet: enter a layout first")
-    return _PREPARED.mesh
-
-
 def _begin(name: str, workload: Workload, layout: Layout) -> tuple[bool, float]:
     workload.numerics.apply()
-    mesh = _entered()
+    mesh = make_mesh(layout)
     step = prepare_spread(workload, layout, mesh)
-    _PREPARED.steps[name] = step
+    _STEPS[name] = step
     began = perf_counter()
     finite = bool(torch.isfinite(step()).all())
     broken, seconds = largest([float(not finite), perf_counter() - began], mesh.world)
@@ -92,18 +73,18 @@ def _time(
     names: Sequence[str], rounds: int, minimum: int, time_limit: float | None, device: str
 ) -> list[tuple[float, ...]]:
     """Seconds of the slowest rank, in turn; all ranks see the same clock, so that they stop at the same round."""
-    mesh, started, elapsed = _entered(), perf_counter(), 0.0
+    world, started, elapsed = whole_world(), perf_counter(), 0.0
     taken: list[list[float]] = [[] for _ in names]
     for done in range(rounds):
         if time_limit is not None and done >= minimum and elapsed > time_limit:
             break
         for place, name in enumerate(names):
-            largest([0.0], mesh.world)  # all begin together
-            own = seconds_of(_PREPARED.steps[name], device)
-            slowest, elapsed = largest([own, perf_counter() - started], mesh.world)
+            largest([0.0], world)  # all begin together
+            own = seconds_of(_STEPS[name], device)
+            slowest, elapsed = largest([own, perf_counter() - started], world)
             taken[place].append(slowest)
     return [tuple(seconds) for seconds in taken]
 
 
 def _forget() -> None:
-    _PREPARED.steps.clear()
+    _STEPS.clear()

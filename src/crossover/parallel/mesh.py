@@ -98,8 +98,8 @@ def group_of(
 ) -> dist.ProcessGroup:
     """The group in which `ranks` say what `name` tells them to; every rank of the world asks for it.
 
-    Made once in a world: a group of gloo has threads of its own that wake up a hundred times a second, and a study
-    that made its groups anew for each of its runs would slow down its own measurements.
+    Made once in a world: the threads of a gloo group wake up all the time, and a study that made its groups anew for
+    each of its runs would slow down its own measurements. Backends are PyTorch's names; None is that of the world.
     """
     key = (name, tuple(ranks), timeout, backend)
     if key not in _GROUPS:
@@ -108,7 +108,7 @@ def group_of(
 
 
 def leave_world() -> None:
-    """Leave all groups, the world last."""
+    """Leave all groups, the world last. Their threads end once nobody holds a mesh or a step that names them."""
     _GROUPS.clear()
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -64,9 +64,8 @@ class Checkpoints:
         self._writer: _Writer | None = None
         # Shards are written while steps send messages of their own.
         everyone = range(mesh.world.size)
-        self._group = None
-        if mesh.world.size > 1:
-            self._group = group_of("checkpoints", everyone, timeout=_WRITING, backend="gloo")
+        apart = group_of("checkpoints", everyone, timeout=_WRITING, backend="gloo") if len(everyone) > 1 else None
+        self._group = apart
 
     def save(self, step: int, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Begin to write what stands now, once the checkpoint before is written; errors are those of `wait`."""
