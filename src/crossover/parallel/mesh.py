@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh
 
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
@@ -17,6 +18,8 @@ from crossover.parallel.timeline import recorded
 
 _ORDER = ("data", "pipeline", "sequence", "tensor")
 """From the outermost axis to the innermost, whose ranks are neighbours: it says most."""
+_TOGETHER = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "in_step": _ORDER}
+"""Lines of ranks along several axes at once."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,9 @@ class Mesh:
     """This rank's place on every axis.
 
     `replicas` are the ranks that hold the same weights and see other rows or other steps: data and sequence together.
-    `contributors` are those whose losses add up to that of the global batch: these, and the stages of a pipeline. An
-    axis of one rank has no group, and nothing is said along it.
+    `contributors` are those whose losses add up to that of the global batch: these, and the stages of a pipeline. All
+    ranks are both `in_step`, where one waits for the others no longer than along an axis, and the `world`. An axis of
+    one rank has no group, and nothing is said along it.
     """
 
     data: Axis
@@ -34,6 +38,7 @@ class Mesh:
     tensor: Axis
     replicas: Axis
     contributors: Axis
+    in_step: Axis
     world: Axis
 
     @property
@@ -49,7 +54,7 @@ class Mesh:
 
 def alone() -> Mesh:
     """The mesh of one device."""
-    return Mesh(**{name: Axis(name, None, 0, 1) for name in (*_ORDER, "replicas", "contributors", "world")})
+    return Mesh(**{name: Axis(name, None, 0, 1) for name in (*_ORDER, *_TOGETHER, "world")})
 
 
 def whole_world() -> Axis:
@@ -68,10 +73,9 @@ def make_mesh(layout: Layout, *, timeout: timedelta | None = None) -> Mesh:
     sizes = [getattr(layout, name) for name in _ORDER]
     places = np.arange(layout.devices).reshape(sizes)
     axes = {name: _axis(name, places, [number], timeout) for number, name in enumerate(_ORDER)}
-    together = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "world": _ORDER}
-    for name, parts in together.items():
-        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts], None if parts == _ORDER else timeout)
-    return Mesh(**axes)
+    for name, parts in _TOGETHER.items():
+        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts], timeout)
+    return Mesh(**axes, world=_axis("world", places, range(len(_ORDER)), None))
 
 
 def _axis(name: str, places: np.ndarray, dims: Sequence[int], timeout: timedelta | None) -> Axis:
@@ -107,8 +111,25 @@ def group_of(
     return _GROUPS[key]
 
 
+_DEVICE_MESHES: dict[tuple[dist.ProcessGroup, str], DeviceMesh] = {}
+
+
+def device_mesh(axis: Axis, device: str) -> DeviceMesh:
+    """PyTorch's own mesh of the ranks of `axis`, which must be several: what tensors in shards name. Made once."""
+    if axis.group is None:
+        raise ValueError(f"the axis {axis.name} has one rank, which holds whatever there is")
+    key = (axis.group, device)
+    if key not in _DEVICE_MESHES:
+        _DEVICE_MESHES[key] = DeviceMesh.from_group(axis.group, device)
+    return _DEVICE_MESHES[key]
+
+
 def leave_world() -> None:
     """Leave all groups, the world last. Their threads end once nobody holds a mesh or a step that names them."""
+    for mesh in _DEVICE_MESHES.values():
+        # PyTorch keeps meshes in caches that are never emptied, and a mesh its groups here.
+        mesh._pg_registry.clear()
+    _DEVICE_MESHES.clear()
     _GROUPS.clear()
     if dist.is_initialized():
         dist.destroy_process_group()

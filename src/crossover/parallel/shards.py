@@ -10,7 +10,6 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
@@ -18,14 +17,12 @@ from crossover.models.block import Block
 from crossover.models.model import SequenceModel
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import device_mesh
 
 
 def shard_parameters(model: SequenceModel, layout: Layout, axis: Axis) -> None:
     """Shard `model` over the ranks of `axis`, in place: every block by itself, and what stands around them."""
-    if axis.group is None:
-        raise ValueError(f"the axis {axis.name} has one rank, which holds whatever there is")
-    device = next(model.parameters()).device.type
-    mesh = DeviceMesh.from_group(axis.group, device)
+    mesh = device_mesh(axis, next(model.parameters()).device.type)
     sent = torch.bfloat16 if layout.gradients == "bf16" else None
     policy = MixedPrecisionPolicy(reduce_dtype=sent)
     backbones = [model.backbone] if model.encoder is None else [model.encoder.backbone, model.backbone]
@@ -59,5 +56,4 @@ def as_shard(own: Tensor, dim: int, axis: Axis) -> Tensor:
     """This rank's piece of a tensor that is split evenly along `dim`, as one that says so."""
     if axis.group is None:
         return own
-    mesh = DeviceMesh.from_group(axis.group, own.device.type)
-    return DTensor.from_local(own, mesh, [Shard(dim)], run_check=False)
+    return DTensor.from_local(own, device_mesh(axis, own.device.type), [Shard(dim)], run_check=False)

@@ -206,7 +206,7 @@ class _Run:
         noted = float(self.interrupts.noted)
         self.own.add(loading=loading, computing=computing)
         times = [loading, computing, noted, time.monotonic() - self.began]
-        loading, computing, noted, self.elapsed = largest(times, self.mesh.world)
+        loading, computing, noted, self.elapsed = largest(times, self.mesh.in_step)
         self.interrupts.agreed = bool(noted)
         self.state.count_time(loading=loading, computing=computing, tokens=tokens, close_window=looked)
 

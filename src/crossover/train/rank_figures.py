@@ -40,7 +40,7 @@ class RankFigures:
         if self.mesh.world.size == 1 or self.steps not in _WATCHED:
             yield
             return
-        largest([0.0], self.mesh.world)  # after this all clocks stand at zero
+        largest([0.0], self.mesh.in_step)  # after this all clocks stand at zero
         with Traffic(*self.mesh.axes) as traffic, watching() as timeline:
             yield
         self.traffic = [sent.to_json() for sent in traffic.sent()]
