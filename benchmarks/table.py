@@ -14,20 +14,20 @@ from crossover.train.record import commit
 RESULTS = Path(__file__).parent / "results"
 
 
-def keep(name: str, title: str, lines: Iterable[str]) -> None:
-    """Print the table and write it to ``results/NAME-CAPABILITY.md``.
+def keep(name: str, title: str, lines: Iterable[str], *, measured: bool = True) -> None:
+    """Print the table and write it to ``results/NAME-CAPABILITY.md``, or ``NAME.md`` where nothing was measured here.
 
     The processor's vector instructions stand in the file's name: with AVX-512 bf16 is what a CPU trains fastest in,
     with AVX2 there is none, so figures of the two stand beside each other.
     """
     capability = torch.backends.cpu.get_cpu_capability()
+    machine = f"{processor()} ({capability}), {torch.get_num_threads()} threads, torch {torch.__version__}, "
     text = "\n".join(
         [
             f"# {title}",
             "",
-            f"{date.today()}, {processor()} ({capability}), {torch.get_num_threads()} threads, "
-            f"torch {torch.__version__}, commit {(commit() or 'unknown')[:10]}; "
-            f"`python benchmarks/{name}.py`",
+            f"{date.today()}, {machine if measured else ''}commit {(commit() or 'unknown')[:10]}; "
+            f"`python benchmarks/{name}.py{'' if measured else ' PUBLISHED'}`",
             "",
             *lines,
             "",
@@ -35,4 +35,5 @@ def keep(name: str, title: str, lines: Iterable[str]) -> None:
     )
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}-{capability.lower()}.md").write_text(text, encoding="utf-8")
+    suffix = f"-{capability.lower()}" if measured else ""
+    (RESULTS / f"{name}{suffix}.md").write_text(text, encoding="utf-8")

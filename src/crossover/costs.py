@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +33,39 @@ class Execution:
     state_gradient: bool = False
 
 
+@dataclass(frozen=True)
+class Product:
+    """`count` products of matrices [rows, depth] x [depth, columns] side by side, `serial` times after one another.
+
+    A machine's rate depends on these sizes. `split` is the one that ranks of a tensor axis share out.
+    """
+
+    rows: int
+    depth: int
+    columns: int
+    count: int = 1
+    serial: int = 1
+    split: Literal["columns", "depth", "count"] = "columns"
+
+    @property
+    def flops(self) -> int:
+        """A multiply-add counts as two."""
+        return 2 * self.rows * self.depth * self.columns * self.count * self.serial
+
+
+def flops_of(products: Iterable[Product]) -> int:
+    """FLOPs of several products."""
+    return sum(product.flops for product in products)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One named part of a cost.
 
     FLOPs count a multiply-add as two. `scales_with` names the dims that the term grows with (batch, time, heads,
     hidden, feed-forward, vocabulary), so that a sharding of those dims gives the figure of one rank.
-    `flops_skipped` is the part of `flops_forward` that a causal kernel need not compute.
+    `flops_skipped` is the part of `flops_forward` that a causal kernel need not compute. `products` are the forward
+    pass's products of matrices, which make up its FLOPs wherever there are any.
     """
 
     name: str
@@ -50,6 +77,7 @@ class Term:
     state_bytes: float = 0
     serial_steps: int = 0
     scales_with: tuple[str, ...] = ()
+    products: tuple[Product, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,16 @@ def listing(names: Iterable[object]) -> str:
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + f" or {items[-1]}" if items else "nothing"
 
 
+_FEW = 3
+"""As many names that begin with what was given are all named."""
+
+
 def unknown(kind: str, given: str, admissible: Iterable[str]) -> str:
     """The sentence for an unknown name: with the nearest admissible one, or with all of them."""
     options = sorted(admissible)
+    begun = [option for option in options if given and option.lower().startswith(given.lower())]
+    if 0 < len(begun) <= _FEW:
+        return f"unknown {kind} {given!r}: did you mean {listing(map(repr, begun))}?"
     close = get_close_matches(given.lower(), [o.lower() for o in options], n=1, cutoff=0.6)
     if close:
         nearest = next(o for o in options if o.lower() == close[0])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
 
 PRODUCT = Term(name="product", flops_forward=10, flops_backward=20, flops_skipped=3, parameters=5, activation_bytes=7)
 LOOP = Term(name="loop", flops_forward=1, state_bytes=16, serial_steps=64, scales_with=("batch", "time"))
@@ -31,3 +31,9 @@ def test_values_cannot_be_changed() -> None:
         with pytest.raises(AttributeError):
             value.batch = 3  # type: ignore[union-attr]
     assert Shape(batch=1, time=2).context == 0
+
+
+def test_a_product_counts_every_multiply_add_of_every_repetition_as_two() -> None:
+    product = Product(3, 5, 7, count=2, serial=4)
+    assert product.flops == 2 * 3 * 5 * 7 * 2 * 4
+    assert flops_of([product, Product(1, 1, 1)]) == product.flops + 2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import lcm
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.backbones import mixer_settings
 from crossover.models.block import feed_forward_width
@@ -202,17 +202,21 @@ def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -
         return Cost.of(norm)
     matrices = 3 if settings.feed_forward == "swiglu" else 2
     biases = 0 if settings.feed_forward == "swiglu" else hidden + width
-    forward = 2 * matrices * tokens * width * hidden
+    products = (
+        Product(tokens, width, (matrices - 1) * hidden),
+        Product(tokens, hidden, width, split="depth"),
+    )
     kept = (width + (3 if matrices == 3 else 2) * hidden) * tokens * execution.element_bytes
     return Cost.of(
         norm,
         Term(
             name="feed-forward",
-            flops_forward=forward,
-            flops_backward=2 * forward,
+            flops_forward=flops_of(products),
+            flops_backward=2 * flops_of(products),
             parameters=matrices * width * hidden + biases,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden", "feed-forward"),
+            products=products,
         ),
     )
 
@@ -238,16 +242,17 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
         term = frames_term(inputs, width, shape, execution)
         normed = term.activation_bytes + (kept if norm else 0)
         return Cost.of(replace(term, parameters=term.parameters + tables, activation_bytes=normed))
-    flops = 0 if isinstance(inputs, Tokens) else 2 * tokens * inputs.channels * width
+    products = () if isinstance(inputs, Tokens) else (Product(tokens, inputs.channels, width),)
     matrix = (inputs.vocabulary if isinstance(inputs, Tokens) else inputs.channels + 1) * width
     return Cost.of(
         Term(
             name="embedding",
-            flops_forward=flops,
-            flops_backward=flops,
+            flops_forward=flops_of(products),
+            flops_backward=flops_of(products),
             parameters=matrix + tables,
             activation_bytes=(2 if norm else 1) * kept,
             scales_with=("batch", "time", "hidden", *(("vocabulary",) if isinstance(inputs, Tokens) else ())),
+            products=products,
         )
     )
 
@@ -257,15 +262,16 @@ def _head(settings: ModelSettings, outputs: Outputs, shape: Shape, execution: Ex
     steps = shape.batch * shape.time if shape.scored is None else shape.scored
     rows = shape.batch if per_row else steps
     entering = row_features(settings.width, outputs) if isinstance(outputs, PerRow) else settings.width
-    flops = 2 * rows * entering * outputs.size
+    product = Product(rows, entering, outputs.size)
     matrix = 0 if settings.tie_embeddings else entering * outputs.size
     return Cost.of(
         Term(
             name="head",
-            flops_forward=flops,
-            flops_backward=2 * flops,
+            flops_forward=product.flops,
+            flops_backward=2 * product.flops,
             parameters=matrix + outputs.size,
             activation_bytes=rows * (entering + outputs.size) * execution.element_bytes,
             scales_with=("batch", "hidden") if per_row else ("batch", "time", "hidden", "vocabulary"),
+            products=(product,),
         )
     )

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.initialise import scaled_normal
 from crossover.models.mixers.attend import fused_attention
@@ -127,38 +127,48 @@ def cross_cost(kind: CrossKind, width: int, heads: int, shape: Shape, execution:
     size, matrix = execution.element_bytes, width**2 + width
     if kind == "last":
         rows = 0 if shape.context else shape.batch
-        summary = _term("cross summary", 2 * rows * width**2, matrix, rows * width * size)
+        summary = _term("cross summary", (Product(rows, width, width),), matrix, rows * width * size)
         return Cost.of(replace(summary, state_bytes=shape.batch * width * size))
     steps = shape.batch * shape.time
     read = 0 if shape.context else shape.batch * shape.source
     pairs = steps * shape.source
     if kind == "attention":
-        products, parameters = 4 * steps + 4 * read, 4 * matrix
+        products = (
+            Product(steps, width, width),
+            Product(read, width, 2 * width),
+            Product(steps, width, width, split="depth"),
+        )
+        parameters = 4 * matrix
         kept = (3 * steps + 3 * read) * width + (0 if execution.fused else pairs * heads)
     else:
         # The key's matrix has no bias, and as many numbers for it score the hidden units.
-        products, parameters = 4 * steps + 2 * read, 3 * matrix
+        products, parameters = (*(Product(steps, width, width),) * 2, Product(read, width, width)), 3 * matrix
         kept = (3 * steps + 2 * read + pairs) * width
+    parts = heads if kind == "attention" else 1
+    looked = Product(shape.time, width // parts, shape.source, count=shape.batch * parts, split="count")
+    scores = (looked, replace(looked, depth=shape.source, columns=width // parts))
     return Cost.of(
-        _term("cross projections", products * width**2, parameters, kept * size),
+        _term("cross projections", products, parameters, kept * size),
         Term(
             name="cross scores",
-            flops_forward=4 * width * pairs,
-            flops_backward=8 * width * pairs,
+            flops_forward=flops_of(scores),
+            flops_backward=2 * flops_of(scores),
             state_bytes=shape.batch * shape.source * (2 * width * size + 1),
             scales_with=("batch", "time", "hidden"),
+            products=scores,
         ),
     )
 
 
-def _term(name: str, flops: float, parameters: int, kept: float) -> Term:
+def _term(name: str, products: tuple[Product, ...], parameters: int, kept: float) -> Term:
     return Term(
         name=name,
-        flops_forward=flops,
-        flops_backward=2 * flops,
+        flops_forward=flops_of(products),
+        flops_backward=2 * flops_of(products),
         parameters=parameters,
         activation_bytes=kept,
         scales_with=("batch", "time", "hidden"),
+        products=products,
     )
 
 

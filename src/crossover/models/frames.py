@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Execution, Shape, Term
+from crossover.costs import Execution, Product, Shape, Term, flops_of
 from crossover.models.initialise import scaled_normal
 from crossover.models.mixers.autocast import without_autocast
 from crossover.models.ports import Frames
@@ -103,16 +103,18 @@ def merged(x_NHWF: Tensor) -> Tensor:
 def frames_term(inputs: Frames, width: int, shape: Shape, execution: Execution) -> Term:
     """The cost of reading `shape`'s frames; its name is ``embedding``."""
     frames, passed, flat = shape.batch * shape.time, stages(inputs), flat_values(inputs)
-    products = [2 * frames * stage.entering * stage.values for stage in passed] + [2 * frames * flat * width]
+    places = [Product(frames * stage.height * stage.width, stage.entering, stage.filters) for stage in passed]
+    products = (*places, Product(frames, flat, width))
     # Each layer's patches and products stay for the backward pass, and what the dense layer takes of the last one.
     kept = width + sum(stage.height * stage.width * stage.entering + stage.values for stage in passed)
     kept += flat if passed else 0
     return Term(
         name="embedding",
-        flops_forward=sum(products),
+        flops_forward=flops_of(products),
         # The first product needs no gradient to the pixels.
-        flops_backward=2 * sum(products) - products[0],
+        flops_backward=2 * flops_of(products) - products[0].flops,
         parameters=sum((stage.entering + 1) * stage.filters for stage in passed) + (flat + 1) * width,
         activation_bytes=frames * kept * execution.element_bytes,
         scales_with=("batch", "time", "hidden"),
+        products=products,
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Shape, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.counting import (
     block_flops,
@@ -120,6 +120,25 @@ def test_products_cost_what_pytorch_counts(name: str, ports: str, causal: bool) 
         settings, inputs, outputs, Shape(batch=2, time=8), causal=causal, execution=Execution(fused=False)
     )
     assert (cost.flops_forward, cost.flops_backward) == expected
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "definition"])
+@pytest.mark.parametrize("ports", ["words to a label", "series to series", "frames to a label", "source to target"])
+@pytest.mark.parametrize("name", [*PRESETS.names(), "lstm+attention"])
+def test_the_flops_of_every_term_are_those_of_its_products(name: str, ports: str, fused: bool) -> None:
+    inputs, outputs = PORTS[ports] if ports in PORTS else (SourceTarget(source=WORDS, target=WORDS), PerStep(size=50))
+    settings = replace(parse_model(name), width=32, max_length=16)
+    cost = model_cost(
+        settings,
+        inputs,
+        outputs,
+        Shape(batch=2, time=8, source=5),
+        causal=True,
+        execution=Execution(fused=fused),
+    )
+    for term in cost.terms:
+        # Taps by channel are no product of matrices.
+        assert flops_of(term.products) == term.flops_forward or term.name == "depthwise"
 
 
 @pytest.mark.parametrize("width", [64, 96, 128, 256])

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import (
@@ -79,15 +79,16 @@ class AffineSettings(RecurrentSettings):
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products batched over time; the scan between them has no product of matrices and a depth of log T."""
         steps, size, scales = shape.batch * shape.time, execution.element_bytes, ("batch", "time", "hidden")
-        entering = 2 * self.gates * self.units * self.width * steps
+        entering = Product(steps, self.width, self.gates * self.units)
         terms = [
             Term(
                 name="input product",
-                flops_forward=entering,
-                flops_backward=entering * (2 if execution.input_gradient else 1),
+                flops_forward=entering.flops,
+                flops_backward=entering.flops * (2 if execution.input_gradient else 1),
                 parameters=self.gates * self.units * (self.width + 1),
                 activation_bytes=steps * self.width * size,
                 scales_with=scales,
+                products=(entering,),
             ),
             Term(
                 name="recurrence",
@@ -98,16 +99,17 @@ class AffineSettings(RecurrentSettings):
             ),
         ]
         if self.expansion != 1:
-            leaving = 2 * self.units * self.width * steps
+            leaving = Product(steps, self.units, self.width, split="depth")
             kept = 0 if execution.fused and self.causal else self.units * steps  # the scan keeps the same tensor
             terms.append(
                 Term(
                     name="output product",
-                    flops_forward=leaving,
-                    flops_backward=2 * leaving,
+                    flops_forward=leaving.flops,
+                    flops_backward=2 * leaving.flops,
                     parameters=(self.units + 1) * self.width,
                     activation_bytes=kept * size,
                     scales_with=scales,
+                    products=(leaving,),
                 )
             )
         return Cost.of(*terms)

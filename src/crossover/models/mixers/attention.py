@@ -7,14 +7,14 @@ Shape suffixes: H heads, G heads of keys and values, K size of a head, N keys.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import (
     AttentionSolve,
@@ -143,12 +143,14 @@ class AttentionSettings(MixerSettings):
         project = partial(projection, shape=shape, execution=execution, bias=self.bias)
         return [
             project("queries, keys, values", inputs=width, outputs=self.projected, input_gradient=into_input),
-            project("output", inputs=width, outputs=width),
+            project("output", inputs=width, outputs=width, split="depth"),
         ]
 
     def _scores(self, shape: Shape, execution: Execution, pairs: int, skipped: int, keys: int) -> Term:
         """q k^T and p v over `pairs` of a query and a key per head; a fused kernel keeps no scores."""
-        products = 4 * shape.batch * self.heads * self.head_size
+        scored = Product(shape.time, self.head_size, keys, count=shape.batch * self.heads, split="count")
+        products = (scored, replace(scored, depth=keys, columns=self.head_size))
+        per_pair = 4 * shape.batch * self.heads * self.head_size
         elements, rows = execution.element_bytes, shape.batch * self.heads
         queries = shape.batch * shape.time * self.width * elements
         grouped = shape.batch * self.key_heads * keys * self.head_size * elements
@@ -161,12 +163,13 @@ class AttentionSettings(MixerSettings):
         kept += 4 * shape.time * self.head_size if self.rotary else 0
         return Term(
             name="scores",
-            flops_forward=products * pairs,
-            flops_backward=2 * products * pairs,
-            flops_skipped=products * skipped,
+            flops_forward=flops_of(products),
+            flops_backward=2 * flops_of(products),
+            flops_skipped=per_pair * skipped,
             activation_bytes=kept,
             serial_steps=1,
             scales_with=("batch", "time", "heads"),
+            products=products,
         )
 
     def build(self) -> Attention:

@@ -87,7 +87,7 @@ class ConvolutionSettings(MixerSettings):
             serial_steps=1,
             scales_with=("batch", "time", "hidden"),
         )
-        pointwise = projection("pointwise", shape, execution, self.width, 2 * self.width, bias=True)
+        pointwise = projection("pointwise", shape, execution, self.width, 2 * self.width, bias=True, split="depth")
         gate = Term(
             name="gate",
             activation_bytes=2 * tokens * self.width * elements,

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings, turn, turn_span
 from crossover.recurrence.sequential import Cell, solve
@@ -79,28 +79,30 @@ class DenseSettings(RecurrentSettings, ABC):
         """
         steps, hidden, directions = shape.batch * shape.time, self.hidden, self.directions
         scales = ("batch", "time", "hidden")
-        entering = 2 * self.gates * hidden * self.width * steps * directions
-        recurrent = 2 * self.gates * hidden * hidden * steps * directions
-        unneeded = 0 if execution.state_gradient and self.causal else recurrent // max(shape.time, 1)
+        entering = Product(steps, self.width, self.gates * hidden, count=directions)
+        recurrent = Product(shape.batch, hidden, self.gates * hidden, count=directions, serial=shape.time)
+        unneeded = 0 if execution.state_gradient and self.causal else recurrent.flops // max(shape.time, 1)
         kept_input, kept_hidden = self.kept_elements(shape, fused=execution.fused)
         return Cost.of(
             Term(
                 name="input product",
-                flops_forward=entering,
-                flops_backward=entering * (2 if execution.input_gradient else 1),
+                flops_forward=entering.flops,
+                flops_backward=entering.flops * (2 if execution.input_gradient else 1),
                 parameters=self.gates * hidden * (self.width + 2) * directions,
                 activation_bytes=kept_input * directions * execution.element_bytes,
                 scales_with=scales,
+                products=(entering,),
             ),
             Term(
                 name="recurrent product",
-                flops_forward=recurrent,
-                flops_backward=2 * recurrent - unneeded,
+                flops_forward=recurrent.flops,
+                flops_backward=2 * recurrent.flops - unneeded,
                 parameters=self.gates * hidden * hidden * directions,
                 activation_bytes=kept_hidden * directions * execution.element_bytes,
                 state_bytes=self.state_bytes(shape.batch, execution.element_bytes),
                 serial_steps=shape.time,
                 scales_with=scales,
+                products=(recurrent,),
             ),
         )
 

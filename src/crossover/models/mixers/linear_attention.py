@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.autocast import without_autocast
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
@@ -121,7 +121,7 @@ class LinearAttentionSettings(MixerSettings):
                 project(name="decay", outputs=self.heads, bias=True, input_gradient=into_input, keeps_input=False),
                 self._recurrence(shape, execution),
                 self._norm_and_gate(shape, execution),
-                project(name="output", outputs=self.width, bias=False),
+                project(name="output", outputs=self.width, bias=False, split="depth"),
             ],
             shape,
             execution,
@@ -131,14 +131,16 @@ class LinearAttentionSettings(MixerSettings):
     def _recurrence(self, shape: Shape, execution: Execution) -> Term:
         precision = max(execution.element_bytes, 4)
         matrices = shape.batch * self.width * self.head_size
+        written = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
         return Term(
             name="recurrence",
-            flops_forward=4 * shape.time * matrices,
-            flops_backward=8 * shape.time * matrices,
+            flops_forward=2 * written.flops,
+            flops_backward=4 * written.flops,
             activation_bytes=self._kept_by_recurrence(shape, execution),
             state_bytes=matrices * precision if self.causal else 0,
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
+            products=(written, written),
         )
 
     def _kept_by_recurrence(self, shape: Shape, execution: Execution) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term
 
 
 def projection(
@@ -17,17 +18,22 @@ def projection(
     bias: bool,
     input_gradient: bool = True,
     keeps_input: bool = True,
+    split: Literal["columns", "depth"] = "columns",
 ) -> Term:
-    """x W^T + b over every step: `inputs` to `outputs` features. The input is kept for the weight's gradient."""
+    """x W^T + b over every step: `inputs` to `outputs` features. The input is kept for the weight's gradient.
+
+    Ranks of a tensor axis share out the outputs (`split` by columns) or the inputs (by depth).
+    """
     tokens = shape.batch * shape.time
-    forward = 2 * tokens * inputs * outputs
+    product = Product(tokens, inputs, outputs, split=split)
     return Term(
         name=name,
-        flops_forward=forward,
-        flops_backward=forward * (2 if input_gradient else 1),
+        flops_forward=product.flops,
+        flops_backward=product.flops * (2 if input_gradient else 1),
         parameters=inputs * outputs + (outputs if bias else 0),
         activation_bytes=tokens * inputs * execution.element_bytes if keeps_input else 0,
         scales_with=("batch", "time", "hidden"),
+        products=(product,),
     )
 
 

@@ -6,13 +6,14 @@ chunk, the chunk, and those after it), L queries of a block, R keys that any of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossover.costs import Shape, Term
+from crossover.costs import Product, Shape, Term, flops_of
 from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.spans import last_steps, real_resets, segments
@@ -80,21 +81,24 @@ def empty_window(
     return no_steps(torch.zeros(shape, device=device, dtype=dtype or computed_dtype(weight, device)), reach.before)
 
 
-def window_scores(reach: Reach, shape: Shape, *, products: float, kept: float) -> Term:
+def window_scores(reach: Reach, shape: Shape, *, heads: int, head_size: int, scorings: int = 1, kept: float) -> Term:
     """The cost of scores and values over every step's window, counted whole; skipped: keys that are not there.
 
-    `products` are the FLOPs of one pair of a query and a key in every row, `kept` the bytes for the backward pass.
+    Every pair of a query and a key is scored `scorings` times; `kept` are the bytes for the backward pass.
     """
-    pairs = shape.time * (reach.before + 1 + reach.after)
+    window = reach.before + 1 + reach.after
+    scored = Product(shape.time, head_size, window, count=shape.batch * heads, split="count")
+    products = (scored,) * scorings + (replace(scored, depth=window, columns=head_size),)
     lacking = _lacking(reach.before, shape.time, shape.context) + _lacking(reach.after, shape.time, 0)
     return Term(
         name="scores",
-        flops_forward=products * pairs,
-        flops_backward=2 * products * pairs,
-        flops_skipped=products * lacking,
+        flops_forward=flops_of(products),
+        flops_backward=2 * flops_of(products),
+        flops_skipped=flops_of(products) // (shape.time * window) * lacking,
         activation_bytes=kept,
         serial_steps=1,
         scales_with=("batch", "time", "heads"),
+        products=products,
     )
 
 

@@ -85,8 +85,8 @@ class WindowAttentionSettings(AttentionSettings):
         )
 
     def _windows(self, shape: Shape, execution: Execution) -> Term:
-        products = 4 * shape.batch * self.heads * self.head_size
-        return window_scores(self, shape, products=products, kept=self._kept(shape, execution))
+        kept = self._kept(shape, execution)
+        return window_scores(self, shape, heads=self.heads, head_size=self.head_size, kept=kept)
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: the keys and values of every block (fused), or of every query's window."""

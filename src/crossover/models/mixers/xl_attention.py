@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.embedding import sinusoids
 from crossover.models.initialise import normal
@@ -108,7 +108,7 @@ class XLAttentionSettings(MixerSettings):
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
         width, project = self.width, partial(projection, shape=shape, execution=execution, bias=False)
-        distances = 2 * self.window * width * width
+        distances = Product(self.window, width, width)
         state = 2 * width * self.memory * execution.element_bytes + _COUNTER_BYTES
         terms = [
             project(
@@ -116,14 +116,15 @@ class XLAttentionSettings(MixerSettings):
             ),
             Term(
                 name="distances",
-                flops_forward=distances,
-                flops_backward=distances,
+                flops_forward=distances.flops,
+                flops_backward=distances.flops,
                 parameters=width * width + 2 * width,
                 activation_bytes=(1 + shape.batch) * self.window * width * execution.element_bytes,
                 scales_with=("hidden",),
+                products=(distances,),
             ),
             self._scores(shape, execution),
-            project("output", inputs=width, outputs=width),
+            project("output", inputs=width, outputs=width, split="depth"),
             Term(
                 name="keys and values",
                 state_bytes=shape.batch * state if self.causal else 0,
@@ -134,8 +135,8 @@ class XLAttentionSettings(MixerSettings):
 
     def _scores(self, shape: Shape, execution: Execution) -> Term:
         """Content, position and values: three products over all pairs of a query and a key in its window."""
-        products = 6 * shape.batch * self.width
-        return window_scores(self, shape, products=products, kept=self._kept(shape, execution))
+        kept = self._kept(shape, execution)
+        return window_scores(self, shape, heads=self.heads, head_size=self.head_size, scorings=2, kept=kept)
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: queries with either bias, keys and values of every window or block, weights and their mask."""
