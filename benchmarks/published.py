@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from crossover.planning.communication import Operation
 from crossover.planning.recurrent import Kernel, Pass
 
 Row = Mapping[str, str]
@@ -63,3 +66,42 @@ def kernels(rows: list[dict[str, str]]) -> dict[tuple[str, str], list[tuple[Row,
 def held_back(row: Row) -> bool:
     """Whether a row is one of the half that nothing is fitted to: by a hash of what it says."""
     return hashlib.sha256("|".join(row.values()).encode()).digest()[0] % 2 == 0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One timed message: `ranks` devices, of which `together` stand in one host."""
+
+    operation: Operation
+    ranks: int
+    together: int
+    payload: float
+    seconds: float
+
+
+_NETWORKS = {
+    "A100 (DGX)": "a100-40",
+    "H100 (DGX)": "h100-sxm",
+    "P100": "p100",
+    "TitanX Pascal": "titan-x-pascal",
+    "GTX1080Ti": "gtx-1080-ti",
+}
+
+
+def messages(rows: list[dict[str, str]]) -> dict[str, list[tuple[Row, Message]]]:
+    """Collectives of one library by our machine: of vidur, and of DeepBench where NCCL was what they give."""
+    found: dict[str, list[tuple[Row, Message]]] = {name: [] for name in _NETWORKS.values()}
+    for row in rows:
+        name, ranks, seconds = _NETWORKS.get(row["gpu"]), row["n_gpus"], float(row["value"] or 0) * 1e-3
+        if name is None:
+            continue
+        if "vidur" in row["source"]:
+            size, together = (int(part) for part in re.findall(r"(?:column|per_node)=(\d+)", row["note"]))
+            operation: Operation = "send" if row["metric"] == "send_recv_time" else "all-reduce"
+        elif row["metric"] == "allreduce_time" and "NCCL" in row["note"]:
+            size, hosts = (int(part) for part in re.findall(r"\((\d+) bytes\); nodes=(\d+)", row["note"])[0])
+            operation, together = "all-reduce", int(ranks) // hosts
+        else:
+            continue
+        found[name].append((row, Message(operation, int(ranks), together, size, seconds)))
+    return found
