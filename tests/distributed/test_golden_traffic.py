@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import traffic_cases
 from traffic_cases import BATCH, TIME, WIDTH
+
+from crossover.models.mixers import MIXERS
+from crossover.planning.traffic import Passes, mixer_over_sequence, mixer_over_tensor
 
 STEP = BATCH * WIDTH * 8
 """Bytes of one step of all rows in float64."""
@@ -64,6 +69,36 @@ def test_a_dense_recurrence_hands_its_state_on_and_gets_the_gradient_back(mixer,
     bytes_ = parts * STEP
     assert first == ([("send", "sequence", parts, bytes_)], [("receive", "sequence", parts, bytes_)])
     assert last == ([("receive", "sequence", parts, bytes_)], [("send", "sequence", parts, bytes_)])
+
+
+def lines(passes: Passes) -> tuple[list, list]:
+    """As `traffic_cases` gives what was sent."""
+    forward, backward = (
+        [tuple(asdict(sent).values()) for sent in sent] for sent in (passes.forward, passes.backward)
+    )
+    return forward, backward
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
+@pytest.mark.parametrize("mixer", MIXERS.names())
+def test_the_planner_knows_what_every_mixer_says_over_tensor(mixer, causal, ranks, on_ranks):
+    settings = MIXERS.get(mixer)(width=WIDTH, causal=causal)
+    if any(size % ranks for size in settings.sharding().divisible.values()):
+        assert not causal, "every causal mixer of this width is split over as many ranks"
+        return
+    planned = lines(mixer_over_tensor(settings, rows=BATCH, time=TIME, ranks=ranks, element_bytes=8))
+    for found in on_ranks(ranks, traffic_cases.over_tensor, mixer, causal):
+        assert found == planned
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("mixer", MIXERS.names())
+def test_the_planner_knows_what_every_mixer_says_over_sequence(mixer, ranks, on_ranks):
+    settings = MIXERS.get(mixer)(width=WIDTH)
+    for rank, found in enumerate(on_ranks(ranks, traffic_cases.over_sequence, mixer, 16)):
+        planned = mixer_over_sequence(settings, rows=BATCH, time=16, ranks=ranks, rank=rank, element_bytes=8)
+        assert found == lines(planned)
 
 
 def test_ddp_is_seen_too(on_ranks):

@@ -25,11 +25,11 @@ def over_tensor(name: str, causal: bool = True) -> tuple[Table, Table]:
     return _tables(mixer, TIME, Traffic(axis), Traffic(axis), Span(carry=False))
 
 
-def over_sequence(name: str) -> tuple[Table, Table]:
+def over_sequence(name: str, time: int = TIME) -> tuple[Table, Table]:
     axis, mixer = world("sequence"), draw_mixer(MIXERS.get(name)(width=WIDTH))
     stretch = Stretch(axis)
     share_mixer_time(mixer, stretch)
-    span = stretch.enter(TIME, Span(carry=False))
+    span = stretch.enter(time, Span(carry=False))
     return _tables(mixer, stretch.steps, Traffic(axis), Traffic(axis), span)
 
 

@@ -37,67 +37,55 @@ def model_cost(
 ) -> Cost:
     """The cost of one pass over `shape`, from embedding to head; see `crossover.costs.Term` for the units."""
     execution = execution or Execution()
+    first, last = end_costs(settings, inputs, outputs, shape, execution=execution)
+    return Cost.sum([first, *block_costs(settings, inputs, shape, causal=causal, execution=execution), last])
+
+
+def block_costs(
+    settings: ModelSettings, inputs: Inputs, shape: Shape, *, causal: bool, execution: Execution | None = None
+) -> list[Cost]:
+    """Those of every block, those of an encoder first: what a pipeline deals out to its stages."""
+    execution = execution or Execution()
     causal = causal if settings.causal is None else settings.causal
-    mixers = [mixer.cost(shape, execution) for mixer in mixer_settings(settings, causal=causal)]
-    around = [_around_mixer(settings, shape, execution)] * settings.layers
-    ends = [
-        _embedding(settings, steps_of(inputs), shape, execution),
-        _final_norm(settings),
-        _head(settings, outputs, shape, execution),
-    ]
+    around, found = _around_mixer(settings, shape, execution), list[Cost]()
     if isinstance(inputs, SourceTarget):
-        around += [_encoder(settings, inputs, shape, execution), *_looks(settings, shape, execution)]
-    return Cost.sum([*mixers, *around, *ends])
+        own, read = encoder_settings(settings), _reading(shape)
+        around_own = _around_mixer(own, read, execution)
+        found = [mixer.cost(read, execution) + around_own for mixer in encoder_mixers(settings)]
+        around += _look(settings, shape, execution)
+    return found + [mixer.cost(shape, execution) + around for mixer in mixer_settings(settings, causal=causal)]
 
 
-def _encoder(settings: ModelSettings, inputs: SourceTarget, shape: Shape, execution: Execution) -> Cost:
-    """Reading the source; where a pass goes on from a state that is behind it, and only its parameters count."""
-    own = encoder_settings(settings)
+def end_costs(
+    settings: ModelSettings, inputs: Inputs, outputs: Outputs, shape: Shape, *, execution: Execution | None = None
+) -> tuple[Cost, Cost]:
+    """Those of what stands before the first block, and behind the last; what begins a decoder is with the first."""
+    execution = execution or Execution()
+    first = _embedding(settings, steps_of(inputs), shape, execution)
+    if isinstance(inputs, SourceTarget):
+        own = encoder_settings(settings)
+        embedding = _embedding(own, inputs.source, _reading(shape), execution)
+        if inputs.shared:
+            own_ones = own.max_length * own.width if own.positions == "learned" else 0
+            own_ones += _norm_parameters(own) if own.embedding_norm else 0
+            embedding = Cost(tuple(replace(term, parameters=own_ones) for term in embedding.terms))
+        first = Cost.sum([first, embedding, _final_norm(own)])
+    return first, _final_norm(settings) + _head(settings, outputs, shape, execution)
+
+
+def _reading(shape: Shape) -> Shape:
+    """What an encoder reads; where a pass goes on from a state that is behind it, and only its parameters count."""
     # A model without a source yet (parameters alone are counted) reads nothing; mixers need one step all the same.
     rows = 0 if shape.context or not shape.source else shape.batch
-    read = Shape(batch=rows, time=max(shape.source, 1))
-    embedding = _embedding(own, inputs.source, read, execution)
-    if inputs.shared:
-        own_ones = own.max_length * own.width if own.positions == "learned" else 0
-        own_ones += _norm_parameters(own) if own.embedding_norm else 0
-        embedding = Cost(tuple(replace(term, parameters=own_ones) for term in embedding.terms))
-    return Cost.sum(
-        [
-            *(mixer.cost(read, execution) for mixer in encoder_mixers(settings)),
-            *[_around_mixer(own, read, execution)] * own.layers,
-            embedding,
-            _final_norm(own),
-        ]
-    )
+    return Shape(batch=rows, time=max(shape.source, 1))
 
 
-def _looks(settings: ModelSettings, shape: Shape, execution: Execution) -> list[Cost]:
-    """Every decoder block's look at the source, and its norm."""
-    looks = cross_cost(settings.cross, settings.width, settings.cross_heads, shape, execution)
+def _look(settings: ModelSettings, shape: Shape, execution: Execution) -> Cost:
+    """A decoder block's look at the source, and its norm."""
+    look = cross_cost(settings.cross, settings.width, settings.cross_heads, shape, execution)
     norm = 0 if settings.style == "classic" else _norm_parameters(settings)
     kept = shape.batch * shape.time * settings.width * execution.element_bytes if norm else 0
-    return [looks, Cost.of(Term(name="norm", parameters=norm, activation_bytes=kept))] * settings.layers
-
-
-def block_flops(settings: ModelSettings, inputs: Inputs, shape: Shape, *, causal: bool) -> list[float]:
-    """Forward FLOPs of every block, those of an encoder first: what stages of a pipeline are balanced by."""
-    execution, found, look = Execution(), [], 0.0
-    if isinstance(inputs, SourceTarget):
-        own, read = encoder_settings(settings), Shape(batch=shape.batch, time=max(shape.source, 1))
-        around = _around_mixer(own, read, execution).flops_forward
-        found = [mixer.cost(read, execution).flops_forward + around for mixer in encoder_mixers(settings)]
-        look = cross_cost(settings.cross, settings.width, settings.cross_heads, shape, execution).flops_forward
-    around = _around_mixer(settings, shape, execution).flops_forward + look
-    mixers = mixer_settings(settings, causal=causal)
-    return [*found, *(mixer.cost(shape, execution).flops_forward + around for mixer in mixers)]
-
-
-def end_flops(settings: ModelSettings, inputs: Inputs, outputs: Outputs, shape: Shape) -> tuple[float, float]:
-    """Forward FLOPs before the first block, and after the last."""
-    execution = Execution()
-    first = inputs.source if isinstance(inputs, SourceTarget) else inputs
-    embedding = _embedding(settings, first, shape, execution).flops_forward
-    return embedding, _head(settings, outputs, shape, execution).flops_forward
+    return look + Cost.of(Term(name="norm", parameters=norm, activation_bytes=kept))
 
 
 def count_parameters(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool) -> ParameterCount:

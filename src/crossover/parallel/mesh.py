@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
-from crossover.parallel.collectives import Axis
+from crossover.parallel.collectives import Axis, gather_over
 from crossover.parallel.layout import Layout
 from crossover.parallel.timeline import recorded
 
@@ -143,6 +143,15 @@ def total(values: Sequence[float], axis: Axis) -> list[float]:
 def largest(values: Sequence[float], axis: Axis) -> list[float]:
     """The largest over the ranks of each of `values`."""
     return _reduced(values, axis, dist.ReduceOp.MAX)
+
+
+def told(values: Sequence[float], axis: Axis) -> list[list[float]]:
+    """What every rank gives, by rank; all give as many numbers."""
+    if axis.size == 1:
+        return [list(values)]
+    with recorded("all-gather", axis):
+        numbers: list[list[float]] = gather_over(torch.tensor(values, dtype=torch.float64), axis).tolist()
+    return numbers
 
 
 def _reduced(values: Sequence[float], axis: Axis, operation: Any) -> list[float]:

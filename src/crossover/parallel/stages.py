@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from crossover.costs import Shape
 from crossover.models.block import Block
-from crossover.models.counting import block_flops, end_flops
+from crossover.models.counting import block_costs, end_costs
 from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span, State
 from crossover.models.model import SequenceModel
@@ -76,8 +76,8 @@ def own_stages(model: SequenceModel, layout: Layout, axis: Axis) -> dict[int, St
     sizes = layout.stages
     if sizes is None:
         shape = Shape(batch=1, time=_COUNTED_STEPS, source=_COUNTED_STEPS if model.encoder is not None else 0)
-        costs = block_flops(model.settings, model.inputs, shape, causal=model.causal)
-        first, last = end_flops(model.settings, model.inputs, model.outputs, shape)
+        costs = [cost.flops_forward for cost in block_costs(model.settings, model.inputs, shape, causal=model.causal)]
+        first, last = (c.flops_forward for c in end_costs(model.settings, model.inputs, model.outputs, shape))
         sizes = balanced(costs, layout.pipeline * layout.interleave, first=first, last=last)
     ends = list(accumulate(sizes))
     own = {n: range(ends[n] - sizes[n], ends[n]) for n in range(axis.rank, len(sizes), axis.size)}

@@ -8,7 +8,9 @@ after the other, follows the law of `crossover.planning.recurrent` instead.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, log
+
+import numpy as np
 
 from crossover.costs import Product
 from crossover.planning.machine import ELEMENT_BYTES, Machine
@@ -20,14 +22,18 @@ _TILE, _THIN = 128, 16
 
 def product_seconds(machine: Machine, precision: str, product: Product) -> float:
     """Seconds of a product that is not part of a recurrence."""
-    rate = machine.rate(precision).achievable * filled(machine, product)
+    rate = machine.rate(precision).achievable * filled(machine, precision, product)
     operands = product.rows * product.depth + product.depth * product.columns + product.rows * product.columns
     moved = operands * product.count * ELEMENT_BYTES[precision]
     return max(product.flops / product.serial / rate, stream_seconds(machine, moved)) * product.serial
 
 
-def filled(machine: Machine, product: Product) -> float:
-    """The share of a device that a product keeps busy, in rounds of as many tiles as there are units."""
+def filled(machine: Machine, precision: str, product: Product) -> float:
+    """The share of a device that a product keeps busy: as was measured, or in rounds of as many tiles as units."""
+    rate = machine.rate(precision)
+    if rate.sizes:
+        each = product.flops / (product.count * product.serial)
+        return float(np.interp(log(max(each, 1.0)), [log(size) for size in rate.sizes], rate.shares))
     if machine.kind == "cpu":
         return 1.0
     across, down = product.rows / _tile(product.rows), product.columns / _tile(product.columns)

@@ -25,10 +25,15 @@ _AS_THEY_ARE = ("title", "kind", "recurrent")
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """FLOP/s of products of matrices in one number format: of the data sheet, and the most that was measured."""
+    """FLOP/s of products of matrices in one number format: of the data sheet, and what large ones were seen to reach.
+
+    Products of `sizes` FLOPs reach `shares` of that, where it was measured; where not, tiles and memory tell.
+    """
 
     peak: float
     achievable: float
+    sizes: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,11 @@ class Machine:
                     f"machine {self.name}: rates.{name} has a peak of {rate.peak:g} FLOP/s under the "
                     f"{rate.achievable:g} that were measured: one of the two is wrong"
                 )
+            if len(rate.sizes) != len(rate.shares) or not all(0 < share <= 1 for share in rate.shares):
+                raise ConfigError(
+                    f"machine {self.name}: rates.{name} has {len(rate.sizes)} sizes and the shares {rate.shares}: "
+                    "give one above 0 and up to 1 for each size"
+                )
         joined = [link.devices for link in self.links]
         if any(not nearer or (farther and farther <= nearer) for nearer, farther in pairwise(joined)):
             raise ConfigError(
@@ -106,9 +116,11 @@ class Machine:
         return self.rates[precision]
 
     def recurrent_law(self, precision: str) -> RecurrentLaw:
-        """What was measured of recurrences on it, or what its data sheet makes of another's measurements."""
+        """What was measured of recurrences on it, or what data sheets make of another format's or machine's."""
         if precision in self.recurrent:
             return self.recurrent[precision]
+        if self.recurrent:
+            return scaled_law(self, next(iter(self.recurrent)), self, precision)
         kind = "fp32" if ELEMENT_BYTES[precision] == 4 else "fp16"
         return scaled_law(load_machine(_REFERENCE), kind, self, precision)
 
@@ -148,6 +160,7 @@ def load_machine(name: str | Path) -> Machine:
 def _read(file: Path) -> Machine:
     values = _merged(file, ())
     found, sources = _split_sources(values, file)
+    found["links"] = [{"name": name, **link} for name, link in found.get("links", {}).items()]
     if "recurrent" in found:
         found["recurrent"], sources["recurrent"] = _laws(found["recurrent"])
     own = {entry.name: entry for entry in fields(Machine) if entry.name not in ("name", "sources")}
@@ -182,8 +195,6 @@ def _split_sources(values: Mapping[str, Any], file: Path) -> tuple[dict[str, Any
     def plain(value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
             return {name: plain(inner, f"{path}.{name}") for name, inner in value.items()}
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            return [plain(item, f"{path}.{item.get('name', place)}") for place, item in enumerate(value)]
         if isinstance(value, str):
             return value
         if not (isinstance(value, list) and len(value) == 2 and isinstance(value[1], str) and value[1]):

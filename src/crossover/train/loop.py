@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from crossover.costs import Cost, Execution, Shape
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
@@ -21,7 +20,7 @@ from crossover.models.counting import model_cost
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
-from crossover.parallel.mesh import Mesh, largest, make_mesh, total
+from crossover.parallel.mesh import Mesh, make_mesh, told, total
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
 from crossover.train import checkpoint
@@ -35,10 +34,8 @@ from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
 from crossover.train.settings import TrainSettings, resolve
 from crossover.train.state import Best, RunState, Work
+from crossover.train.unread import UnreadLosses
 from crossover.train.update import Update
-
-_DEVICE_STRIDE = 10
-"""Steps between two looks at the loss on an accelerator: looking waits for it, so it is not done at every step."""
 
 _RANK_SEED = 1_000_003
 """Between the seeds of two ranks' generators; the seeds of a study are small numbers."""
@@ -128,12 +125,12 @@ class _Run:
         self.best: Best | None = None
         self.log: MetricsLog | None = None
         self.on_progress: OnProgress | None = None
-        self.stride = 1 if self.device.type == "cpu" else _DEVICE_STRIDE
-        self.unread: list[tuple[int, float, Tensor]] = []
+        self.unread = UnreadLosses(self.device)
         self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
         self.between_steps = True
         self.interrupts = Interrupts()
         self.own = RankFigures(mesh, layout, numerics)
+        self.telling = 0.0  # seconds in which the ranks told one another of the step before
         self.began = time.monotonic()
         self.elapsed = 0.0
         """Seconds since then, the same on every rank: whether it is time to save is decided together."""
@@ -179,13 +176,11 @@ class _Run:
         with self.own.watching():
             loss = self.update.step(slices, max(work.counted, 1), rate)
         self.state.count_step(work)
-        self.unread.append((self.state.step, rate, loss))
-        looked = len(self.unread) >= self.stride
-        if looked:
-            self._read_losses()
-        self._account(loaded - started, time.perf_counter() - loaded, tokens=work.tokens, looked=looked)
+        self.unread.add(self.state.step, rate, loss)
+        losses = self.unread.due()
+        self._account(loaded - started, time.perf_counter() - loaded, losses, tokens=work.tokens)
         self.between_steps = True
-        if looked:
+        if losses:
             self._report_step(rate)
 
     def _work(self, slices: tuple[Batch, ...]) -> Work:
@@ -201,20 +196,28 @@ class _Run:
         )
         return Work.of(total(own, self.mesh.data))
 
-    def _account(self, loading: float, computing: float, *, tokens: int, looked: bool) -> None:
-        """Count the step's time, that of the slowest rank; where one was interrupted, all of them are."""
-        noted = float(self.interrupts.noted)
+    def _account(self, loading: float, computing: float, losses: list[float], *, tokens: int) -> None:
+        """Count the step's time, that of the slowest rank, and its losses; if one was interrupted, all of them are.
+
+        The ranks tell one another all of this at once, which is counted with the next step.
+        """
+        began, computing = time.perf_counter(), computing + self.telling
         self.own.add(loading=loading, computing=computing)
-        times = [loading, computing, noted, time.monotonic() - self.began]
-        loading, computing, noted, self.elapsed = largest(times, self.mesh.in_step)
+        times = [loading, computing, float(self.interrupts.noted), time.monotonic() - self.began]
+        ranks = told([*times, *losses], self.mesh.in_step)
+        loading, computing, noted, self.elapsed = (max(own[place] for own in ranks) for place in range(len(times)))
         self.interrupts.agreed = bool(noted)
-        self.state.count_time(loading=loading, computing=computing, tokens=tokens, close_window=looked)
+        if losses:
+            # Ranks of the innermost axis, tensor, have the same loss.
+            parts = [own[len(times) :] for own in ranks[:: self.mesh.tensor.size]]
+            self._note_losses([sum(part) for part in zip(*parts, strict=True)])
+        self.telling = time.perf_counter() - began
+        self.state.count_time(loading=loading, computing=computing, tokens=tokens, close_window=bool(losses))
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights if they are the best so far."""
         self._read_losses()
         spec, state, rate = self.task.spec, self.state, rate_at(self.fraction, self.settings)
-        rows = self._evaluation_rows()
         self.update.before_validation()
         scored = self.update.kept.model
         result = evaluate(
@@ -222,7 +225,7 @@ class _Run:
             self.task,
             "valid",
             numerics=self.numerics,
-            batch_rows=rows,
+            batch_rows=self._evaluation_rows(),
             samples=0,
             carry=self.carry,
             ranks=self.mesh.world,
@@ -296,18 +299,16 @@ class _Run:
         return self.settings.batch if self.settings.batch_by == "rows" else None
 
     def _read_losses(self) -> None:
-        """Note the losses of the steps since the last look, which waits for the device.
+        """Note the losses of the steps since the last look."""
+        if own := self.unread.all():
+            self._note_losses(total(own, self.mesh.contributors))
 
-        Raises TrainingError for one that is not finite.
-        """
-        if not self.unread:
-            return
-        losses = total(torch.stack([loss for _, _, loss in self.unread]).tolist(), self.mesh.contributors)
-        for (step, rate, _), loss in zip(self.unread, losses, strict=True):
+    def _note_losses(self, losses: list[float]) -> None:
+        """Note what was unread; TrainingError for a loss that is not finite."""
+        for step, rate, loss in self.unread.settle(losses):
             if not math.isfinite(loss):
                 raise self._diverged("loss", loss, step, rate)
             self.state.losses.append([step, loss])
-        self.unread.clear()
 
     def _diverged(self, what: str, value: float, step: int, rate: float) -> TrainingError:
         return TrainingError(
@@ -352,8 +353,7 @@ class _Run:
 
     def restore(self) -> None:
         """Stand where the checkpoint in the run's folder stood; nothing where there is none."""
-        loaded = self.checkpoints.load(device=self.device)
-        if loaded is None:
+        if (loaded := self.checkpoints.load(device=self.device)) is None:
             return
         state = loaded.state
         self.update.restore(state, loaded.tensors)

@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossover.costs import Cost, Execution, Shape, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.counting import (
-    block_flops,
+    block_costs,
     count_parameters,
-    end_flops,
+    end_costs,
     match_flops,
     match_parameters,
     match_width,
@@ -203,15 +203,23 @@ def test_state_and_serial_steps_tell_the_families_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer", "gnmt", "llama-like"])
-@pytest.mark.parametrize("reads", [False, True])
-def test_blocks_and_ends_make_up_the_whole(name: str, reads: bool) -> None:
+@pytest.mark.parametrize("reads", [False, True], ids=["alone", "with a source"])
+def test_every_block_and_both_ends_are_counted_where_they_stand(name: str, reads: bool) -> None:
     words = Tokens(vocabulary=50)
     inputs = SourceTarget(source=words, target=words) if reads else words
     settings, outputs, shape = small(name), PerStep(size=50), Shape(batch=2, time=8, source=6 if reads else 0)
-    blocks = block_flops(settings, inputs, shape, causal=True)
-    assert len(blocks) == settings.layers * (2 if reads else 1)
-    whole = model_cost(settings, inputs, outputs, shape, causal=True).flops_forward
-    assert sum(blocks) + sum(end_flops(settings, inputs, outputs, shape)) == pytest.approx(whole)
+    model = build_model(settings, inputs, outputs, causal=True, seed=0)
+    encoder = [] if model.encoder is None else list(model.encoder.backbone.blocks)
+
+    def held(*modules: torch.nn.Module) -> int:
+        return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+    blocks = [*encoder, *model.backbone.blocks]
+    counted = block_costs(settings, inputs, shape, causal=True)
+    assert [cost.parameters for cost in counted] == [held(block) for block in blocks]
+    first, last = end_costs(settings, inputs, outputs, shape)
+    assert last.parameters == held(model.backbone.norm, model.head)
+    assert first.parameters == held(model) - held(*blocks) - last.parameters
 
 
 def test_costs_add_up_term_by_term() -> None:

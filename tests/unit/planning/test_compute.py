@@ -51,10 +51,18 @@ def test_a_product_of_few_rows_waits_for_its_weights_and_one_of_many_is_computed
 def test_the_last_round_of_tiles_is_what_stands_idle():
     machine = replace(A100, units=100)
     full, one_more = Product(1280, 64, 1280), Product(1280, 64, 1281)
-    assert filled(machine, full) == 1.0
-    assert filled(machine, one_more) == pytest.approx(1281 / 2560)
-    assert filled(machine, Product(128, 64, 128, count=50)) == 0.5
-    assert filled(load_machine("cpu"), one_more) == 1.0
+    assert filled(machine, "bf16", full) == 1.0
+    assert filled(machine, "bf16", one_more) == pytest.approx(1281 / 2560)
+    assert filled(machine, "bf16", Product(128, 64, 128, count=50)) == 0.5
+    assert filled(load_machine("cpu"), "fp32", one_more) == 1.0
+
+
+def test_where_rates_were_measured_by_size_they_are_taken_from_there():
+    rate = replace(A100.rates["bf16"], sizes=(1e6, 1e8), shares=(0.2, 0.8))
+    machine = replace(A100, rates={"bf16": rate})
+    assert filled(machine, "bf16", Product(10, 10, 10)) == pytest.approx(0.2)
+    assert filled(machine, "bf16", Product(100, 500, 100, count=7)) == pytest.approx(0.5)
+    assert filled(machine, "bf16", Product(4096, 4096, 4096)) == pytest.approx(0.8)
 
 
 def test_the_backward_pass_has_the_flops_of_two_forward_ones():

@@ -23,14 +23,12 @@ sheet = "its data sheet"
 peak = [100e9, "sheet"]
 achievable = [80e9, "measured"]
 
-[[links]]
-name = "host"
+[links.host]
 devices = [4, "sheet"]
 bandwidth = [1e9, "measured"]
 latency = [1e-4, "measured"]
 
-[[links]]
-name = "network"
+[links.network]
 devices = [0, "sheet"]
 bandwidth = [1e8, "measured"]
 latency = [1e-3, "measured"]
@@ -93,6 +91,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("memory_share = [0.8", "memory_share = [1.8", "no kernel moves more than the bandwidth"),
         ("bandwidth = [1e9", "bandwidth = [0", "links.host.bandwidth is 0, it must be above 0"),
         ("devices = [0", "devices = [2", "give the nearest tier first"),
+        ('achievable = [80e9, "measured"]', 'achievable = [80e9, "a"]\nsizes = [[1e6], "a"]', "has 1 sizes and"),
         ("units = [2", "unit = [2", "unknown figure 'unit': did you mean 'units'"),
         ("[80e9", '["fast"', "rates.fp32.achievable='fast' is not admissible"),
     ],

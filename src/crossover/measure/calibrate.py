@@ -1,0 +1,188 @@
+"""This machine's figures as the planner reads them: products, memory, launches, recurrences and messages, measured.
+
+What a rank on a CPU computes with is its share of the cores, so a device is that share. A figure is the median of
+repeated calls, except that rates are those of the fastest: what else runs here takes time and gives none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from crossover.costs import Product
+from crossover.measure.clock import seconds_of
+from crossover.measure.numerics import Numerics, processor
+from crossover.parallel.launch import Team
+from crossover.parallel.mesh import whole_world
+from crossover.planning.compute import product_seconds, stream_seconds
+from crossover.planning.machine import Link, Machine, Rate
+from crossover.planning.recurrent import Kernel, RecurrentLaw, fit_law
+
+_REPEATS = 5
+_SIDES = (16, 32, 64, 128, 256, 512, 1024)
+"""Of square matrices whose products are timed."""
+_STREAMED = 1 << 25
+"""Numbers that are streamed through memory: more than any cache holds."""
+_HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (16, 32, 64, 128), 32
+_CELLS: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
+"""By their number of gates."""
+_MESSAGES = (1 << 10, 1 << 17, 1 << 20, 1 << 23)
+"""Bytes of the messages that ranks send one another."""
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def calibrate(*, devices: int = 1) -> tuple[Machine, str]:
+    """This machine as `devices` ranks have it, each with its share of the cores; and how it was measured.
+
+    Takes less than two minutes on two cores. Raises TrainingError where the ranks could not be started.
+    """
+    numerics = Numerics(threads=max(1, (os.cpu_count() or 1) // devices)).apply()
+    machine = Machine(
+        name="this",
+        title=f"{processor()}, {numerics.threads} threads a device",
+        kind="cpu",
+        memory_bytes=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices),
+        memory_bandwidth=_bandwidth(),
+        memory_share=1.0,
+        units=numerics.threads,
+        launch_seconds=_launch_seconds(),
+        rates={name: _rate(dtype) for name, dtype in _DTYPES.items()},
+    )
+    machine = replace(machine, recurrent={"fp32": _recurrences(machine)})
+    if devices > 1:
+        machine = replace(machine, links=(_link(devices, numerics.threads),))
+    return machine, f"measured by crossover calibrate on {date.today()}, torch {torch.__version__}"
+
+
+def to_mapping(machine: Machine, source: str) -> dict[str, Any]:
+    """What the machine's file says: every figure with its source, which is one for all."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: told(inner) for key, inner in value.items()}
+        return [list(value) if isinstance(value, tuple) else value, "measured"]
+
+    figures = ("memory_bytes", "memory_bandwidth", "memory_share", "units", "launch_seconds")
+    laws = {name: asdict(law) for name, law in machine.recurrent.items()}
+    return {
+        "title": machine.title,
+        "kind": machine.kind,
+        **{name: told(getattr(machine, name)) for name in figures},
+        "sources": {"measured": source},
+        "rates": {name: told({k: v for k, v in asdict(rate).items() if v}) for name, rate in machine.rates.items()},
+        "links": {link.name: told({k: v for k, v in asdict(link).items() if k != "name"}) for link in machine.links},
+        "recurrent": {"source": source, **laws},
+    }
+
+
+def _fastest(call: Callable[[], Any]) -> float:
+    call()
+    return min(seconds_of(call) for _ in range(_REPEATS))
+
+
+def _bandwidth() -> float:
+    """Bytes a second of an addition: two arrays read, one written."""
+    left, right, out = (torch.ones(_STREAMED) for _ in range(3))
+    return 3 * 4 * _STREAMED / _fastest(partial(torch.add, left, right, out=out))
+
+
+def _launch_seconds() -> float:
+    one, calls = torch.ones(1), 1000
+
+    def many() -> None:
+        for _ in range(calls):
+            one.add_(0.0)
+
+    return _fastest(many) / calls
+
+
+def _rate(dtype: torch.dtype) -> Rate:
+    """Of square products; the fastest size is the rate, and no peak is known but that."""
+    rates = {}
+    for side in _SIDES:
+        left, right = (torch.randn(side, side).to(dtype) for _ in range(2))
+        out = torch.empty(side, side, dtype=dtype)
+        flops = 2 * side**3
+        repeated = max(1, round(1e7 / flops))
+
+        def products(left: Tensor = left, right: Tensor = right, out: Tensor = out, times: int = repeated) -> None:
+            for _ in range(times):
+                torch.mm(left, right, out=out)
+
+        rates[flops] = flops * repeated / _fastest(products)
+    most = max(rates.values())
+    shares = tuple(rate / most for rate in rates.values())
+    return Rate(peak=most, achievable=most, sizes=tuple(float(flops) for flops in rates), shares=shares)
+
+
+def _recurrences(machine: Machine) -> RecurrentLaw:
+    return fit_law(list(_kernels(machine)), _BATCHES)
+
+
+def _kernels(machine: Machine) -> Iterator[Kernel]:
+    """The fused kernels without the product of their inputs.
+
+    A CPU's backward pass finds all gradients in one call: what it takes besides the products over all steps, which
+    are those of any other layer, goes to the steps.
+    """
+    for gates, cell in _CELLS.items():
+        for hidden in _HIDDEN:
+            layer = cell(hidden, hidden, batch_first=True)
+            for batch in _BATCHES:
+                forward, backward = _passes(layer, torch.randn(batch, _STEPS, hidden, requires_grad=True))
+                entering = Product(batch * _STEPS, hidden, gates * hidden)
+                over_steps = product_seconds(machine, "fp32", Product(hidden, batch * _STEPS, gates * hidden))
+                once = product_seconds(machine, "fp32", entering)
+                kernel = partial(Kernel, gates=gates, hidden=hidden, batch=batch, time=_STEPS)
+                least = stream_seconds(machine, 4.0 * gates * hidden**2)
+                yield kernel(kind="forward", seconds=max(forward - once, least))
+                yield kernel(kind="backward", seconds=max(backward - 2 * once - over_steps, least))
+                yield kernel(kind="weights", seconds=over_steps)
+
+
+def _passes(layer: nn.RNNBase, x_BTD: Tensor) -> tuple[float, float]:
+    """Seconds of the forward and of the backward pass."""
+    forward, backward = list[float](), list[float]()
+    for _ in range(_REPEATS):
+        outputs: list[Tensor] = []
+        forward.append(seconds_of(partial(_read, layer, x_BTD, outputs)))
+        backward.append(seconds_of(partial(outputs[0].backward, torch.ones_like(outputs[0]))))
+    return min(forward), min(backward)
+
+
+def _read(layer: nn.RNNBase, x_BTD: Tensor, outputs: list[Tensor]) -> None:
+    outputs.append(layer(x_BTD)[0])
+
+
+def _link(devices: int, threads: int) -> Link:
+    """What ranks of this machine send one another, from sums of small and large tensors."""
+    with Team(devices) as team:
+        seconds = team.run(_time_sums, _MESSAGES, threads)
+    sent = 2 * (devices - 1) / devices
+    bandwidth = sent * (_MESSAGES[-1] - _MESSAGES[-2]) / max(seconds[-1] - seconds[-2], 1e-9)
+    hops = 2 * (devices - 1).bit_length()
+    return Link(name="host", devices=0, bandwidth=bandwidth, latency=max(seconds[0], 1e-7) / hops)
+
+
+def _time_sums(sizes: Sequence[int], threads: int) -> list[float]:
+    """Every rank's part: the median seconds of a sum of so many bytes, those of the first rank."""
+    torch.set_num_threads(threads)
+    world, found = whole_world(), []
+    for size in sizes:
+        tensor = torch.zeros(size // 4)
+
+        def add_up(tensor: Tensor = tensor) -> None:
+            dist.all_reduce(tensor, group=world.group)
+
+        add_up()
+        found.append(median(seconds_of(add_up) for _ in range(4 * _REPEATS)))
+    return found

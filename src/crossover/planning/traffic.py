@@ -1,0 +1,131 @@
+"""What one rank says in a forward and a backward pass: operation, axis, count and bytes, from settings alone.
+
+Bytes are those of a rank's own payload, as `crossover.parallel.traffic` records them: the whole tensor for a sum, a
+rank's piece for what is put together. Over `tensor` a mixer's `TensorSharding` says what is exchanged; over
+`sequence`, its `Sharding.state`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from crossover.costs import Execution, Shape
+from crossover.models.mixers.attention import AttentionSettings
+from crossover.models.mixers.base import MixerSettings
+from crossover.models.mixers.linear_attention import LinearAttentionSettings
+from crossover.models.mixers.recurrent import RecurrentSettings
+from crossover.parallel.traffic import Sent
+
+_COUNTER_BYTES = 8
+"""Of a whole number in a state, which takes no gradient."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What is sent forward, and what backward."""
+
+    forward: tuple[Sent, ...] = ()
+    backward: tuple[Sent, ...] = ()
+
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(summed(self.forward + other.forward), summed(self.backward + other.backward))
+
+
+def summed(sent: Iterable[Sent]) -> tuple[Sent, ...]:
+    """Calls of the same operation along the same axis as one line, sorted."""
+    totals: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for line in sent:
+        total = totals[line.operation, line.axis]
+        total[0] += line.count
+        total[1] += line.bytes
+    return tuple(sorted(Sent(*place, *total) for place, total in totals.items() if total[0]))
+
+
+def mixer_over_tensor(mixer: MixerSettings, *, rows: int, time: int, ranks: int, element_bytes: int = 4) -> Passes:
+    """What a mixer says along `tensor` for `rows` rows of `time` steps, its input whole on every rank."""
+    sharding = mixer.sharding().tensor
+    if sharding is None or ranks == 1:
+        return Passes()
+    sharding = sharding.over(ranks)
+    step = rows * element_bytes
+    whole = step * time * mixer.width
+    forward = [_sent("all-reduce", 1, whole) for _ in sharding.summed]
+    backward = [_sent("all-reduce", 1, whole)]
+    if sharding.stepwise and isinstance(mixer, RecurrentSettings):
+        steps, units = time * mixer.directions, step * mixer.hidden
+        forward.append(_sent("all-gather", steps, steps * units // ranks))
+        # The first step's product has no gradient to a state that takes none.
+        backward.append(_sent("reduce-scatter", steps - mixer.directions, (steps - mixer.directions) * units))
+    if sharding.joined is not None:
+        forward.append(_sent("all-gather", 1, step * time * sum(sharding.joined.parts) // ranks))
+    shapes = mixer.parameters()
+    backward += [_sent("all-reduce", 1, prod(shapes[name]) * element_bytes) for name in sharding.partial]
+    return Passes(summed(forward), summed(backward))
+
+
+def mixer_over_sequence(
+    mixer: MixerSettings, *, rows: int, time: int, ranks: int, rank: int = 0, element_bytes: int = 4
+) -> Passes:
+    """What rank `rank` says along `sequence` of rows of `time` steps, none of which goes on from a state.
+
+    Keys and values are gathered; `time` is a multiple of twice the ranks.
+    """
+    if ranks == 1:
+        return Passes()
+    travels = mixer.sharding().state
+    if travels == "hand-on":
+        return _handed_on(mixer, rows, ranks, rank, element_bytes)
+    if travels == "gather" and isinstance(mixer, AttentionSettings):
+        return _gathered(mixer, rows, time, ranks, rank, element_bytes)
+    return _combined(mixer, rows, ranks, element_bytes)
+
+
+def _handed_on(mixer: MixerSettings, rows: int, ranks: int, rank: int, element_bytes: int) -> Passes:
+    """A message for each tensor of the state, and for each that has a gradient one the other way."""
+    tensor = mixer.sharding().tensor
+    parts = len(tensor.state) if tensor is not None else 1
+    whole = int(mixer.cost(Shape(batch=rows, time=1), Execution(element_bytes=element_bytes)).state_bytes)
+    counters = int(mixer.family == "attention")  # how many of its keys are real
+    known = (parts - counters, whole - counters * rows * _COUNTER_BYTES)
+    forward, backward = [], []
+    if rank > 0:
+        forward.append(_sent("receive", parts, whole, "sequence"))
+        backward.append(_sent("send", *known, "sequence"))
+    if rank < ranks - 1:
+        forward.append(_sent("send", parts, whole, "sequence"))
+        backward.append(_sent("receive", *known, "sequence"))
+    return Passes(summed(forward), summed(backward))
+
+
+def _combined(mixer: MixerSettings, rows: int, ranks: int, element_bytes: int) -> Passes:
+    """Summaries of stretches: what each does to the state before it, and the state that it reaches from none."""
+    if isinstance(mixer, LinearAttentionSettings):
+        exact = max(element_bytes, 4)
+        kept = rows * mixer.heads_per_direction * exact
+        written = rows * mixer.width * mixer.head_size * exact
+        given = [_sent("all-gather", 1, kept, "sequence"), _sent("all-gather", 1, written, "sequence")]
+        taken = _sent("reduce-scatter", 2, ranks * (kept + written), "sequence")
+        return Passes(summed(given), (taken,))
+    units = mixer.units if isinstance(mixer, RecurrentSettings) else mixer.width
+    summary = _sent("all-gather", 1, 2 * rows * units * max(element_bytes, 4), "sequence")
+    return Passes((summary,), (summary,))
+
+
+def _gathered(mixer: AttentionSettings, rows: int, time: int, ranks: int, rank: int, element_bytes: int) -> Passes:
+    """Keys and values of all stretches; of causal attention queries change places, and what they find comes back."""
+    grouped = 2 * rows * mixer.key_heads * mixer.head_size * element_bytes
+    forward = [_sent("all-gather", 1, grouped * time // ranks, "sequence")]
+    backward = [_sent("reduce-scatter", 1, grouped * time, "sequence")]
+    if mixer.causal:
+        away = 2 - sum(half // 2 == rank for half in (rank, 2 * ranks - 1 - rank))
+        bytes_ = 2 * away * rows * (time // (2 * ranks)) * mixer.width * element_bytes
+        moved = [_sent(operation, 2 * away, bytes_, "sequence") for operation in ("receive", "send")]
+        forward, backward = forward + moved, backward + moved
+    return Passes(summed(forward), summed(backward))
+
+
+def _sent(operation: str, count: int, bytes_: int, axis: str = "tensor") -> Sent:
+    return Sent(operation, axis, count, bytes_)
