@@ -159,6 +159,9 @@ def load_machine(name: str | Path) -> Machine:
 
 def _read(file: Path) -> Machine:
     values = _merged(file, ())
+    for name, what in (("sources", Mapping), ("rates", Mapping), ("links", Mapping), ("recurrent", (str, Mapping))):
+        if not isinstance(values.get(name, {}), what):
+            raise ConfigError(f"machine file {file}: {name}={values[name]!r} must be a table: write [{name}.…]")
     found, sources = _split_sources(values, file)
     found["links"] = [{"name": name, **link} for name, link in found.get("links", {}).items()]
     if "recurrent" in found:

@@ -51,9 +51,9 @@ def mixer_over_tensor(mixer: MixerSettings, *, rows: int, time: int, ranks: int,
         return Passes()
     sharding = sharding.over(ranks)
     step = rows * element_bytes
-    whole = step * time * mixer.width
-    forward = [_sent("all-reduce", 1, whole) for _ in sharding.summed]
-    backward = [_sent("all-reduce", 1, whole)]
+    shapes = mixer.parameters()
+    forward = [_sent("all-reduce", 1, step * time * shapes[f"{name}.weight"][0]) for name in sharding.summed]
+    backward = [_sent("all-reduce", 1, step * time * mixer.width)]
     if sharding.stepwise and isinstance(mixer, RecurrentSettings):
         steps, units = time * mixer.directions, step * mixer.hidden
         forward.append(_sent("all-gather", steps, steps * units // ranks))
@@ -61,7 +61,6 @@ def mixer_over_tensor(mixer: MixerSettings, *, rows: int, time: int, ranks: int,
         backward.append(_sent("reduce-scatter", steps - mixer.directions, (steps - mixer.directions) * units))
     if sharding.joined is not None:
         forward.append(_sent("all-gather", 1, step * time * sum(sharding.joined.parts) // ranks))
-    shapes = mixer.parameters()
     backward += [_sent("all-reduce", 1, prod(shapes[name]) * element_bytes) for name in sharding.partial]
     return Passes(summed(forward), summed(backward))
 

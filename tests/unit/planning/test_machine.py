@@ -92,6 +92,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
         ("bandwidth = [1e9", "bandwidth = [0", "links.host.bandwidth is 0, it must be above 0"),
         ("devices = [0", "devices = [2", "give the nearest tier first"),
         ('achievable = [80e9, "measured"]', 'achievable = [80e9, "a"]\nsizes = [[1e6], "a"]', "has 1 sizes and"),
+        ('title = "a small machine"', 'title = "a"\nrecurrent = 5', "recurrent=5 must be a table"),
         ("units = [2", "unit = [2", "unknown figure 'unit': did you mean 'units'"),
         ("[80e9", '["fast"', "rates.fp32.achievable='fast' is not admissible"),
     ],
