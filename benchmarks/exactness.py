@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -31,7 +32,14 @@ from crossover.testing.spawn import RankPool
 LIMIT = 1e-9
 RECALL = (
     *("elman", "lstm", "gru", "mingru", "minlstm", "linear-attention", "convolution", "transformer"),
-    *("transformer-original", "gpt", "llama-like", "window-transformer", "transformer-xl", "lstm+attention"),
+    *(
+        "transformer-original",
+        "gpt[tie_embeddings=false]",
+        "llama-like",
+        "window-transformer",
+        "transformer-xl",
+        "lstm+attention",
+    ),
 )
 MODELS = {
     "recall": RECALL,
@@ -56,7 +64,7 @@ def farthest(pools: dict[int, RankPool], task: str, model: str, layout: str) -> 
     """The largest distance over optimisers and accumulation, and the number of runs; None if it is not admitted."""
     own = Layout.parse(layout)
     spec = TASKS.get(task)(DataOptions()).spec
-    settings = parse_model(f"{model}[width=16,layers=2]")
+    settings = replace(parse_model(model), width=16, layers=2)
     try:
         own.check(own.devices, settings, spec)
     except LayoutError:
