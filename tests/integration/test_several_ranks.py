@@ -57,6 +57,13 @@ def test_two_ranks_of_this_machine_train_what_one_does(layout, alone, run, tmp_p
     assert not threads_of_groups()
 
 
+def test_shards_after_another_run_in_the_same_process_speak_in_groups_of_their_own(alone, run, tmp_path):
+    """Only the first rank is this process: what PyTorch remembers of meshes is here, and not on the other one."""
+    for layout in ("tensor=2", "data=2,shard_parameters=true"):
+        impatient = command(tmp_path / layout, layout, "12steps", "--set", "train.timeout_seconds=30")[:-1]
+        assert losses(run(*impatient)) == pytest.approx(losses(alone), rel=1e-4)
+
+
 def test_a_study_trains_its_runs_under_the_layout(run, tmp_path):
     models = ("--models", "elman[width=8,layers=1],gru[width=8,layers=1]", "--seeds", "1", "--no-memory")
     tokens = ["compare", "recall", *models, "--budget", "5steps", "--batch", "8", "--layout", "data=2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def group_of(
 
 
 _DEVICE_MESHES: dict[tuple[dist.ProcessGroup, str], DeviceMesh] = {}
+_NUMBERS = count()
 
 
 def device_mesh(axis: Axis, device: str) -> DeviceMesh:
@@ -120,7 +122,10 @@ def device_mesh(axis: Axis, device: str) -> DeviceMesh:
         raise ValueError(f"the axis {axis.name} has one rank, which holds whatever there is")
     key = (axis.group, device)
     if key not in _DEVICE_MESHES:
-        _DEVICE_MESHES[key] = DeviceMesh.from_group(axis.group, device)
+        # PyTorch keeps what it has found for a mesh for equal ones: without a name of its own, one of these ranks
+        # would be taken for that of an earlier world, and speak in another group than the others.
+        name = f"{axis.name}-{next(_NUMBERS)}"
+        _DEVICE_MESHES[key] = DeviceMesh.from_group(axis.group, device, mesh_dim_names=(name,))
     return _DEVICE_MESHES[key]
 
 
