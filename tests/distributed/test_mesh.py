@@ -11,13 +11,14 @@ from crossover.parallel.mesh import group_of, make_mesh
 
 
 def groups_of_two_runs(text: str) -> tuple[bool, bool]:
-    """Whether the second run's mesh has the groups of the first, and one with another timeout has its own."""
+    """Whether a second run's mesh has the groups of the first, and one that waits longer its own, the world apart."""
     layout = Layout.parse(text)
     first, second = make_mesh(layout), make_mesh(layout)
     patient = make_mesh(layout, timeout=timedelta(seconds=50))
     same = all(a.group is b.group for a, b in zip(first.axes, second.axes, strict=True))
-    own = all(a.group is not b.group for a, b in zip(first.axes, patient.axes, strict=True) if a.group is not None)
-    return same, own
+    waiting = zip((*first.axes, first.in_step), (*patient.axes, patient.in_step), strict=True)
+    own = all(a.group is not b.group for a, b in waiting if a.group is not None)
+    return same, own and patient.world.group is first.world.group
 
 
 def test_a_second_run_has_the_groups_of_the_first(on_ranks):

@@ -35,7 +35,7 @@ _STREAMED = 1 << 25
 _HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (16, 32, 64, 128), 32
 _CELLS: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
 """By their number of gates."""
-_MESSAGES = (1 << 10, 1 << 17, 1 << 20, 1 << 23)
+_MESSAGES = (1 << 10, 1 << 20, 1 << 23)
 """Bytes of the messages that ranks send one another."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
