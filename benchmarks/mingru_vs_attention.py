@@ -18,8 +18,9 @@ from crossover.measure.clock import time_in_turn
 from crossover.measure.numerics import Numerics, choose
 from crossover.measure.statistics import fit_exponent
 from crossover.models.backbones import Backbone
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
 from crossover.models.initialise import initialise
+from crossover.models.matching import match_parameters
 from crossover.models.mixers.base import Span
 from crossover.models.mixers.mingru import MinGRUSettings
 from crossover.models.ports import PerStep, Tokens

@@ -31,6 +31,7 @@ from crossover.train.settings import TrainSettings, resolve, under_layout
 if TYPE_CHECKING:
     import polars
 
+    from crossover.planning.plan import Plan
     from crossover.train.progress import OnBegin, OnProgress
 
 Tell = Callable[[str], None]
@@ -104,6 +105,62 @@ def scale(
 
     folder = Path(out) if out is not None else new_folder("scale")
     return Study(folder, run_scale(list(models), axis, folder=folder, tell=tell, **options))
+
+
+def plan(
+    model: str,
+    *,
+    devices: int = 1,
+    of_a_host: int | None = None,
+    hardware: str = "h100-sxm",
+    length: int = 1024,
+    batch: int = 64,
+    source: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+    vocabulary: int | None = None,
+    causal: bool = True,
+    precision: str | None = None,
+    optimizer: Literal["adamw", "sgd"] = "adamw",
+    kind: Literal["train", "encode", "decode"] = "train",
+    memory_bytes: float | None = None,
+    bandwidths: Mapping[str, float] | None = None,
+    layout: Layout | None = None,
+    versus: Sequence[str] = (),
+    sweep: Sequence[int] = (),
+    around: bool = False,
+) -> Plan:
+    """Rank the layouts of `model` on `devices` devices of `hardware` by predicted step time; nothing is built or run.
+
+    `model` is a preset's name, or the path of a ``config.json``; `sizes` override its own. `layout` pins the fields
+    that it gives. Models in `versus` have as many parameters, and `sweep` goes through numbers of devices for all.
+    """
+    from crossover.planning.machine import load_machine
+    from crossover.planning.plan import equal_job, make_plan, on_network, planned_model, text_job
+
+    machine = on_network(load_machine(hardware), of_a_host=of_a_host, bandwidths=dict(bandwidths or {}))
+    settings, tokens = planned_model(model, sizes or {}, vocabulary)
+    job = text_job(
+        settings,
+        tokens,
+        rows=batch,
+        time=length,
+        source=source,
+        causal=causal,
+        precision=precision or next((name for name in ("bf16", "fp16") if name in machine.rates), "fp32"),
+        optimizer=optimizer,
+        kind=kind,
+        name=model,
+    )
+    return make_plan(
+        job,
+        machine,
+        devices,
+        fixed=layout,
+        memory_bytes=memory_bytes,
+        sweep=sweep,
+        versus=[equal_job(job, name) for name in versus],
+        around=around,
+    )
 
 
 def audit(

@@ -24,13 +24,23 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """How a module is run: bytes per element, whether fused kernels are used, and which gradients are taken."""
+    """How a module is run: bytes per element, whether fused kernels are used, and which gradients are taken.
+
+    Under autocast products take and give `element_bytes`, and what goes from block to block has `residual_bytes` (0:
+    as many).
+    """
 
     element_bytes: int = 4
+    residual_bytes: int = 0
     fused: bool = True
     recompute: bool = False
     input_gradient: bool = True
     state_gradient: bool = False
+
+    @property
+    def between_blocks(self) -> int:
+        """Bytes of an element that goes from block to block."""
+        return self.residual_bytes or self.element_bytes
 
 
 @dataclass(frozen=True)
@@ -58,14 +68,35 @@ def flops_of(products: Iterable[Product]) -> int:
     return sum(product.flops for product in products)
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """Kernels that multiply no matrices: how many are started, and the bytes that they read and write.
+
+    `functions` are the exponentials and the like that they compute, which take a CPU longer than reading does.
+    """
+
+    kernels: int = 0
+    bytes: float = 0.0
+    functions: float = 0.0
+
+    def __add__(self, other: Streamed) -> Streamed:
+        return Streamed(self.kernels + other.kernels, self.bytes + other.bytes, self.functions + other.functions)
+
+    def part(self, share: float) -> Streamed:
+        """As many kernels on a share of the elements."""
+        return Streamed(self.kernels, self.bytes * share, self.functions * share)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One named part of a cost.
 
     FLOPs count a multiply-add as two. `scales_with` names the dims that the term grows with (batch, time, heads,
-    hidden, feed-forward, vocabulary), so that a sharding of those dims gives the figure of one rank.
-    `flops_skipped` is the part of `flops_forward` that a causal kernel need not compute. `products` are the forward
-    pass's products of matrices, which make up its FLOPs wherever there are any.
+    hidden, feed-forward, vocabulary). Ranks of a tensor axis share it out if it is `divided`, but for the
+    `whole_bytes` of its activations, which each of them keeps. `flops_skipped` is the part of `flops_forward` that a
+    causal kernel need not compute. `products` are the forward pass's products of matrices, which make up its FLOPs
+    wherever there are any; with `fused` they and all between them are one kernel that writes down nothing else, such
+    as FlashAttention. `streamed_forward` and `streamed_backward` are what other kernels move.
     """
 
     name: str
@@ -77,7 +108,12 @@ class Term:
     state_bytes: float = 0
     serial_steps: int = 0
     scales_with: tuple[str, ...] = ()
+    divided: bool = True
+    whole_bytes: float = 0
     products: tuple[Product, ...] = ()
+    fused: bool = False
+    streamed_forward: Streamed = Streamed()
+    streamed_backward: Streamed = Streamed()
 
 
 @dataclass(frozen=True)
@@ -123,6 +159,11 @@ class Cost:
     def activation_bytes(self) -> float:
         """Bytes kept from the forward pass for the backward pass."""
         return sum(term.activation_bytes for term in self.terms)
+
+    @property
+    def streamed_bytes(self) -> float:
+        """Bytes that kernels other than products read and write, in both passes."""
+        return sum(term.streamed_forward.bytes + term.streamed_backward.bytes for term in self.terms)
 
     @property
     def state_bytes(self) -> float:

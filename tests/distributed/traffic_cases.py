@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from mixer_cases import world
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from training_cases import Training, prepare
 
 from crossover.models.mixers import MIXERS
 from crossover.models.mixers.base import Mixer, Span
+from crossover.parallel.mesh import total
 from crossover.parallel.sequence import share_mixer_time
 from crossover.parallel.stretch import Stretch
 from crossover.parallel.tensor import share_mixer
@@ -53,3 +57,15 @@ def _tables(mixer: Mixer, time: int, forward: Traffic, backward: Traffic, span: 
 
 def _table(traffic: Traffic) -> Table:
     return [(sent.operation, sent.axis, sent.count, sent.bytes) for sent in traffic.sent()]
+
+
+def in_a_step(case: Training) -> tuple[Table, int, int]:
+    """What this rank sends in the third step of a run, and the rows and the steps of its global batch."""
+    update, batches, mesh = prepare(case, case.layout)
+    sent, shape = Traffic(*mesh.axes), (0, 0)
+    for number, slices in zip(range(3), batches, strict=False):
+        (counted,) = total([sum(update.task.count(part) for part in slices if part.size)], mesh.data)
+        with sent if number == 2 else nullcontext():
+            update.step(slices, max(int(counted), 1), 1e-2)
+        shape = sum(part.size for part in slices) * mesh.data.size, slices[0].inputs.shape[1]
+    return _table(sent), *shape

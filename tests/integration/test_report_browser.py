@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from crossover.planning.machine import load_machine
+from crossover.planning.plan import equal_job, make_plan, planned_model, text_job
 from crossover.report.html import write_report
+from crossover.report.plan import write_plan_page
 from unit.report.example_costs import audit_study, scale_study
 from unit.report.example_study import compare_study
 
@@ -108,3 +111,27 @@ def test_a_chart_follows_the_width_of_the_window(browser: Browser, folder: Path)
     page.wait_for_function(fits, timeout=10_000)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.close()
+
+
+def test_the_page_of_a_plan_draws_and_its_sliders_change_what_is_shown(browser: Browser, folder: Path) -> None:
+    settings, vocabulary = planned_model("gpt[layers=2,width=64]", {}, 1000)
+    job = text_job(settings, vocabulary, rows=8, time=64, precision="bf16")
+    other = equal_job(job, "lstm")
+    plan = make_plan(job, load_machine("h100-sxm"), 4, sweep=(1, 2, 4), versus=[other], around=True)
+    families = {job.model.name: "attention", other.model.name: "recurrent"}
+    file = folder / "plan.html"
+    write_plan_page(plan.to_json(3), families, file, lang="en")
+    for width in WIDTHS:
+        opened = Opened(browser, file, width)
+        page = opened.page
+        assert opened.complaints == []
+        assert [name for name, count in page.eval_on_selector_all(".plot", MARKS) if count == 0] == []
+        assert page.evaluate(WIDER) == []
+        shown = "document.querySelector('#chart-explorer .scatterlayer .lines path').getAttribute('d')"
+        told = "document.querySelector('.controls output').value"
+        before, label = page.evaluate(shown), page.evaluate(told)
+        page.locator(".controls input").first.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"{told} !== {label!r}", timeout=10_000)
+        page.wait_for_function(f"{shown} !== {before!r}", timeout=10_000)
+        page.close()

@@ -23,6 +23,7 @@ _COMMANDS = {
     "data": ("data:app", "List the data sets that can be had by name, or get one."),
     "check": ("check:check", "Run the conformance suite on a mixer or task of your own."),
     "report": ("report:report", "Write the report of a study again."),
+    "plan": ("plan:plan", "Rank the layouts of a model on devices that need not be here."),
     "calibrate": ("calibrate:calibrate", "Measure this machine, so that the planner knows it."),
     "doctor": ("doctor:doctor", "Say what is installed, what will be used, and what to install."),
 }

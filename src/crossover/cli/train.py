@@ -76,10 +76,9 @@ def train(
 def document(record: RunRecord) -> dict[str, Any]:
     """What ``--json`` prints: the record, and the figures of its ranks per mean step.
 
-    One device sends nothing: `traffic`, what the first rank sends in a step, is empty. Nothing was predicted:
-    `prediction` is null.
+    One device sends nothing: `traffic`, what the first rank sends in a step, is empty.
     """
     ranks = [{key: value for key, value in rank.items() if key != "traffic"} for rank in record.ranks]
     seconds = record.train_seconds * max(len(ranks), 1)
     traffic = record.ranks[0]["traffic"] if record.ranks else []
-    return {**record.to_json(), "ranks": ranks, "device_seconds": seconds, "traffic": traffic, "prediction": None}
+    return {**record.to_json(), "ranks": ranks, "device_seconds": seconds, "traffic": traffic}

@@ -6,12 +6,10 @@ the first token type, which every position has, is added to the table of positio
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,24 +17,17 @@ from torch import Tensor
 from crossover.data.foreign import ForeignVocabulary
 from crossover.errors import ConfigError, DataError, FolderError, listing
 from crossover.inference.origins import Origin
+from crossover.models.foreign import CONFIG, check_kind, foreign_settings, read_json
 from crossover.models.model import check_model
 from crossover.models.ports import PerStep, Tokens
-from crossover.models.presets import CHECKPOINT_KINDS
 from crossover.models.settings import ModelSettings
 
-WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 _TOKENIZER_PARTS = {"bert": ("vocab.txt",), "gpt2": ("vocab.json", "merges.txt")}
 _FETCHED = (WEIGHTS, CONFIG, TOKENIZER, "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
 _BLOCKS = {"bert": "encoder.layer", "gpt2": "h"}
 """What their names of a layer's weights begin with, before its number."""
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-
-_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu-tanh", "gelu_pytorch_tanh": "gelu-tanh", "relu": "relu"}
-_EXPECTED: Mapping[str, Mapping[str, Any]] = {
-    "bert": {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False},
-    "gpt2": {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
-}
-"""Values of a configuration that change what is computed, and the only ones that our blocks compute; the default."""
 
 
 @lru_cache
@@ -57,9 +48,9 @@ def checkpoint_folder(name: str) -> Path:
 def load_checkpoint(name: str, folder: Path) -> Origin:
     """The checkpoint in `folder` as an origin; ConfigError for one whose function is not that of our blocks."""
     kind = name.partition(":")[0]
-    config = _read_json(folder / CONFIG)
-    _check_config(name, kind, config)
-    settings = (_bert_settings if kind == "bert" else _gpt2_settings)(name, config)
+    config = read_json(folder / CONFIG)
+    check_kind(name, kind, config)
+    settings = foreign_settings(name, config)
     vocabulary = _vocabulary(kind, folder)
     given = _read_weights(folder / WEIGHTS)
     try:
@@ -116,68 +107,6 @@ def _fetch(name: str, place: str) -> Path:
         # The client's errors (no such name, no network, no permission) share no base class.
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise FolderError(f"{name} is neither a local folder nor to be had from the hub ({reason[:200]})") from None
-
-
-def _check_config(name: str, kind: str, config: Mapping[str, Any]) -> None:
-    found = config.get("model_type")
-    if found != kind:
-        fitting = (
-            f": write {found}:PATH" if found in CHECKPOINT_KINDS else f": {listing(CHECKPOINT_KINDS)} can be read"
-        )
-        raise ConfigError(f"{name} has the model_type {found!r}, not {kind!r}{fitting}")
-    for key, expected in _EXPECTED[kind].items():
-        if config.get(key, expected) != expected:
-            raise ConfigError(f"{name} has {key}={config[key]!r}: only {expected!r} can be read")
-    activation = config.get("hidden_act" if kind == "bert" else "activation_function", "gelu")
-    if str(activation) not in _ACTIVATIONS:
-        raise ConfigError(f"{name} has the activation {activation!r}: {listing(_ACTIVATIONS)} can be read")
-
-
-def _number(name: str, config: Mapping[str, Any], key: str, default: float | None = None) -> Any:
-    """A number of the configuration: a whole one where there is no default, which stands for a missing one."""
-    value = config.get(key, default)
-    kinds = (int,) if default is None else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        what = "whole number" if default is None else "number"
-        raise FolderError(f"{CONFIG} of {name} has {key}={value!r}, which is no {what}: save the model again")
-    return value
-
-
-def _bert_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
-    number = partial(_number, name, config)
-    return ModelSettings(
-        name=name,
-        mixers=("attention",),
-        layers=number("num_hidden_layers"),
-        width=number("hidden_size"),
-        feed_forward=_ACTIVATIONS[config.get("hidden_act", "gelu")],  # type: ignore[arg-type]
-        feed_forward_width=number("intermediate_size"),
-        norm_eps=number("layer_norm_eps", 1e-12),
-        positions="learned",
-        style="post-norm",
-        embedding_norm=True,
-        dropout=number("hidden_dropout_prob", 0.1),
-        max_length=number("max_position_embeddings"),
-        mixer={"attention": {"heads": number("num_attention_heads")}},
-    )
-
-
-def _gpt2_settings(name: str, config: Mapping[str, Any]) -> ModelSettings:
-    number = partial(_number, name, config)
-    width = number("n_embd")
-    return ModelSettings(
-        name=name,
-        mixers=("attention",),
-        layers=number("n_layer"),
-        width=width,
-        feed_forward=_ACTIVATIONS[config.get("activation_function", "gelu_new")],  # type: ignore[arg-type]
-        feed_forward_width=4 * width if config.get("n_inner") is None else number("n_inner"),
-        norm_eps=number("layer_norm_epsilon", 1e-5),
-        positions="learned",
-        dropout=number("resid_pdrop", 0.1),
-        max_length=number("n_positions"),
-        mixer={"attention": {"heads": number("n_head")}},
-    )
 
 
 def _bert_weights(given: Mapping[str, Tensor], settings: ModelSettings) -> dict[str, Tensor]:
@@ -258,7 +187,7 @@ def _tokenizer(kind: str, folder: Path, *, whole: bool) -> str:
     if kind == "gpt2":
         return str(ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt")).to_str())
     config = folder / "tokenizer_config.json"
-    lower = bool(_read_json(config).get("do_lower_case", True)) if config.is_file() else True
+    lower = bool(read_json(config).get("do_lower_case", True)) if config.is_file() else True
     return str(BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower).to_str())
 
 
@@ -270,13 +199,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return {name: value.float() for name, value in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise FolderError(f"{path} cannot be read ({error}): get it again") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{path} cannot be read ({error}): get it again") from None
-    if not isinstance(value, dict):
-        raise FolderError(f"{path} is no configuration: get it again")
-    return value

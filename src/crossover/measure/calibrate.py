@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossover.costs import Product
@@ -23,20 +24,40 @@ from crossover.measure.clock import seconds_of
 from crossover.measure.numerics import Numerics, processor
 from crossover.parallel.launch import Team
 from crossover.parallel.mesh import whole_world
-from crossover.planning.compute import product_seconds, stream_seconds
+from crossover.planning.compute import RECOMPUTED, product_seconds, stream_seconds
+from crossover.planning.here import calibrated_title
 from crossover.planning.machine import Link, Machine, Rate
 from crossover.planning.recurrent import Kernel, RecurrentLaw, fit_law
 
 _REPEATS = 5
 _SIDES = (16, 32, 64, 128, 256, 512, 1024)
 """Of square matrices whose products are timed."""
-_STREAMED = 1 << 25
-"""Numbers that are streamed through memory: more than any cache holds."""
+_STREAMED = tuple(1 << power for power in range(13, 26, 2))
+"""Numbers that are streamed: from what the nearest cache holds to more than any does."""
+_TINY = 16
+"""Width and depth of a model whose kernels have nothing to do."""
+_BETWEEN = 1 << 19
+"""Numbers that a step has moved since it wrote what it reads: four megabytes twice over."""
+_EVALUATED = 1 << 18
+"""Numbers of which a function is computed."""
 _HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (16, 32, 64, 128), 32
 _CELLS: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
 """By their number of gates."""
+_ATTENDED = (8, 4, 256, 64)
+"""Rows, heads, steps and features of a head of the attention that is timed."""
 _MESSAGES = (1 << 10, 1 << 20, 1 << 23)
 """Bytes of the messages that ranks send one another."""
+_FIGURES = (
+    "memory_bytes",
+    "memory_bandwidth",
+    "memory_share",
+    "stream_sizes",
+    "stream_shares",
+    "function_seconds",
+    "units",
+    "launch_seconds",
+)
+"""What stands at the top of a machine's file."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -46,13 +67,17 @@ def calibrate(*, devices: int = 1) -> tuple[Machine, str]:
     Takes less than two minutes on two cores. Raises TrainingError where the ranks could not be started.
     """
     numerics = Numerics(threads=max(1, (os.cpu_count() or 1) // devices)).apply()
+    bandwidths = [_bandwidth(elements) for elements in _STREAMED]
     machine = Machine(
         name="this",
-        title=f"{processor()}, {numerics.threads} threads a device",
+        title=calibrated_title(processor(), numerics.threads),
         kind="cpu",
         memory_bytes=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices),
-        memory_bandwidth=_bandwidth(),
+        memory_bandwidth=bandwidths[-1],
         memory_share=1.0,
+        stream_sizes=tuple(float(3 * 4 * elements) for elements in _STREAMED),
+        stream_shares=tuple(bandwidth / bandwidths[-1] for bandwidth in bandwidths),
+        function_seconds=_function_seconds(),
         units=numerics.threads,
         launch_seconds=_launch_seconds(),
         rates={name: _rate(dtype) for name, dtype in _DTYPES.items()},
@@ -71,12 +96,11 @@ def to_mapping(machine: Machine, source: str) -> dict[str, Any]:
             return {key: told(inner) for key, inner in value.items()}
         return [list(value) if isinstance(value, tuple) else value, "measured"]
 
-    figures = ("memory_bytes", "memory_bandwidth", "memory_share", "units", "launch_seconds")
     laws = {name: asdict(law) for name, law in machine.recurrent.items()}
     return {
         "title": machine.title,
         "kind": machine.kind,
-        **{name: told(getattr(machine, name)) for name in figures},
+        **{name: told(getattr(machine, name)) for name in _FIGURES},
         "sources": {"measured": source},
         "rates": {name: told({k: v for k, v in asdict(rate).items() if v}) for name, rate in machine.rates.items()},
         "links": {link.name: told({k: v for k, v in asdict(link).items() if k != "name"}) for link in machine.links},
@@ -89,20 +113,39 @@ def _fastest(call: Callable[[], Any]) -> float:
     return min(seconds_of(call) for _ in range(_REPEATS))
 
 
-def _bandwidth() -> float:
-    """Bytes a second of an addition: two arrays read, one written."""
-    left, right, out = (torch.ones(_STREAMED) for _ in range(3))
-    return 3 * 4 * _STREAMED / _fastest(partial(torch.add, left, right, out=out))
+def _bandwidth(elements: int) -> float:
+    """Bytes a second of additions: two arrays read, one written; of small ones several, over more than caches hold.
+
+    What a step reads was written some kernels ago, so that only what a cache holds of all of them is found there.
+    """
+    sets = [tuple(torch.ones(elements) for _ in range(3)) for _ in range(max(1, _BETWEEN // elements))]
+
+    def add_up() -> None:
+        for left, right, out in sets:
+            torch.add(left, right, out=out)
+
+    return 3 * 4 * elements * len(sets) / _fastest(add_up)
+
+
+def _function_seconds() -> float:
+    """Seconds of a GELU of one number beyond those of reading it and writing the result."""
+    numbers, out = torch.randn(_EVALUATED), torch.empty(_EVALUATED)
+    copied = _fastest(partial(torch.add, numbers, 1.0, out=out))
+    return max(_fastest(lambda: F.gelu(numbers)) - copied, 0.0) / _EVALUATED
 
 
 def _launch_seconds() -> float:
-    one, calls = torch.ones(1), 1000
+    """Of a kernel as a step starts it, its share of modules and autograd included: both ways through a tiny model."""
+    parts = [nn.LayerNorm(_TINY), nn.Linear(_TINY, _TINY), nn.GELU()]
+    model, x = nn.Sequential(*parts * _TINY), torch.randn(1, _TINY, requires_grad=True)
 
-    def many() -> None:
-        for _ in range(calls):
-            one.add_(0.0)
+    def both_ways() -> None:
+        model(x).backward(torch.ones(1, _TINY))
 
-    return _fastest(many) / calls
+    for _ in range(_REPEATS):
+        both_ways()
+    # Three forward; backward two products and a sum, and one of each of the others.
+    return _fastest(both_ways) / (_TINY * (3 + 5))
 
 
 def _rate(dtype: torch.dtype) -> Rate:
@@ -121,7 +164,32 @@ def _rate(dtype: torch.dtype) -> Rate:
         rates[flops] = flops * repeated / _fastest(products)
     most = max(rates.values())
     shares = tuple(rate / most for rate in rates.values())
-    return Rate(peak=most, achievable=most, sizes=tuple(float(flops) for flops in rates), shares=shares)
+    forward, backward = _attended(dtype)
+    return Rate(
+        peak=most,
+        achievable=most,
+        sizes=tuple(float(flops) for flops in rates),
+        shares=shares,
+        attention=forward,
+        attention_backward=backward,
+    )
+
+
+def _attended(dtype: torch.dtype) -> tuple[float, float]:
+    """FLOP/s of fused causal attention, forward and backward; the pairs that are masked do not count."""
+    batch, heads, time, size = _ATTENDED
+    q, k, v = (torch.randn(batch, heads, time, size).to(dtype).requires_grad_() for _ in range(3))
+    forward, backward = list[float](), list[float]()
+    for _ in range(_REPEATS):
+        found: list[Tensor] = []
+        forward.append(seconds_of(partial(_attend, q, k, v, found)))
+        backward.append(seconds_of(partial(found[0].backward, torch.ones_like(found[0]))))
+    flops = 2 * batch * heads * time * (time + 1) * size
+    return flops / min(forward), RECOMPUTED * flops / min(backward)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, found: list[Tensor]) -> None:
+    found.append(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
 def _recurrences(machine: Machine) -> RecurrentLaw:

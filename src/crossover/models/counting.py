@@ -1,19 +1,17 @@
-"""Counting a model from its settings alone: cost term by term, parameters, and widths that make models equal."""
+"""Counting a model from its settings alone: cost term by term, and parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import lcm
 
-from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
-from crossover.errors import ConfigError
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term, flops_of
 from crossover.models.backbones import mixer_settings
 from crossover.models.block import feed_forward_width
 from crossover.models.cross import cross_cost
 from crossover.models.encoder import encoder_mixers, encoder_settings
 from crossover.models.frames import frames_term
 from crossover.models.heads import row_features
+from crossover.models.mixers.terms import bias_gradient
 from crossover.models.ports import Frames, Inputs, Outputs, PerRow, SourceTarget, Steps, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 
@@ -68,7 +66,8 @@ def end_costs(
         if inputs.shared:
             own_ones = own.max_length * own.width if own.positions == "learned" else 0
             own_ones += _norm_parameters(own) if own.embedding_norm else 0
-            embedding = Cost(tuple(replace(term, parameters=own_ones) for term in embedding.terms))
+            own_terms = (replace(t, parameters=own_ones) if t.name == "embedding" else t for t in embedding.terms)
+            embedding = Cost(tuple(own_terms))
         first = Cost.sum([first, embedding, _final_norm(own)])
     return first, _final_norm(settings) + _head(settings, outputs, shape, execution)
 
@@ -101,93 +100,52 @@ def flops_per_token(settings: ModelSettings, inputs: Inputs, outputs: Outputs, *
     return model_cost(settings, inputs, outputs, shape, causal=causal).flops_forward / time
 
 
-def match_parameters(
-    settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, target: int
-) -> ModelSettings:
-    """`settings` with the width (and, for the rest, the feed-forward) that gives `target` parameters without ends."""
-
-    def measure(candidate: ModelSettings) -> float:
-        return count_parameters(candidate, inputs, outputs, causal=causal).without_embedding
-
-    return match_width(settings, measure, target, inputs=inputs)
-
-
-def match_flops(
-    settings: ModelSettings, inputs: Inputs, outputs: Outputs, *, causal: bool, target: float, time: int
-) -> ModelSettings:
-    """The same for `target` forward FLOPs per token at length `time`."""
-
-    def measure(candidate: ModelSettings) -> float:
-        return flops_per_token(candidate, inputs, outputs, causal=causal, time=time)
-
-    return match_width(settings, measure, target, inputs=inputs)
-
-
-def match_width(
-    settings: ModelSettings,
-    measure: Callable[[ModelSettings], float],
-    target: float,
-    *,
-    inputs: Inputs,
-    tolerance: float = 0.03,
-) -> ModelSettings:
-    """`settings` with a width at which `measure` is within `tolerance` of `target`.
-
-    The width moves in steps that every mixer's heads divide; what the step leaves over is made up by the width of
-    the feed-forward. Where neither reaches the tolerance (few widths are possible in very small models) the nearest
-    is returned, and the table prints the counts.
-    """
-    if target <= 0:
-        raise ConfigError(f"cannot match a model to {target:g}: the target must be positive")
-    step = _width_step(settings, inputs)
-    width = step
-    while measure(_resized(settings, width + step)) <= target:
-        width += step
-    candidates = [_resized(settings, width), _resized(settings, width + step)]
-    best = min(candidates, key=lambda candidate: abs(measure(candidate) / target - 1))
-    if abs(measure(best) / target - 1) <= tolerance or feed_forward_width(best) == 0:
-        return best
-    for candidate in list(candidates):
-        hidden = feed_forward_width(candidate)
-        per_unit = (measure(replace(candidate, feed_forward_width=hidden + 8)) - measure(candidate)) / 8
-        wanted = round((hidden + (target - measure(candidate)) / per_unit) / 8) * 8
-        if wanted >= 8:
-            candidates.append(replace(candidate, feed_forward_width=wanted))
-    return min(candidates, key=lambda candidate: abs(measure(candidate) / target - 1))
-
-
-def _resized(settings: ModelSettings, width: int) -> ModelSettings:
-    if settings.feed_forward_width:
-        hidden = max(8, round(settings.feed_forward_width * width / settings.width / 8) * 8)
-        return replace(settings, width=width, feed_forward_width=hidden)
-    return replace(settings, width=width)
-
-
-def _width_step(settings: ModelSettings, inputs: Inputs) -> int:
-    """Widths that every mixer admits: a multiple of 2 x heads (rotary pairs, two directions), and of 4.
-
-    Without a feed-forward to make up for the rest, recurrent models move in steps of 2 (two directions).
-    """
-    heads = [int(values.get("heads", 4)) for values in settings.mixer.values()] or [4]
-    attends = any("attention" in name for name in settings.mixers)
-    looks = isinstance(inputs, SourceTarget) and settings.cross == "attention"
-    step = 4 if attends or feed_forward_width(settings) else 2
-    return lcm(step, *(2 * h for h in heads if attends), *([settings.cross_heads] if looks else []))
-
-
 def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -> Cost:
     """Norms and feed-forward of one block."""
     tokens, width = shape.batch * shape.time, settings.width
     hidden = feed_forward_width(settings)
     norms = 0 if settings.style == "classic" else (2 if hidden else 1)
+    size = execution.between_blocks
+    kept = norms * tokens * width * size
+    # What a product takes in fewer bytes is copied first.
+    cast = (
+        Streamed(norms, norms * tokens * width * (size + execution.element_bytes))
+        if execution.residual_bytes
+        else Streamed()
+    )
     norm = Term(
         name="norm",
         parameters=norms * _norm_parameters(settings),
-        activation_bytes=norms * tokens * width * execution.element_bytes,
+        activation_bytes=kept,
         scales_with=("batch", "time", "hidden"),
+        divided=False,
+        whole_bytes=kept,
+        streamed_forward=Streamed(2 * norms, 5 * kept) + cast,
+        streamed_backward=Streamed(3 * norms, 6 * kept) + cast,
     )
-    if not hidden:
-        return Cost.of(norm)
+    around = Cost.of(norm, *_dropout(settings, tokens * width * size, max(norms, 1)))
+    return around + _feed_forward(settings, tokens, execution) if hidden else around
+
+
+def _dropout(settings: ModelSettings, dropped: float, times: int = 1) -> list[Term]:
+    """`dropped` bytes are multiplied by noise that is drawn in 16-bit levels, and kept; see `models.dropout`."""
+    if settings.dropout == 0:
+        return []
+    return [
+        Term(
+            name="dropout",
+            activation_bytes=times * dropped,
+            scales_with=("batch", "time", "hidden"),
+            divided=False,
+            whole_bytes=times * dropped,
+            streamed_forward=Streamed(5 * times, 7.5 * times * dropped),
+            streamed_backward=Streamed(times, 3 * times * dropped),
+        )
+    ]
+
+
+def _feed_forward(settings: ModelSettings, tokens: int, execution: Execution) -> Cost:
+    width, hidden = settings.width, feed_forward_width(settings)
     matrices = 3 if settings.feed_forward == "swiglu" else 2
     biases = 0 if settings.feed_forward == "swiglu" else hidden + width
     products = (
@@ -195,8 +153,13 @@ def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -
         Product(tokens, hidden, width, split="depth"),
     )
     kept = (width + (3 if matrices == 3 else 2) * hidden) * tokens * execution.element_bytes
+    unit = tokens * hidden * execution.element_bytes
+    functions = 0 if settings.feed_forward == "relu" else tokens * hidden
+    forward, backward = Streamed(2, 5 * unit, functions), Streamed(4, 13 * unit, functions)
+    if matrices == 2:
+        biased = bias_gradient(tokens, hidden, execution) + bias_gradient(tokens, width, execution)
+        forward, backward = Streamed(1, 2 * unit, functions), Streamed(1, 3 * unit, functions) + biased
     return Cost.of(
-        norm,
         Term(
             name="feed-forward",
             flops_forward=flops_of(products),
@@ -204,7 +167,10 @@ def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -
             parameters=matrices * width * hidden + biases,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden", "feed-forward"),
+            whole_bytes=width * tokens * execution.element_bytes,
             products=products,
+            streamed_forward=forward,
+            streamed_backward=backward,
         ),
     )
 
@@ -232,6 +198,9 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
         return Cost.of(replace(term, parameters=term.parameters + tables, activation_bytes=normed))
     products = () if isinstance(inputs, Tokens) else (Product(tokens, inputs.channels, width),)
     matrix = (inputs.vocabulary if isinstance(inputs, Tokens) else inputs.channels + 1) * width
+    added = 3 * ((settings.positions in ("learned", "sinusoidal")) + len(inputs.features))
+    looked_up = Streamed(1 + added // 3, (2 + added) * kept)
+    table = matrix * execution.element_bytes if isinstance(inputs, Tokens) else 0
     return Cost.of(
         Term(
             name="embedding",
@@ -239,9 +208,13 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
             flops_backward=flops_of(products),
             parameters=matrix + tables,
             activation_bytes=(2 if norm else 1) * kept,
+            whole_bytes=(2 if norm else 1) * kept,
             scales_with=("batch", "time", "hidden", *(("vocabulary",) if isinstance(inputs, Tokens) else ())),
             products=products,
-        )
+            streamed_forward=looked_up,
+            streamed_backward=Streamed(2 + added // 3, table + (3 + added) * kept),
+        ),
+        *_dropout(settings, kept),
     )
 
 
@@ -259,7 +232,9 @@ def _head(settings: ModelSettings, outputs: Outputs, shape: Shape, execution: Ex
             flops_backward=2 * product.flops,
             parameters=matrix + outputs.size,
             activation_bytes=rows * (entering + outputs.size) * execution.element_bytes,
+            whole_bytes=rows * entering * execution.element_bytes,
             scales_with=("batch", "hidden") if per_row else ("batch", "time", "hidden", "vocabulary"),
             products=(product,),
+            streamed_backward=bias_gradient(rows, outputs.size, execution),
         )
     )

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.initialise import scaled_normal
 from crossover.models.mixers.attend import fused_attention
@@ -145,10 +145,13 @@ def cross_cost(kind: CrossKind, width: int, heads: int, shape: Shape, execution:
         products, parameters = (*(Product(steps, width, width),) * 2, Product(read, width, width)), 3 * matrix
         kept = (3 * steps + 2 * read + pairs) * width
     parts = heads if kind == "attention" else 1
+    # An additive look writes down hidden units for every pair, a fused one no pairs at all.
+    moved = 4 * steps * width + (0 if execution.fused else 7 * pairs * heads)
+    moved = moved if kind == "attention" else 6 * pairs * width
     looked = Product(shape.time, width // parts, shape.source, count=shape.batch * parts, split="count")
     scores = (looked, replace(looked, depth=shape.source, columns=width // parts))
     return Cost.of(
-        _term("cross projections", products, parameters, kept * size),
+        _term("cross projections", products, parameters, kept * size, whole=(steps + read) * width * size),
         Term(
             name="cross scores",
             flops_forward=flops_of(scores),
@@ -156,17 +159,21 @@ def cross_cost(kind: CrossKind, width: int, heads: int, shape: Shape, execution:
             state_bytes=shape.batch * shape.source * (2 * width * size + 1),
             scales_with=("batch", "time", "hidden"),
             products=scores,
+            fused=execution.fused and kind == "attention",
+            streamed_forward=Streamed(4, moved * size),
+            streamed_backward=Streamed(6, 2 * moved * size),
         ),
     )
 
 
-def _term(name: str, products: tuple[Product, ...], parameters: int, kept: float) -> Term:
+def _term(name: str, products: tuple[Product, ...], parameters: int, kept: float, *, whole: float = 0) -> Term:
     return Term(
         name=name,
         flops_forward=flops_of(products),
         flops_backward=2 * flops_of(products),
         parameters=parameters,
         activation_bytes=kept,
+        whole_bytes=whole,
         scales_with=("batch", "time", "hidden"),
         products=products,
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from crossover.tasks.base import TaskSpec
 
 AXES = ("data", "pipeline", "tensor", "sequence")
+ORDER = ("data", "pipeline", "sequence", "tensor")
+"""The axes from the outermost to the innermost, whose ranks are neighbours: it says most."""
 SINGLE = "single"
 
 _WORDS = {
@@ -165,7 +167,7 @@ class Layout:
 
         Those of this version, which does not carry out every field, are among them.
         """
-        _raise(self, [*self.reasons(devices, model, task), *self._unwritten_reasons()])
+        _raise(self, [*self.reasons(devices, model, task), *self.unwritten_reasons()])
 
     def check_inference(self, devices: int, model: ModelSettings | str, task: TaskSpec | None = None) -> None:
         """The same for a trained model in use, where what says how a run is trained is one reason more."""
@@ -174,9 +176,10 @@ class Layout:
             for name in _TRAINING
             if getattr(self, name) != getattr(Layout, name)
         ]
-        _raise(self, [*self.reasons(devices, model, task, rows=False), *self._unwritten_reasons(), *reasons])
+        _raise(self, [*self.reasons(devices, model, task, rows=False), *self.unwritten_reasons(), *reasons])
 
-    def _unwritten_reasons(self) -> list[str]:
+    def unwritten_reasons(self) -> list[str]:
+        """What of it this version does not carry out."""
         reasons = []
         if self.independent and self.devices > self.data:
             reasons.append(f"synchronise={self.synchronise} beside another axis than data is not carried out")

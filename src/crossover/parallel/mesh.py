@@ -14,12 +14,10 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
 from crossover.parallel.collectives import Axis, gather_over
-from crossover.parallel.layout import Layout
+from crossover.parallel.layout import ORDER, Layout
 from crossover.parallel.timeline import recorded
 
-_ORDER = ("data", "pipeline", "sequence", "tensor")
-"""From the outermost axis to the innermost, whose ranks are neighbours: it says most."""
-_TOGETHER = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "in_step": _ORDER}
+_TOGETHER = {"replicas": ("data", "sequence"), "contributors": ("data", "pipeline", "sequence"), "in_step": ORDER}
 """Lines of ranks along several axes at once."""
 
 
@@ -55,7 +53,7 @@ class Mesh:
 
 def alone() -> Mesh:
     """The mesh of one device."""
-    return Mesh(**{name: Axis(name, None, 0, 1) for name in (*_ORDER, *_TOGETHER, "world")})
+    return Mesh(**{name: Axis(name, None, 0, 1) for name in (*ORDER, *_TOGETHER, "world")})
 
 
 def whole_world() -> Axis:
@@ -71,12 +69,12 @@ def make_mesh(layout: Layout, *, timeout: timedelta | None = None) -> Mesh:
     """
     if layout.devices == 1:
         return alone()
-    sizes = [getattr(layout, name) for name in _ORDER]
+    sizes = [getattr(layout, name) for name in ORDER]
     places = np.arange(layout.devices).reshape(sizes)
-    axes = {name: _axis(name, places, [number], timeout) for number, name in enumerate(_ORDER)}
+    axes = {name: _axis(name, places, [number], timeout) for number, name in enumerate(ORDER)}
     for name, parts in _TOGETHER.items():
-        axes[name] = _axis(name, places, [_ORDER.index(part) for part in parts], timeout)
-    return Mesh(**axes, world=_axis("world", places, range(len(_ORDER)), None))
+        axes[name] = _axis(name, places, [ORDER.index(part) for part in parts], timeout)
+    return Mesh(**axes, world=_axis("world", places, range(len(ORDER)), None))
 
 
 def _axis(name: str, places: np.ndarray, dims: Sequence[int], timeout: timedelta | None) -> Axis:

@@ -47,9 +47,7 @@ class Schedule:
 
 def make_schedule(layout: Layout) -> Schedule:
     """The schedule of a layout: by its name, or with ``auto`` a wavefront over chunks, else 1F1B or interleaved."""
-    name = layout.schedule
-    if name == "auto":
-        name = "wavefront" if layout.chunks > 1 else "interleaved" if layout.interleave > 1 else "1f1b"
+    name = schedule_name(layout)
     stages, count = layout.pipeline * layout.interleave, layout.microbatches
     if name == "1f1b" and layout.interleave > 1:
         raise LayoutError(f"schedule=1f1b has one stage a rank, not interleave={layout.interleave}: use interleaved")
@@ -126,6 +124,24 @@ def in_order(schedule: Schedule) -> list[Action]:
             stuck = [str(actions[0]) for actions in waiting if actions]
             raise LayoutError(f"the schedule cannot be played: {', '.join(stuck)} wait for one another")
     return done
+
+
+def schedule_name(layout: Layout) -> str:
+    """The schedule that a layout's ``auto`` stands for."""
+    if layout.schedule != "auto":
+        return layout.schedule
+    return "wavefront" if layout.chunks > 1 else "interleaved" if layout.interleave > 1 else "1f1b"
+
+
+def in_flight(layout: Layout, rank: int) -> int:
+    """The most forward results that a rank holds at one time: what `most_in_flight` counts, without the schedule."""
+    name, all_of_them = schedule_name(layout), layout.microbatches * layout.interleave
+    if layout.pipeline == 1 or name in ("gpipe", "wavefront"):
+        return all_of_them * layout.chunks
+    ahead = layout.pipeline - rank
+    if name == "interleaved" and layout.interleave > 1:
+        ahead = 2 * (ahead - 1) + (layout.interleave - 1) * layout.pipeline + 1
+    return min(all_of_them, ahead) * layout.chunks
 
 
 def clock(schedule: Schedule, seconds: Mapping[tuple[int, bool], float]) -> tuple[float, list[float]]:

@@ -6,9 +6,10 @@ and within a decoder with a source the encoded source beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
+from math import inf
 from typing import cast
 
 from torch import Tensor, nn
@@ -53,18 +54,30 @@ def balanced(costs: Sequence[float], stages: int, *, first: float = 0.0, last: f
     # best[n][stop]: the costliest of n stages over the blocks before `stop`, and where the last of them starts.
     best = [{0: (0.0, 0)}]
     for number in range(1, stages + 1):
-        earlier = best[-1].items()
         ends = range(number, len(costs) - (stages - number) + 1)
-        best.append(
-            {
-                stop: min((max(worst, cost(start, stop)), start) for start, (worst, _) in earlier if start < stop)
-                for stop in ends
-            }
-        )
+        best.append({stop: _last_stage(best[-1], cost, stop) for stop in ends})
     bounds = [len(costs)]
     for number in range(stages, 0, -1):
         bounds.append(best[number][bounds[-1]][1])
     return tuple(stop - start for start, stop in pairwise(reversed(bounds)))
+
+
+def _last_stage(
+    earlier: Mapping[int, tuple[float, int]], cost: Callable[[int, int], float], stop: int
+) -> tuple[float, int]:
+    """The costliest stage, and where the last one starts, of the best split before `stop`.
+
+    `earlier` says the former of one stage less, by where that ends. A stage that starts earlier costs more, so what
+    costs more than the best by itself ends the search.
+    """
+    found = (inf, stop)
+    for start in range(stop - 1, -1, -1):
+        last = cost(start, stop)
+        if last > found[0]:
+            break
+        if start in earlier:
+            found = min(found, (max(earlier[start][0], last), start))
+    return found
 
 
 def own_stages(model: SequenceModel, layout: Layout, axis: Axis) -> dict[int, Stage]:

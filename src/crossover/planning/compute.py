@@ -8,16 +8,75 @@ after the other, follows the law of `crossover.planning.recurrent` instead.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
 
-from crossover.costs import Product
+from crossover.costs import Cost, Product, Streamed, Term
 from crossover.planning.machine import ELEMENT_BYTES, Machine
 from crossover.planning.recurrent import Kernel, Pass
 
 _TILE, _THIN = 128, 16
 """Rows and columns of a tile of a large product, and the fewest of one that has no more."""
+RECOMPUTED = 2.5
+"""FLOPs of a fused attention's backward pass over those of its forward pass: five products, two of them anew."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Seconds that a device computes, and kernels that its host starts."""
+
+    seconds: float = 0.0
+    kernels: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.seconds + other.seconds, self.kernels + other.kernels)
+
+    def on(self, machine: Machine) -> float:
+        """Seconds in all: an accelerator computes while its host starts what comes next, a CPU does both itself."""
+        starting = self.kernels * machine.launch_seconds
+        return self.seconds + starting if machine.kind == "cpu" else max(self.seconds, starting)
+
+
+def cost_work(machine: Machine, precision: str, cost: Cost) -> tuple[Work, Work]:
+    """What a cost takes, forward and backward."""
+    forward, backward = Work(), Work()
+    for term in cost.terms:
+        ahead, back = term_work(machine, precision, term)
+        forward, backward = forward + ahead, backward + back
+    return forward, backward
+
+
+def term_work(machine: Machine, precision: str, term: Term) -> tuple[Work, Work]:
+    """What a term takes, forward and backward."""
+    forward, backward = _streamed(machine, term.streamed_forward), _streamed(machine, term.streamed_backward)
+    if term.fused and term.products:
+        ahead, back = _attention(machine, precision, term)
+        return forward + ahead, backward + back
+    into_input = term.flops_backward > term.flops_forward
+    for product in term.products:
+        if product.serial > 1:
+            seconds = recurrence_seconds(machine, precision, product)
+            forward += Work(seconds["forward"], product.count)
+            backward += Work(seconds["backward"] + seconds["weights"], 2 * product.count)
+            continue
+        forward += Work(product_seconds(machine, precision, product), 1)
+        for gradient in backward_products(product, input_gradient=into_input):
+            backward += Work(product_seconds(machine, precision, gradient), 1)
+    return forward, backward
+
+
+def _streamed(machine: Machine, streamed: Streamed) -> Work:
+    seconds = stream_seconds(machine, streamed.bytes, kernels=streamed.kernels)
+    return Work(seconds + streamed.functions * machine.function_seconds, streamed.kernels)
+
+
+def _attention(machine: Machine, precision: str, term: Term) -> tuple[Work, Work]:
+    """One kernel each way; what a causal one need not compute it does not."""
+    ahead, back = machine.rate(precision).attended
+    flops = term.flops_forward - term.flops_skipped
+    return Work(flops / ahead, 1), Work(RECOMPUTED * flops / back, 2)
 
 
 def product_seconds(machine: Machine, precision: str, product: Product) -> float:
@@ -46,9 +105,13 @@ def _tile(size: int) -> int:
     return min(_TILE, max(_THIN, 1 << (size - 1).bit_length()))
 
 
-def stream_seconds(machine: Machine, moved: float) -> float:
-    """Seconds in which a kernel reads and writes so many bytes, all told."""
-    return moved / (machine.memory_bandwidth * machine.memory_share)
+def stream_seconds(machine: Machine, moved: float, *, kernels: int = 1) -> float:
+    """Seconds in which kernels read and write so many bytes, all told; small ones may find them in a cache."""
+    share = machine.memory_share
+    if machine.stream_sizes and moved:
+        each = moved / max(kernels, 1)
+        share *= float(np.interp(log(each), [log(size) for size in machine.stream_sizes], machine.stream_shares))
+    return moved / (machine.memory_bandwidth * share)
 
 
 def backward_products(product: Product, *, input_gradient: bool = True) -> tuple[Product, ...]:
@@ -77,7 +140,7 @@ def recurrence_seconds(machine: Machine, precision: str, product: Product) -> di
     law = machine.recurrent_law(precision)
 
     def of(kind: Pass) -> float:
-        gates = product.columns // product.depth
+        gates = product.columns / product.depth
         kernel = Kernel(gates=gates, hidden=product.depth, batch=product.rows, time=product.serial, kind=kind)
         return law.seconds(kernel) * product.count
 

@@ -27,13 +27,22 @@ _AS_THEY_ARE = ("title", "kind", "recurrent")
 class Rate:
     """FLOP/s of products of matrices in one number format: of the data sheet, and what large ones were seen to reach.
 
-    Products of `sizes` FLOPs reach `shares` of that, where it was measured; where not, tiles and memory tell.
+    Products of `sizes` FLOPs reach `shares` of that, where it was measured; where not, tiles and memory tell. Fused
+    attention reaches `attention`, and `attention_backward` where scores are computed anew (0: as other products).
     """
 
     peak: float
     achievable: float
     sizes: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
+    attention: float = 0.0
+    attention_backward: float = 0.0
+
+    @property
+    def attended(self) -> tuple[float, float]:
+        """FLOP/s of fused attention, forward and backward."""
+        forward = self.attention or self.achievable
+        return forward, self.attention_backward or forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +63,11 @@ class Link:
 class Machine:
     """Devices of one kind and what joins them.
 
-    `memory_bandwidth` is that of the data sheet in bytes/s, `memory_share` what streaming kernels reach of it,
-    `units` the number of tiles of a product that are computed side by side, `launch_seconds` what the host needs to
-    start a kernel. `rates` and `recurrent` are by number format; what is not in `rates` cannot be computed.
-    `sources` says by dotted name where each figure is from.
+    `memory_bandwidth` is that of the data sheet in bytes/s, `memory_share` what streaming kernels reach of it; one
+    that moves `stream_sizes` bytes reaches `stream_shares` of that, where it was measured, and an exponential takes
+    `function_seconds` besides. `units` is the number of tiles of a product that are computed side by side,
+    `launch_seconds` what the host needs to start a kernel. `rates` and `recurrent` are by number format; what is not
+    in `rates` cannot be computed. `sources` says by dotted name where each figure is from.
     """
 
     name: str
@@ -69,6 +79,9 @@ class Machine:
     units: int
     launch_seconds: float
     rates: Mapping[str, Rate]
+    function_seconds: float = 0.0
+    stream_sizes: tuple[float, ...] = ()
+    stream_shares: tuple[float, ...] = ()
     links: tuple[Link, ...] = ()
     recurrent: Mapping[str, RecurrentLaw] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +105,11 @@ class Machine:
                     f"machine {self.name}: rates.{name} has {len(rate.sizes)} sizes and the shares {rate.shares}: "
                     "give one above 0 and up to 1 for each size"
                 )
+        if len(self.stream_sizes) != len(self.stream_shares) or not all(share > 0 for share in self.stream_shares):
+            raise ConfigError(
+                f"machine {self.name}: {len(self.stream_sizes)} stream_sizes and the stream_shares "
+                f"{self.stream_shares}: give one above 0 for each size"
+            )
         joined = [link.devices for link in self.links]
         if any(not nearer or (farther and farther <= nearer) for nearer, farther in pairwise(joined)):
             raise ConfigError(

@@ -31,9 +31,12 @@ BATCHES = (16, 32, 64, 128)
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """One pass of one layer in one direction, without the product of its inputs; `seconds` is what was measured."""
+    """One pass of one layer in one direction, without the product of its inputs; `seconds` is what was measured.
 
-    gates: int
+    A rank that has a share of the hidden units has that share of the `gates`.
+    """
+
+    gates: float
     hidden: int
     batch: int
     time: int
@@ -41,12 +44,12 @@ class Kernel:
     seconds: float = 0.0
 
     @property
-    def weights(self) -> int:
+    def weights(self) -> float:
         """Numbers in the recurrent matrix."""
         return self.gates * self.hidden**2
 
     @property
-    def depth(self) -> int:
+    def depth(self) -> float:
         """Terms of an inner product of one step."""
         return self.hidden if self.kind == "forward" else self.gates * self.hidden
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from crossover.costs import Execution, Shape
+from crossover.models.block import feed_forward_width
 from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.base import MixerSettings
 from crossover.models.mixers.linear_attention import LinearAttentionSettings
 from crossover.models.mixers.recurrent import RecurrentSettings
+from crossover.models.ports import Inputs, Outputs, PerStep, SourceTarget, Tokens, steps_of
+from crossover.models.settings import ModelSettings
 from crossover.parallel.traffic import Sent
 
 _COUNTER_BYTES = 8
 """Of a whole number in a state, which takes no gradient."""
+_EXACT, _SUMS = 4, 3
+"""Bytes of what is summed in fp32 in any case; numbers of each step that its loss is made of."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,14 @@ class Passes:
 
     def __add__(self, other: Passes) -> Passes:
         return Passes(summed(self.forward + other.forward), summed(self.backward + other.backward))
+
+    def shared(self, ranks: int) -> Passes:
+        """The same of tensors of which each of so many ranks has a part."""
+        forward, backward = (
+            tuple(replace(line, bytes=line.bytes // ranks) for line in lines)
+            for lines in (self.forward, self.backward)
+        )
+        return Passes(forward, backward)
 
 
 def summed(sent: Iterable[Sent]) -> tuple[Sent, ...]:
@@ -63,6 +76,49 @@ def mixer_over_tensor(mixer: MixerSettings, *, rows: int, time: int, ranks: int,
         forward.append(_sent("all-gather", 1, step * time * sum(sharding.joined.parts) // ranks))
     backward += [_sent("all-reduce", 1, prod(shapes[name]) * element_bytes) for name in sharding.partial]
     return Passes(summed(forward), summed(backward))
+
+
+def around_over_tensor(
+    settings: ModelSettings, *, rows: int, time: int, source: int, ranks: int, element_bytes: int = 4
+) -> Passes:
+    """What a block says along `tensor` besides its mixer; it looks at `source` steps of a source (0: at none)."""
+    if ranks == 1:
+        return Passes()
+    step = rows * settings.width * element_bytes
+    forward, backward = [], []
+    if feed_forward_width(settings):
+        forward.append(_sent("all-reduce", 1, step * time))
+        backward.append(_sent("all-reduce", 1, step * time))
+    if source and settings.cross == "attention":
+        forward.append(_sent("all-reduce", 1, step * time))
+        backward.append(_sent("all-reduce", 2, step * (time + source)))
+    return Passes(summed(forward), summed(backward))
+
+
+def ends_over_tensor(
+    settings: ModelSettings,
+    inputs: Inputs,
+    outputs: Outputs,
+    *,
+    rows: int,
+    time: int,
+    source: int,
+    ranks: int,
+    element_bytes: int = 4,
+) -> tuple[Passes, Passes]:
+    """What is said of embeddings, and of the outputs and their loss, where the ranks divide a vocabulary."""
+    step, first, last = rows * settings.width, Passes(), Passes()
+    read = [(steps_of(inputs), time)]
+    if isinstance(inputs, SourceTarget):
+        read.append((inputs.source, source))
+    for port, steps in read:
+        if isinstance(port, Tokens) and port.vocabulary % ranks == 0:
+            first += Passes((_sent("all-reduce", 1, step * steps * _EXACT),))
+    if isinstance(outputs, PerStep) and outputs.size % ranks == 0:
+        # The largest logit of each step, then the sums that its loss is made of.
+        forward = _sent("all-reduce", 2, (1 + _SUMS) * rows * time * _EXACT)
+        last += Passes((forward,), (_sent("all-reduce", 1, step * time * element_bytes),))
+    return first, last
 
 
 def mixer_over_sequence(

@@ -126,6 +126,14 @@ def blocks(batch: int, time: int, width: int) -> tuple[int, int]:
     return length, time // length
 
 
+def kernels_of_scan(batch: int, time: int, width: int) -> int:
+    """How many kernels a scan starts one after the other."""
+    length, chunks = blocks(batch, time, width)
+    if chunks <= 1:
+        return time
+    return 3 * length + chunks + time - length * chunks
+
+
 def _ordered(x: Tensor, dim: int, reverse: bool) -> Sequence[Tensor]:
     return x.unbind(dim)[::-1] if reverse else x.unbind(dim)
 

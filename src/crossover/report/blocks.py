@@ -141,7 +141,10 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series over two axes. `description` says in a sentence what is shown: the alternative text and the caption."""
+    """Series over two axes. `description` says in a sentence what is shown: the alternative text and the caption.
+
+    Bars at the same place stand on one another if they are `stacked`, else side by side.
+    """
 
     name: str
     title: Text
@@ -150,6 +153,35 @@ class Chart:
     y: Axis
     series: tuple[Series, ...]
     crossings: tuple[Crossing, ...] = ()
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """A slider over settings that have names; `start` is the one that it stands at first."""
+
+    title: Text
+    labels: tuple[str, ...]
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """A chart for every setting of some controls, the last of which moves fastest; one is shown at a time."""
+
+    name: str
+    title: Text
+    description: Text
+    controls: tuple[Control, ...]
+    charts: tuple[Chart, ...]
+
+    @property
+    def first(self) -> Chart:
+        """The chart of the settings that the controls start at."""
+        place = 0
+        for control in self.controls:
+            place = place * len(control.labels) + control.start
+        return self.charts[place]
 
 
 @dataclass(frozen=True)
@@ -167,7 +199,7 @@ class Heatmap:
     figures: tuple[tuple[str, ...], ...] = ()
 
 
-Block = Paragraph | Callout | Bullets | Command | Table | Chart | Heatmap
+Block = Paragraph | Callout | Bullets | Command | Table | Chart | Explorer | Heatmap
 
 
 @dataclass(frozen=True)

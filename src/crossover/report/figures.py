@@ -11,7 +11,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from crossover.report import quantities
-from crossover.report.blocks import Axis, Cell, Chart, Column, Crossing, Heatmap, Row, Series, Table
+from crossover.report.blocks import Axis, Cell, Chart, Column, Crossing, Explorer, Heatmap, Row, Series, Table
 from crossover.report.messages import Text, Translator, _, ngettext
 
 _TEXT_LIMIT = 12
@@ -39,7 +39,7 @@ def chart_figure(chart: Chart, say: Translator) -> dict[str, Any]:
         "showlegend": len({trace.get("legendgroup") for trace in traces}) > 1,
         "shapes": [shape for crossing in chart.crossings for shape in _crossing_shapes(crossing)],
         "annotations": [_crossing_label(crossing) for crossing in chart.crossings],
-        **({"barmode": "group", "bargap": 0.25} if bars else {}),
+        **({"barmode": "stack" if chart.stacked else "group", "bargap": 0.25} if bars else {}),
     }
     return {"data": traces, "layout": layout}
 
@@ -296,9 +296,9 @@ def _strongest(heatmap: Heatmap) -> Table:
     return Table(heatmap.description, columns, tuple(rows))
 
 
-def alternative_text(chart: Chart | Heatmap) -> Text:
+def alternative_text(chart: Chart | Explorer | Heatmap) -> Text:
     """What a screen reader says in place of the picture."""
-    if isinstance(chart, Heatmap):
+    if isinstance(chart, Heatmap | Explorer):
         return _("{title}. {description}", title=chart.title, description=chart.description)
     drawn = sum(series.kind != "fit" for series in chart.series)
     return ngettext(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crossover.files import write_file
-from crossover.report.blocks import Chart, Heatmap, Report, Table
+from crossover.report.blocks import Chart, Explorer, Heatmap, Report, Table
 from crossover.report.figures import alternative_text, chart_figure, chart_table, heatmap_figure, heatmap_table
 from crossover.report.markdown import render_markdown
 from crossover.report.messages import Translator, translate
@@ -45,7 +45,7 @@ def render_html(report: Report, say: Translator) -> str:
         lstrip_blocks=True,
     )
     environment.filters["anchor"] = anchor
-    environment.tests["drawn"] = lambda block: isinstance(block, Chart | Heatmap)
+    environment.tests["drawn"] = lambda block: isinstance(block, Chart | Explorer | Heatmap)
     return environment.get_template("report.html").render(
         report=report,
         say=say,
@@ -65,11 +65,15 @@ def anchor(name: str) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")
 
 
-def _figure(chart: Chart | Heatmap, say: Translator) -> dict[str, Any]:
+def _figure(chart: Chart | Explorer | Heatmap, say: Translator) -> dict[str, Any] | list[dict[str, Any]]:
+    if isinstance(chart, Explorer):
+        return [chart_figure(each, say) for each in chart.charts]
     return chart_figure(chart, say) if isinstance(chart, Chart) else heatmap_figure(chart, say)
 
 
-def _figures_of(chart: Chart | Heatmap) -> Table:
+def _figures_of(chart: Chart | Explorer | Heatmap) -> Table:
+    if isinstance(chart, Explorer):
+        return chart_table(chart.first)
     return chart_table(chart) if isinstance(chart, Chart) else heatmap_table(chart)
 
 

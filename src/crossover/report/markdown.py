@@ -11,6 +11,7 @@ from crossover.report.blocks import (
     Cell,
     Chart,
     Command,
+    Explorer,
     Heatmap,
     Paragraph,
     Report,
@@ -54,6 +55,9 @@ def _block(block: Block, say: Translator) -> Iterator[str]:
         case Chart():
             yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
             yield _table(chart_table(block), say)
+        case Explorer():
+            yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
+            yield _table(chart_table(block.first), say)
         case Heatmap():
             yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
             yield _table(heatmap_table(block), say)

@@ -10,6 +10,7 @@ from crossover.report.background import commands_section, failures_section, mach
 from crossover.report.blocks import Block, Bullets, Callout, Report, Section, Style
 from crossover.report.compare import low_power_callout, task_section
 from crossover.report.devices import devices_section
+from crossover.report.foresight import foresight_section
 from crossover.report.messages import Text, _, ngettext
 from crossover.report.palette import palette
 from crossover.report.scaling import crossing_sentence, scaling_section
@@ -30,6 +31,7 @@ def build_report(study: Mapping[str, Any]) -> Report:
     sections = [
         *_task_sections(study, styles),
         devices_section(study),
+        foresight_section(study),
         scaling_section(study, styles),
         *(claims.claim_section(claim) for claim in study.get("claims") or []),
         failures_section(study),

@@ -17,7 +17,8 @@ from crossover.inference.origins import (
     start_note,
     untied,
 )
-from crossover.models.counting import count_parameters, flops_per_token, match_flops, match_parameters, match_width
+from crossover.models.counting import count_parameters, flops_per_token
+from crossover.models.matching import match_flops, match_parameters, match_width
 from crossover.models.model import check_model
 from crossover.models.presets import adapt, bracket_keys, parse_model, preset_name
 from crossover.models.settings import ModelSettings

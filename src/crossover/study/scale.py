@@ -22,7 +22,8 @@ from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.sweep import Point, Sweep
 from crossover.measure.together import TeamStopwatch
 from crossover.measure.workload import PASSES, Pass, Workload
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
+from crossover.models.matching import match_parameters
 from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import adapt, family_of, parse_model
 from crossover.models.settings import ModelSettings
@@ -118,6 +119,11 @@ def parse_axis(text: str) -> tuple[str, tuple[int, ...]]:
     axis, _, values = (part.strip() for part in text.partition("="))
     if axis not in AXES:
         raise ConfigError(unknown("axis", axis, AXES))
+    return axis, rising(axis, values)
+
+
+def rising(axis: str, values: str) -> tuple[int, ...]:
+    """``64..2048`` (doubling, the end included) or ``64,128,256`` to rising values; ConfigError as `parse_axis`."""
     example = f"write {axis}=64..2048 (doubling) or {axis}=64,128,256"
     try:
         if ".." in values:
@@ -129,10 +135,10 @@ def parse_axis(text: str) -> tuple[str, tuple[int, ...]]:
         else:
             numbers = {int(part) for part in values.split(",")}
     except ValueError:
-        raise ConfigError(f"axis {text!r} has values that are no whole numbers: {example}") from None
+        raise ConfigError(f"axis '{axis}={values}' has values that are no whole numbers: {example}") from None
     if len(numbers) < 2 or min(numbers) < 1:
-        raise ConfigError(f"axis {text!r} does not give two positive values or more, rising: {example}")
-    return axis, tuple(sorted(numbers))
+        raise ConfigError(f"axis '{axis}={values}' does not give two positive values or more, rising: {example}")
+    return tuple(sorted(numbers))
 
 
 def scale(

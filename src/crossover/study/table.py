@@ -185,6 +185,9 @@ def run_entries(outcome: Outcome) -> list[dict[str, Any]]:
                     "curve": record.curve if record else [],
                     "summary": record.summary if record else {},
                     "ranks": record.ranks if record and len(record.ranks) > 1 else [],
+                    "layout": record.layout if record else None,
+                    "step_seconds": record.step_seconds.to_json() if record else None,
+                    "prediction": record.prediction if record else None,
                 }
             )
     return entries

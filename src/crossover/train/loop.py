@@ -12,11 +12,10 @@ from pathlib import Path
 
 import torch
 
-from crossover.costs import Cost, Execution, Shape
+from crossover.costs import Cost
 from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
 from crossover.inference.origins import find_origin, start_from
 from crossover.measure.numerics import Numerics
-from crossover.models.counting import model_cost
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
@@ -24,6 +23,7 @@ from crossover.parallel.mesh import Mesh, make_mesh, told, total
 from crossover.tasks.base import Batch, Task
 from crossover.tasks.carry import carries
 from crossover.train import checkpoint
+from crossover.train.batch_costs import BatchCosts
 from crossover.train.budget import Budget
 from crossover.train.evaluate import evaluate
 from crossover.train.interrupts import Interrupts, interrupts_deferred
@@ -126,7 +126,7 @@ class _Run:
         self.log: MetricsLog | None = None
         self.on_progress: OnProgress | None = None
         self.unread = UnreadLosses(self.device)
-        self.costs: dict[tuple[int, int, int, int | None], Cost] = {}
+        self.costs = BatchCosts(spec, model, element_bytes=numerics.element_bytes)
         self.between_steps = True
         self.interrupts = Interrupts()
         self.own = RankFigures(mesh, layout, numerics)
@@ -186,7 +186,7 @@ class _Run:
     def _work(self, slices: tuple[Batch, ...]) -> Work:
         """What the global batch asks for, of which these slices are this rank's."""
         read = [part for part in slices if part.size]
-        cost = Cost.sum(self._cost(part) for part in read)
+        cost = Cost.sum(self.costs.of(part) for part in read)
         own = Work(
             counted=sum(self.task.count(part) for part in read),
             rows=sum(part.size for part in read),
@@ -280,21 +280,6 @@ class _Run:
         )
         return (batch.slice_by_class(shard) for batch in batches) if by_class else batches
 
-    def _cost(self, batch: Batch) -> Cost:
-        scored = int(batch.scored_BT.sum()) if batch.scored_BT is not None else None
-        shape = (batch.size, batch.inputs.shape[1], batch.source_steps, scored)
-        if shape not in self.costs:
-            spec = self.task.spec
-            self.costs[shape] = model_cost(
-                self.model_settings,
-                spec.inputs,
-                spec.outputs,
-                Shape(batch=shape[0], time=shape[1], source=shape[2], scored=shape[3]),
-                causal=spec.causal,
-                execution=Execution(element_bytes=self.numerics.element_bytes),
-            )
-        return self.costs[shape]
-
     def _evaluation_rows(self) -> int | None:
         return self.settings.batch if self.settings.batch_by == "rows" else None
 
@@ -383,6 +368,7 @@ class _Run:
             folder=self.folder,
             layout=self.layout,
             ranks=self.own.together(),
+            shapes=self.costs.shapes,
         )
         result = RunResult(record, self.model, tested.items if tested else {}, self.folder)
         self.checkpoints.wait()

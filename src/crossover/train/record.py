@@ -42,7 +42,8 @@ class RunRecord:
     `layout`, its number, its own seconds of a mean step and those of them that it loaded data, its `peak_bytes`, and
     the `traffic` of a step: calls and bytes by operation and axis. `losses` holds [step, mean loss per counted unit
     of the global batch before the update]; `curve` one entry per validation. `start` names the trained model that the
-    run started from and the parameters that were taken of it and that were new.
+    run started from and the parameters that were taken of it and that were new. `prediction` is what the planner says
+    of a mean step (None where this machine was not calibrated).
     """
 
     task: str
@@ -87,6 +88,7 @@ class RunRecord:
     utilisation: float | None = None
     run: str | None = None
     start: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
     validation_summary: dict[str, float] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from crossover.config import to_toml
 from crossover.costs import Execution, Shape
 from crossover.errors import FolderError
-from crossover.files import write_file
+from crossover.files import write_file, write_json
 from crossover.inference.origins import Start
 from crossover.inference.saved import SavedModel, load_model, save_model
 from crossover.measure.numerics import Numerics
@@ -20,8 +21,10 @@ from crossover.models.presets import family_of
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
 from crossover.tasks.base import Sums, Task, TaskSpec
+from crossover.train.batch_costs import BatchShape
 from crossover.train.checkpoint import discard_checkpoint
 from crossover.train.evaluate import Evaluation
+from crossover.train.foresight import foresee
 from crossover.train.rank_figures import peak_bytes
 from crossover.train.record import (
     RunRecord,
@@ -64,8 +67,12 @@ def build_record(
     folder: Path | None,
     layout: Layout | None = None,
     ranks: list[dict[str, Any]] | None = None,
+    shapes: Mapping[BatchShape, int] | None = None,
 ) -> RunRecord:
-    """The record of a run that ended in `state`; `settings` resolved, `tested` None where the test was not read."""
+    """The record of a run that ended in `state`; `settings` resolved, `tested` None where the test was not read.
+
+    `shapes` are those of the batches that it saw, with their numbers.
+    """
     spec, steps = task.spec, max(state.step, 1)
     counts = count_parameters(model, spec.inputs, spec.outputs, causal=spec.causal)
     step_seconds, tokens_per_second = step_intervals(state.windows)
@@ -103,6 +110,7 @@ def build_record(
         precision=numerics.precision,
         stopped=stopped,
         best_step=best.step,
+        prediction=foresee(spec, model, settings, numerics, layout or Layout(), shapes or {}),
         start={"origin": model.origin, **asdict(start)} if start is not None else None,
         layout=str(layout or Layout()),
         ranks=ranks or [],
@@ -150,6 +158,8 @@ def write_run(
         "numerics": {"precision": numerics.precision, "matmul": numerics.matmul, "device": numerics.device},
     }
     write_file(folder / "config.toml", to_toml(config))
+    if result.record.prediction is not None:
+        write_json(folder / "prediction.json", result.record.prediction)
     save_record(folder, result.record)
     discard_checkpoint(folder)
 

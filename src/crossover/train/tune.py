@@ -19,7 +19,8 @@ import torch
 from crossover.errors import ConfigError, TrainingError
 from crossover.inference.saved import WEIGHTS_FILE
 from crossover.measure.numerics import Numerics
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
+from crossover.models.matching import match_parameters
 from crossover.models.settings import ModelSettings
 from crossover.tasks.base import Task, TaskSpec
 from crossover.train.budget import Budget

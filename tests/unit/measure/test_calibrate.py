@@ -16,7 +16,8 @@ from crossover.planning.machine import load_machine
 @pytest.fixture
 def small(monkeypatch):
     """Sizes that are measured in no time; what is measured of them is worth nothing."""
-    for name, value in {"_SIDES": (16, 64), "_STREAMED": 1 << 16, "_HIDDEN": (16, 32), "_STEPS": 4}.items():
+    sizes = {"_SIDES": (16, 64), "_STREAMED": (1 << 12, 1 << 16), "_HIDDEN": (16, 32), "_STEPS": 4}
+    for name, value in (sizes | {"_ATTENDED": (1, 2, 32, 8), "_EVALUATED": 1 << 12}).items():
         monkeypatch.setattr(module, name, value)
 
 
@@ -26,7 +27,8 @@ def test_what_is_measured_is_read_back_as_the_machine_that_it_was(small, tmp_pat
     file.write_text(to_toml(to_mapping(machine, source)))
     found = load_machine(file)
     assert found.rates == machine.rates and found.recurrent == machine.recurrent
-    assert (found.memory_bandwidth, found.launch_seconds) == (machine.memory_bandwidth, machine.launch_seconds)
+    for figure in ("memory_bandwidth", "launch_seconds", "function_seconds", "stream_sizes", "stream_shares"):
+        assert getattr(found, figure) == getattr(machine, figure)
     assert found.sources["rates.fp32.achievable"].startswith("measured by crossover calibrate on ")
 
 

@@ -9,10 +9,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossover.costs import Execution, Shape
 from crossover.errors import ConfigError
 from crossover.measure.latency import tensor_bytes
-from crossover.models.counting import count_parameters, flops_per_token, match_flops, match_parameters, model_cost
+from crossover.models.counting import count_parameters, flops_per_token, model_cost
 from crossover.models.cross import build_cross
 from crossover.models.encoder import Source, encoder_mixers
 from crossover.models.initialise import initialise
+from crossover.models.matching import match_flops, match_parameters
 from crossover.models.mixers import MIXERS
 from crossover.models.mixers.base import Span
 from crossover.models.model import SequenceModel, build_model

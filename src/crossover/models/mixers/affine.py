@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import (
@@ -25,7 +25,9 @@ from crossover.models.mixers.recurrent import (
     turn,
     turn_span,
 )
+from crossover.models.mixers.terms import bias_gradient
 from crossover.recurrence import Exchange, scan
+from crossover.recurrence.scan import kernels_of_scan
 from crossover.recurrence.sequential import Cell, solve
 from crossover.sharding import TensorSharding
 
@@ -41,6 +43,8 @@ class AffineSettings(RecurrentSettings):
     gates: ClassVar[int]
     kept_by_cell: ClassVar[int]
     """Elements that one step of the definition keeps for its backward, per hidden unit."""
+    passes: ClassVar[tuple[int, int]]
+    """How often gates and scan read or write a hidden unit of a step, forward and backward."""
     state_travel = "scan"
 
     expansion: float = 1
@@ -87,8 +91,10 @@ class AffineSettings(RecurrentSettings):
                 flops_backward=entering.flops * (2 if execution.input_gradient else 1),
                 parameters=self.gates * self.units * (self.width + 1),
                 activation_bytes=steps * self.width * size,
+                whole_bytes=steps * self.width * size,
                 scales_with=scales,
                 products=(entering,),
+                streamed_backward=bias_gradient(steps, self.gates * self.units, execution),
             ),
             Term(
                 name="recurrence",
@@ -96,6 +102,8 @@ class AffineSettings(RecurrentSettings):
                 state_bytes=self.state_bytes(shape.batch, size),
                 serial_steps=ceil(log2(shape.time + 1)) if execution.fused else shape.time,
                 scales_with=scales,
+                streamed_forward=self._streamed(shape, size, passes=self.passes[0]),
+                streamed_backward=self._streamed(shape, size, passes=self.passes[1]),
             ),
         ]
         if self.expansion != 1:
@@ -113,6 +121,12 @@ class AffineSettings(RecurrentSettings):
                 )
             )
         return Cost.of(*terms)
+
+    def _streamed(self, shape: Shape, size: int, *, passes: int) -> Streamed:
+        """The scan and what stands around it: so many passes over the hidden units of all steps."""
+        kernels = kernels_of_scan(shape.batch, shape.time, self.units) + 4 * self.gates
+        elements = shape.batch * shape.time * self.units
+        return Streamed(kernels, passes * elements * size, (self.gates - 1) * elements)
 
     def _kept(self, shape: Shape, execution: Execution) -> int:
         """Elements that the recurrence keeps for its backward; the gates' projections in any case.

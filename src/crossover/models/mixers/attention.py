@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Term, flops_of
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import (
     AttentionSolve,
@@ -161,6 +161,7 @@ class AttentionSettings(MixerSettings):
             kept = queries + 2 * rows * keys * self.head_size * elements + rows * pairs * elements
             kept += pairs if self.causal else 0
         kept += 4 * shape.time * self.head_size if self.rotary else 0
+        forward, backward = self._streamed(shape, keys, pairs=0 if execution.fused else rows * pairs)
         return Term(
             name="scores",
             flops_forward=flops_of(products),
@@ -170,7 +171,17 @@ class AttentionSettings(MixerSettings):
             serial_steps=1,
             scales_with=("batch", "time", "heads"),
             products=products,
+            fused=execution.fused,
+            streamed_forward=Streamed(2, forward * elements, 0 if execution.fused else rows * pairs),
+            streamed_backward=Streamed(3, backward * elements),
         )
+
+    def _streamed(self, shape: Shape, keys: int, *, pairs: int) -> tuple[int, int]:
+        """Elements moved forward and backward by what is no product: heads apart and together, turns, and `pairs`."""
+        tokens, features = shape.batch * shape.time, self.key_heads * self.head_size
+        turned = (tokens * self.width + shape.batch * keys * features) if self.rotary else 0
+        apart = tokens * (self.width + 2 * features)
+        return 2 * tokens * self.width + 9 * turned + 7 * pairs, 2 * apart + 10 * turned + 10 * pairs
 
     def build(self) -> Attention:
         """The module."""

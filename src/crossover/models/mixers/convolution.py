@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
 from crossover.models.mixers.spans import hide, last_steps, no_state, real_resets, refuse_state, segments
@@ -86,12 +86,16 @@ class ConvolutionSettings(MixerSettings):
             state_bytes=shape.batch * (self.kernel - 1) * self.width * elements if self.causal else 0,
             serial_steps=1,
             scales_with=("batch", "time", "hidden"),
+            streamed_forward=Streamed(4, 10 * tokens * self.width * elements),
+            streamed_backward=Streamed(3, 8 * tokens * self.width * elements),
         )
         pointwise = projection("pointwise", shape, execution, self.width, 2 * self.width, bias=True, split="depth")
         gate = Term(
             name="gate",
             activation_bytes=2 * tokens * self.width * elements,
             scales_with=("batch", "time", "hidden"),
+            streamed_forward=Streamed(1, 3 * tokens * self.width * elements),
+            streamed_backward=Streamed(1, 5 * tokens * self.width * elements),
         )
         return cost_of([depthwise, pointwise, gate], shape, execution, width=self.width)
 

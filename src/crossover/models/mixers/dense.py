@@ -90,6 +90,7 @@ class DenseSettings(RecurrentSettings, ABC):
                 flops_backward=entering.flops * (2 if execution.input_gradient else 1),
                 parameters=self.gates * hidden * (self.width + 2) * directions,
                 activation_bytes=kept_input * directions * execution.element_bytes,
+                whole_bytes=kept_input * directions * execution.element_bytes,
                 scales_with=scales,
                 products=(entering,),
             ),

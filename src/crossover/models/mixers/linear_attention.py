@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.autocast import without_autocast
 from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
@@ -132,6 +132,8 @@ class LinearAttentionSettings(MixerSettings):
         precision = max(execution.element_bytes, 4)
         matrices = shape.batch * self.width * self.head_size
         written = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
+        tokens = shape.batch * shape.time
+        pairs = tokens * self.heads * min(self.chunk, shape.time)
         return Term(
             name="recurrence",
             flops_forward=2 * written.flops,
@@ -141,6 +143,10 @@ class LinearAttentionSettings(MixerSettings):
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
             products=(written, written),
+            streamed_forward=Streamed(
+                40, (35 * tokens * self.width + 9 * pairs) * precision, pairs + 2 * tokens * self.width
+            ),
+            streamed_backward=Streamed(50, (44 * tokens * self.width + 19 * pairs) * precision),
         )
 
     def _kept_by_recurrence(self, shape: Shape, execution: Execution) -> float:
@@ -177,6 +183,8 @@ class LinearAttentionSettings(MixerSettings):
             parameters=self.head_size,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden"),
+            streamed_forward=Streamed(8, 10 * tokens * self.width * precision),
+            streamed_backward=Streamed(12, 16 * tokens * self.width * precision),
         )
 
     def build(self) -> LinearAttention:

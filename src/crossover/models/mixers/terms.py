@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from crossover.costs import Cost, Execution, Product, Shape, Term
+from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 
 
 def projection(
@@ -26,15 +26,23 @@ def projection(
     """
     tokens = shape.batch * shape.time
     product = Product(tokens, inputs, outputs, split=split)
+    kept = tokens * inputs * execution.element_bytes if keeps_input else 0
     return Term(
         name=name,
         flops_forward=product.flops,
         flops_backward=product.flops * (2 if input_gradient else 1),
         parameters=inputs * outputs + (outputs if bias else 0),
-        activation_bytes=tokens * inputs * execution.element_bytes if keeps_input else 0,
+        activation_bytes=kept,
+        whole_bytes=kept if split == "columns" else 0,
         scales_with=("batch", "time", "hidden"),
         products=(product,),
+        streamed_backward=bias_gradient(tokens, outputs, execution) if bias else Streamed(),
     )
+
+
+def bias_gradient(rows: int, features: int, execution: Execution) -> Streamed:
+    """The sum over rows that a bias's gradient is."""
+    return Streamed(1, rows * features * execution.element_bytes)
 
 
 def cost_of(terms: list[Term], shape: Shape, execution: Execution, *, width: int) -> Cost:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossover.costs import Product, Shape, Term, flops_of
+from crossover.costs import Product, Shape, Streamed, Term, flops_of
 from crossover.models.mixers.autocast import computed_dtype
 from crossover.models.mixers.base import Span, State
 from crossover.models.mixers.spans import last_steps, real_resets, segments
@@ -81,10 +81,20 @@ def empty_window(
     return no_steps(torch.zeros(shape, device=device, dtype=dtype or computed_dtype(weight, device)), reach.before)
 
 
-def window_scores(reach: Reach, shape: Shape, *, heads: int, head_size: int, scorings: int = 1, kept: float) -> Term:
+def window_scores(
+    reach: Reach,
+    shape: Shape,
+    *,
+    heads: int,
+    head_size: int,
+    scorings: int = 1,
+    kept: float,
+    streamed: tuple[float, float],
+) -> Term:
     """The cost of scores and values over every step's window, counted whole; skipped: keys that are not there.
 
-    Every pair of a query and a key is scored `scorings` times; `kept` are the bytes for the backward pass.
+    Every pair of a query and a key is scored `scorings` times; `kept` are the bytes for the backward pass,
+    `streamed` those that kernels around the products move forward and backward.
     """
     window = reach.before + 1 + reach.after
     scored = Product(shape.time, head_size, window, count=shape.batch * heads, split="count")
@@ -99,6 +109,8 @@ def window_scores(reach: Reach, shape: Shape, *, heads: int, head_size: int, sco
         serial_steps=1,
         scales_with=("batch", "time", "heads"),
         products=products,
+        streamed_forward=Streamed(30, streamed[0], shape.batch * heads * shape.time * window),
+        streamed_backward=Streamed(30, streamed[1]),
     )
 
 

@@ -85,8 +85,17 @@ class WindowAttentionSettings(AttentionSettings):
         )
 
     def _windows(self, shape: Shape, execution: Execution) -> Term:
-        kept = self._kept(shape, execution)
-        return window_scores(self, shape, heads=self.heads, head_size=self.head_size, kept=kept)
+        kept, streamed = self._kept(shape, execution), self._moved(shape, execution)
+        return window_scores(self, shape, heads=self.heads, head_size=self.head_size, kept=kept, streamed=streamed)
+
+    def _moved(self, shape: Shape, execution: Execution) -> tuple[float, float]:
+        """Bytes moved around the products: blocks put together and turned (fused), or every query's window."""
+        tokens, turned = shape.batch * shape.time, int(self.rotary)
+        forward, backward = (35 + 18 * turned) * self.width, (26 + 20 * turned) * self.width
+        if not execution.fused:
+            pairs = self.heads * (self.before + 1 + self.after)
+            forward, backward = 7 * pairs, 10 * pairs
+        return tokens * forward * execution.element_bytes, tokens * backward * execution.element_bytes
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: the keys and values of every block (fused), or of every query's window."""

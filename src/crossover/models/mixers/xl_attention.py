@@ -135,8 +135,26 @@ class XLAttentionSettings(MixerSettings):
 
     def _scores(self, shape: Shape, execution: Execution) -> Term:
         """Content, position and values: three products over all pairs of a query and a key in its window."""
-        kept = self._kept(shape, execution)
-        return window_scores(self, shape, heads=self.heads, head_size=self.head_size, scorings=2, kept=kept)
+        return window_scores(
+            self,
+            shape,
+            heads=self.heads,
+            head_size=self.head_size,
+            scorings=2,
+            kept=self._kept(shape, execution),
+            streamed=self._moved(shape, execution),
+        )
+
+    def _moved(self, shape: Shape, execution: Execution) -> tuple[float, float]:
+        """Bytes moved around the products: all pairs of a block several times (fused), or every query's window."""
+        tokens = shape.batch * shape.time
+        if not execution.fused:
+            pairs = 2 * tokens * self.heads * self.window
+            return 7 * pairs * execution.element_bytes, 10 * pairs * execution.element_bytes
+        blocks = Blocks(shape.time, self.memory, self)
+        pairs = shape.batch * blocks.count * blocks.size * blocks.keys * self.heads
+        forward, backward = 11 * pairs + 41 * tokens * self.width, 11 * pairs + 15 * tokens * self.width
+        return forward * execution.element_bytes, backward * execution.element_bytes
 
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: queries with either bias, keys and values of every window or block, weights and their mask."""

@@ -54,7 +54,20 @@
   const figures = [...document.querySelectorAll("script[data-for]")].map((script) => [
     document.getElementById(script.dataset.for), JSON.parse(script.textContent),
   ]);
-  const drawAll = (first) => Promise.all(figures.map(([plot, figure]) => draw(plot, figure, first)));
+  const controls = (plot) => [...plot.parentElement.querySelectorAll("input[type=range]")];
+  // Where there are sliders a figure was made for each of their settings.
+  const shown = (plot, figure) => Array.isArray(figure)
+    ? figure[controls(plot).reduce((place, input) => place * (Number(input.max) + 1) + Number(input.value), 0)]
+    : figure;
+  const drawAll = (first) => Promise.all(figures.map(([plot, figure]) => draw(plot, shown(plot, figure), first)));
+  for (const [plot, figure] of figures) {
+    for (const input of controls(plot)) {
+      input.addEventListener("input", () => {
+        input.nextElementSibling.value = JSON.parse(input.dataset.labels)[Number(input.value)];
+        draw(plot, shown(plot, figure), false);
+      });
+    }
+  }
   drawAll(true).then(() => document.documentElement.setAttribute("data-drawn", String(figures.length)));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(false));
 

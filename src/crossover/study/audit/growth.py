@@ -15,8 +15,9 @@ from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import median_interval
 from crossover.measure.workload import PASSES, Pass, Workload
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
 from crossover.models.initialise import initialise
+from crossover.models.matching import match_parameters
 from crossover.models.mixers.base import Span
 from crossover.models.model import build_model
 from crossover.models.ports import PerStep, Tokens

@@ -9,7 +9,8 @@ from math import inf
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError, unknown
 from crossover.measure.statistics import Interval, score_interval
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
+from crossover.models.matching import match_parameters
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages

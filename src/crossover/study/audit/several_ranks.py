@@ -13,7 +13,8 @@ from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.workload import Pass, Workload
-from crossover.models.counting import count_parameters, match_parameters
+from crossover.models.counting import count_parameters
+from crossover.models.matching import match_parameters
 from crossover.models.ports import Inputs, Outputs, PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings

@@ -1,0 +1,94 @@
+"""Predicted beside published training steps: error, bias, worst row and order, source by source.
+
+Nothing is fitted here. `python benchmarks/predict_training.py PUBLISHED`, the folder of measured_training.csv.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import mean, median
+
+from published import folder, training
+from published_training import Case, cases
+from table import keep
+
+from crossover.planning.machine import load_machine
+from crossover.planning.predict import Planner, Prediction
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A case and what was predicted of it."""
+
+    case: Case
+    found: Prediction
+
+    @property
+    def error(self) -> float:
+        """Signed, as a share of what was measured: negative where the prediction is too fast."""
+        return self.found.step_seconds / self.case.seconds - 1
+
+    @property
+    def within(self) -> bool:
+        """Whether the 80 % interval holds what was measured."""
+        low, high = self.found.interval
+        return low <= self.case.seconds <= high
+
+
+def compared(rows: list[dict[str, str]]) -> tuple[dict[str, list[Compared]], dict[str, int]]:
+    """Every case by source, and the rows that are none by their reason."""
+    read = cases(rows)
+    by_source: defaultdict[str, list[Compared]] = defaultdict(list)
+    for case in read.found:
+        planner = Planner(case.job, load_machine(case.machine), order=case.order, practice=case.practice)
+        by_source[case.source].append(Compared(case, planner.predict(case.layout)))
+    return dict(by_source), dict(read.left_out)
+
+
+def summary(name: str, own: list[Compared]) -> list[str]:
+    """One line of the table."""
+    errors = [each.error for each in own]
+    worst = max(own, key=lambda each: abs(each.error))
+    widths = [(each.found.interval[1] - each.found.interval[0]) / each.found.step_seconds for each in own]
+    return [
+        name,
+        str(len(own)),
+        f"{mean(abs(error) for error in errors):.1%}",
+        f"{median(abs(error) for error in errors):.1%}",
+        f"{mean(errors):+.1%}",
+        f"{worst.error:+.0%}: {worst.case.label}",
+        f"{mean(each.within for each in own):.0%}",
+        f"{mean(widths):.0%}",
+    ]
+
+
+def main() -> None:
+    """Predict, print and keep the table."""
+    by_source, left_out = compared(training(folder()))
+    by_machine: defaultdict[str, list[Compared]] = defaultdict(list)
+    for source, own in by_source.items():
+        for each in own:
+            by_machine[f"{source}, {each.case.machine}"].append(each)
+    rows = [summary(name, own) for name, own in by_machine.items()]
+    rows.append(summary("all", [each for own in by_source.values() for each in own]))
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", *(f"- left out: {count} rows, {reason}" for reason, count in sorted(left_out.items()))]
+    keep("predict_training", "Predicted beside published training steps", lines, measured=False)
+
+
+HEADINGS = (
+    "source",
+    "rows",
+    "mean error",
+    "median error",
+    "bias",
+    "worst row",
+    "in the 80 % interval",
+    "width of the interval",
+)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""Published training rows as jobs, layouts and machines of the planner; what cannot be said in these is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from published import Row
+
+from crossover.models.ports import PerStep, SourceTarget, Tokens
+from crossover.models.presets import parse_model
+from crossover.models.settings import ModelSettings
+from crossover.parallel.layout import Layout
+from crossover.planning.job import Job, Stored
+from crossover.planning.practice import Practice
+
+MEGATRON = ("pipeline", "data", "sequence", "tensor")
+"""The order of the axes in Megatron: stages of a pipeline are farthest from one another."""
+OURS = ("data", "pipeline", "sequence", "tensor")
+_FULL, _NONE = {"full"}, {"none", ""}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measured step."""
+
+    source: str
+    label: str
+    job: Job
+    layout: Layout
+    machine: str
+    seconds: float
+    order: tuple[str, ...] = OURS
+    practice: Practice = field(default_factory=Practice)
+
+
+FLASH_1 = (0.33, 0.33)
+"""Of the peak: FlashAttention reached 25 to 40 % on an A100 (Dao 2023, arXiv 2307.08691, section 1)."""
+FLASH_1_ON_HOPPER = (0.17, 0.17)
+"""The same beside FlashAttention-2 as on an A100, of what that reaches on an H100."""
+CUDNN = (0.6, 0.5)
+"""Of the peak: cuDNN's attention on an H100 (Shah et al. 2024, arXiv 2407.08608, figures 5 and 6)."""
+
+
+@dataclass
+class Cases:
+    """Cases by source, and why other rows of a source are none."""
+
+    found: list[Case] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def cases(rows: Iterable[Row]) -> Cases:
+    """All rows of training steps that the planner has words for."""
+    all_of_them = Cases()
+    for row in rows:
+        for part, (source, read) in _SOURCES.items():
+            if part in row["source"] and row["metric"] in ("train_throughput", "step_time"):
+                found = read(row)
+                if isinstance(found, Case):
+                    all_of_them.found.append(found)
+                else:
+                    all_of_them.left_out[f"{source}: {found}"] += 1
+    return all_of_them
+
+
+def _decoder(row: Row, **settings: object) -> ModelSettings:
+    """A decoder of the row's sizes."""
+    layers, width, heads = (int(row[name]) for name in ("layers", "hidden", "heads"))
+    attention = {"heads": heads, "bias": False, **settings.pop("attention", {})}  # type: ignore[dict-item]
+    return ModelSettings(
+        name=row["model_family"].split(" (")[0],
+        mixers=("attention",),
+        layers=layers,
+        width=width,
+        feed_forward_width=int(row["ffn"]),
+        dropout=0.0,
+        causal=True,
+        max_length=int(row["seq"]) + 1,
+        mixer={"attention": attention},
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def _job(row: Row, model: ModelSettings, vocabulary: int, stored: Stored, precision: str) -> Job:
+    return Job(
+        model=model,
+        inputs=Tokens(vocabulary=vocabulary),
+        outputs=PerStep(size=vocabulary),
+        rows=int(row["global_batch"]),
+        time=int(row["seq"]),
+        precision=precision,
+        stored=stored,
+    )
+
+
+def _seconds(row: Row) -> float:
+    """Of a step, from tokens a second and device."""
+    return int(row["global_batch"]) * int(row["seq"]) / (float(row["value"]) * int(row["n_gpus"]))
+
+
+_GPUS = {"h100_80gb": "h100-sxm", "a100_80gb": "a100-80", "a100_40gb": "a100-40"}
+
+
+def _llm_foundry(row: Row) -> Case | str:
+    """FSDP: weights gathered in bf16, gradients sent in fp32 or (mode PURE) in bf16; Triton's attention of 2022."""
+    if "offload True" in row["note"]:
+        return "weights on the host"
+    model = _decoder(row, feed_forward="gelu", positions="learned", tie_embeddings=True)
+    stored = Stored(gathered=2, sent=2 if "PURE" in row["note"] else 4)
+    precision = "fp8" if "fp8" in row["precision"] else "bf16"
+    devices, micro = int(row["n_gpus"]), int(row["micro_batch"])
+    layout = Layout(
+        data=devices,
+        shard_parameters=True,
+        accumulate=int(row["global_batch"]) // (devices * micro),
+        recompute="blocks" if row["recompute"] in _FULL else "none",
+    )
+    label = f"{model.name} T={row['seq']} {row['gpu']} x {devices}, {precision}"
+    return Case(
+        "llm-foundry",
+        label,
+        _job(row, model, int(row["vocab"]), stored, precision),
+        layout,
+        _GPUS[row["gpu"]],
+        _seconds(row),
+        practice=Practice(attention=FLASH_1 if "a100" in row["gpu"] else FLASH_1_ON_HOPPER),
+    )
+
+
+_LLAMA = {
+    "LLAMA2-7B": (32, 4096, 11008, 32, 32, 32_000),
+    "LLAMA2-13B": (40, 5120, 13824, 40, 40, 32_000),
+    "Llama 2 13B": (40, 5120, 13824, 40, 40, 32_000),
+    "LLAMA2-70B": (80, 8192, 28672, 64, 8, 32_000),
+    "Llama 2 70B": (80, 8192, 28672, 64, 8, 32_000),
+    "LLAMA3-8B": (32, 4096, 14336, 32, 8, 128_256),
+    "Llama 3 8B": (32, 4096, 14336, 32, 8, 128_256),
+    "Llama 3.1 8B": (32, 4096, 14336, 32, 8, 128_256),
+    "LLAMA3-70B": (80, 8192, 28672, 64, 8, 128_256),
+    "Llama 3 70B": (80, 8192, 28672, 64, 8, 128_256),
+    "Llama 3.1 70B": (80, 8192, 28672, 64, 8, 128_256),
+    "Llama 3.1 405B": (126, 16384, 53248, 128, 8, 128_256),
+}
+"""Layers, width, feed-forward, heads, shared heads and vocabulary, from the models' own configurations."""
+
+
+def _llama(row: Row) -> tuple[ModelSettings, int] | None:
+    if row["model_family"] not in _LLAMA:
+        return None
+    layers, width, hidden, heads, shared, vocabulary = _LLAMA[row["model_family"]]
+    sizes = {"layers": str(layers), "hidden": str(width), "ffn": str(hidden), "heads": str(heads)}
+    model = _decoder(
+        {**row, **sizes},
+        attention={"kv_heads": shared},
+        feed_forward="swiglu",
+        norm="rms",
+        positions="rotary",
+    )
+    return model, vocabulary
+
+
+_MIXED = Stored(weight=2, gradient=4, optimizer=12, gathered=2, sent=4)
+"""Megatron: weights in 16 bits, gradients and the optimiser's own weights in fp32."""
+
+
+def _megatron(row: Row, source: str, *, machine: str, precision: str, practice: Practice) -> Case | str:
+    """NeMo and Megatron-LM: tensor, pipeline and context parallel, stages of a rank as its VP says."""
+    said = dict(part.split("=") for part in row["note"].split(";")[0].split() if "=" in part)
+    context, interleave = int(said.get("CP", 1)), int(said.get("VP", said.get("interleaving", "1")).strip(","))
+    found = _llama(row)
+    if found is not None:
+        model, vocabulary = found
+    elif row["layers"] and row["hidden"] and row["heads"]:
+        sizes = {"ffn": row["ffn"] or str(4 * int(row["hidden"]))}
+        model, vocabulary = (
+            _decoder({**row, **sizes}, feed_forward="gelu", positions="learned", tie_embeddings=True),
+            51_200,
+        )
+    else:
+        return "sizes are not said"
+    tensor, pipeline, data = (int(row[name]) for name in ("tp", "pp", "dp"))
+    if not row["global_batch"] or not row["micro_batch"]:
+        return "the batch is not said"
+    micro = int(row["global_batch"]) // (int(row["micro_batch"]) * data)
+    layout = Layout(
+        data=data,
+        tensor=tensor,
+        pipeline=pipeline,
+        sequence=context,
+        microbatches=micro if pipeline > 1 else 1,
+        accumulate=1 if pipeline > 1 else micro,
+        interleave=interleave if pipeline > 1 else 1,
+        recompute="blocks" if row["recompute"] in _FULL else "none",
+    )
+    seconds = float(row["value"]) if row["metric"] == "step_time" else _seconds(row)
+    job = _job(row, model, vocabulary, _MIXED, precision)
+    return Case(
+        source,
+        f"{model.name} tp={tensor} pp={pipeline} dp={data} cp={context}",
+        job,
+        layout,
+        machine,
+        seconds,
+        MEGATRON,
+        practice,
+    )
+
+
+def _nemo(row: Row) -> Case | str:
+    """Transformer Engine: messages along tensor go while products are computed, cuDNN's attention, fused kernels."""
+    practice = Practice(overlapped=True, scattered=True, attention=CUDNN)
+    return _megatron(row, "NeMo", machine="h100-sxm", precision="fp8", practice=practice)
+
+
+def _korthikanti(row: Row) -> Case | str:
+    if row["recompute"] not in _FULL | _NONE:
+        return "selective recompute"
+    said = {**row, "note": row["note"].replace(",", " ")}
+    practice = Practice(scattered=True)
+    found = _megatron(said, "Korthikanti", machine="a100-80", precision="fp16", practice=practice)
+    # Of 2022: scores are written out.
+    return replace(found, job=replace(found.job, fused=False)) if isinstance(found, Case) else found
+
+
+def _torchtitan(row: Row) -> Case | str:
+    if row["recompute"] not in _FULL | _NONE:
+        return "selective recompute"
+    if "compile" in row["note"] or "loat8" in row["precision"]:
+        return "compiled"
+    if not row["global_batch"] or not row["seq"]:
+        return "the batch is not said"
+    found = _llama(row)
+    if found is None:
+        return "sizes are not said"
+    model, vocabulary = found
+    layout = Layout(
+        data=int(row["dp"]),
+        tensor=int(row["tp"]),
+        shard_parameters=True,
+        accumulate=max(1, int(row["global_batch"]) // (int(row["dp"]) * int(row["micro_batch"]))),
+        recompute="blocks" if row["recompute"] in _FULL else "none",
+    )
+    machine = "a100-80" if "A100" in row["gpu"] else "h100-sxm"
+    job = _job(row, model, vocabulary, Stored(gathered=2, sent=4), "bf16")
+    return Case(
+        "torchtitan", f"{model.name} {row['gpu'][:12]} x {row['n_gpus']}", job, layout, machine, _seconds(row)
+    )
+
+
+_PADDED, _REAL = 28, 26
+"""Assumed of WMT sentences of up to 50 tokens: their mean length, and that of batches of similar ones."""
+
+
+def _gnmt(row: Row) -> Case | str:
+    """GNMT as its preset is here: rows of the same length, which in the source differ from rank to rank."""
+    if "4-layer enc" not in row["model_family"]:
+        return "another framework or model"
+    model = replace(parse_model("gnmt[layers=4,width=1024,dropout=0.2]"), name="GNMT", max_length=_PADDED + 1)
+    rows, devices = int(row["global_batch"]), int(row["n_gpus"])
+    layout = Layout(data=devices, accumulate=rows // (devices * int(row["micro_batch"])))
+    return _translation(row, model, 32_320, rows, 2 * _REAL, layout)
+
+
+def _transformer_big(row: Row) -> Case | str:
+    if "fairseq" not in row["model_family"]:
+        return "another framework or model"
+    sizes = "layers=6,width=1024,feed_forward_width=4096,attention.heads=16,cross_heads=16,tie_embeddings=true"
+    model = replace(parse_model(f"transformer-original[{sizes}]"), name="Transformer-big", max_length=_PADDED + 1)
+    devices = int(row["n_gpus"])
+    rows = int(row["micro_batch"].split()[0]) // _PADDED * devices
+    return _translation(row, model, 33_712, rows, _REAL, Layout(data=devices))
+
+
+def _translation(row: Row, model: ModelSettings, vocabulary: int, rows: int, counted: int, layout: Layout) -> Case:
+    """`counted` tokens of a row are what the source counts."""
+    precision, tokens = row["precision"].split("-")[0], Tokens(vocabulary=vocabulary)
+    job = Job(
+        model=model,
+        inputs=SourceTarget(source=tokens, target=tokens, shared=model.tie_embeddings),
+        outputs=PerStep(size=vocabulary),
+        rows=rows,
+        time=_PADDED,
+        source=_PADDED,
+        precision=precision,
+        stored=Stored(sent=2 if precision == "fp16" else 4),
+    )
+    machine = "a100-40" if "A100" in row["gpu"] else "v100-16"
+    label = f"{model.name} {machine} x {row['n_gpus']}, {precision}"
+    return Case(model.name, label, job, layout, machine, rows * counted / float(row["value"]))
+
+
+def _deep_learning_examples(row: Row) -> Case | str:
+    """GNMT and Transformer-big, two rows of the same pages."""
+    return _gnmt(row) if "GNMT" in row["model_family"] else _transformer_big(row)
+
+
+_SOURCES: dict[str, tuple[str, Callable[[Row], Case | str]]] = {
+    "mosaicml/llm-foundry": ("llm-foundry", _llm_foundry),
+    "NVIDIA/NeMo": ("NeMo", _nemo),
+    "calculon": ("Korthikanti", _korthikanti),
+    "pytorch/torchtitan": ("torchtitan", _torchtitan),
+    "NVIDIA/DeepLearningExamples": ("DeepLearningExamples", _deep_learning_examples),
+}

@@ -1,0 +1,40 @@
+"""What a program does that the same model and layout leave open: by itself, what this one does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from crossover.planning.machine import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Practice:
+    """How a step is carried out.
+
+    With `overlapped` messages along tensor, sequence and pipeline go while a rank computes, as far as it has anything
+    to compute; with `scattered` each of the tensor ranks of a stage sends the next one its part of the activations
+    (Narayanan et al. 2021, arXiv 2104.04473, section 4.1). `attention` is what its kernel of attention reaches of the
+    peak, forward and backward (None: as the machine's file says), and `streamed` the share of other kernels' bytes
+    that are left where they are fused.
+    """
+
+    overlapped: bool = False
+    scattered: bool = False
+    attention: tuple[float, float] | None = None
+    streamed: float = 1.0
+
+    def on(self, machine: Machine) -> Machine:
+        """The machine with this program's kernel of attention."""
+        if self.attention is None:
+            return machine
+        forward, backward = self.attention
+        # What is scored in 8 bits elsewhere is scored in 16.
+        peaks = {
+            name: machine.rates.get("bf16" if name == "fp8" else name, rate).peak
+            for name, rate in machine.rates.items()
+        }
+        rates = {
+            name: replace(rate, attention=forward * peaks[name], attention_backward=backward * peaks[name])
+            for name, rate in machine.rates.items()
+        }
+        return replace(machine, rates=rates)

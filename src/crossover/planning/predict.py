@@ -1,0 +1,325 @@
+"""A step's seconds, memory and traffic on a rank of any layout, from settings and a machine's file alone.
+
+    step = compute + exposed messages + bubble + update
+
+A rank computes its share of every block for one micro-batch at a time; what it says along tensor and sequence it
+waits for. A pipeline of stages takes the slowest rank's actions and, once, one action of each of the others.
+Gradients of replicas are added up while the way back goes on where the machine can; the last bucket is waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import groupby
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from crossover.parallel.layout import ORDER, Layout
+from crossover.parallel.schedule import in_flight
+from crossover.parallel.stages import balanced
+from crossover.parallel.traffic import Sent
+from crossover.planning.blocks import Blocks, Cut, Table
+from crossover.planning.compute import stream_seconds
+from crossover.planning.job import Job
+from crossover.planning.machine import Machine
+from crossover.planning.memory import Held, Memory, inference_memory, training_memory
+from crossover.planning.network import Network
+from crossover.planning.practice import Practice
+
+_BUCKET = 25 * 2**20
+"""Bytes of a bucket of gradients, which replicas add up together (PyTorch's DDP)."""
+_UPDATED = {"adamw": 28, "sgd": 20}
+"""Bytes that the optimiser reads and writes for each parameter in fp32."""
+_CLIPPED, _ACCUMULATED = 12, 12
+"""The same of a gradient whose norm is bounded, and of one that is added to an earlier one."""
+_FILLING = ("pipeline", "microbatches", "chunks", "interleave", "schedule")
+"""What of a layout says how many micro-batches wait for their way back."""
+_SLOWED = 0.1256
+"""By how much computing is slower while messages go (PKU-DAIR/Hetu-Galvatron, its profile of the overlap)."""
+_FACTOR_RANK = 4
+"""Of PowerSGD's factors."""
+SPREAD = {"compute": (0.12, 0.17), "communication": (0.4, 0.4), "bubble": (0.2, 0.2), "update": (0.2, 0.2)}
+"""How far the 80 % interval of each part reaches below and above it, as shares of it: such intervals hold 76 % of 269
+published steps (`benchmarks/predict_training.py`). Programs do more than is counted rather than less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One layout's step: seconds with an 80 % interval and the parts that they are the sum of, and a rank's memory.
+
+    `communication_seconds` are those in which a rank waits for messages, `bubble_seconds` those in which it waits for
+    work. `utilisation` is the share of the machine's peak that the model's FLOPs make up.
+    """
+
+    layout: Layout
+    step_seconds: float
+    compute_seconds: float
+    communication_seconds: float
+    bubble_seconds: float
+    update_seconds: float
+    tokens_per_second: float
+    utilisation: float
+    memory: Memory
+    limit_bytes: float
+    plan_only: tuple[str, ...] = ()
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high ends of the 80 % interval of the step's seconds."""
+        parts = {name: getattr(self, f"{name}_seconds") for name in SPREAD}
+        below, above = (
+            sum((SPREAD[name][end] * seconds) ** 2 for name, seconds in parts.items()) ** 0.5 for end in (0, 1)
+        )
+        return self.step_seconds - below, self.step_seconds + above
+
+    @property
+    def fits(self) -> bool:
+        """Whether a device has the memory."""
+        return self.memory.total <= self.limit_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        low, high = self.interval
+        return {
+            "layout": self.layout.to_json(),
+            "name": str(self.layout),
+            "step_seconds": {"value": self.step_seconds, "low": low, "high": high},
+            "compute_seconds": self.compute_seconds,
+            "communication_seconds": self.communication_seconds,
+            "bubble_seconds": self.bubble_seconds,
+            "update_seconds": self.update_seconds,
+            "tokens_per_second": self.tokens_per_second,
+            "utilisation": self.utilisation,
+            "peak_bytes": self.memory.total,
+            "parts": self.memory.to_json(),
+            "fits": self.fits,
+            "plan_only": list(self.plan_only),
+        }
+
+
+class Planner:
+    """Predictions of one job on one machine; what layouts have in common is computed once.
+
+    `order` names the axes from the outermost to the innermost; `memory_bytes` is what a device has (None: as its file
+    says). `practice` is how a step is carried out.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        machine: Machine,
+        *,
+        order: tuple[str, ...] = ORDER,
+        memory_bytes: float | None = None,
+        practice: Practice | None = None,
+    ) -> None:
+        self.practice = practice or Practice()
+        self.job, self.machine = job, self.practice.on(machine)
+        self.memory_bytes = memory_bytes or machine.memory_bytes
+        self.network = Network(self.machine, order)
+        self.blocks = Blocks(job, self.network, streamed=self.practice.streamed)
+        self.stage_sizes = cache(self._stage_sizes)
+        self._waiting = cache(_waiting)
+
+    def predict(self, layout: Layout) -> Prediction:
+        """What `layout` takes; nothing of it is checked here."""
+        if self.job.kind != "train":
+            return self._inference(layout)
+        stages = self._stages(layout)
+        ranks = stages.ranks(layout.pipeline)
+        actions = layout.microbatches * layout.chunks * layout.accumulate
+        computing, messages = self._computing(layout, ranks), self._messages(layout, ranks)
+        each = computing + messages
+        worst = int(each.argmax())
+        compute, said = float(computing[worst]) * actions, float(messages[worst]) * actions
+        waiting = self._filling(layout, stages, each, worst)
+        parameters = float(ranks["parameters"].max())
+        slices = layout.accumulate * (layout.microbatches if layout.pipeline > 1 else 1)
+        compute += (slices - 1) * stream_seconds(self.machine, parameters * _ACCUMULATED)
+        backward = float(each[worst] - ranks["forward"][worst]) * layout.microbatches * layout.chunks
+        said += self._replicas(layout, parameters, compute=compute, backward=backward)
+        update = self._update(layout, parameters)
+        return self._told(layout, compute, said, waiting, update, self._memory(layout, stages))
+
+    def cut(self, layout: Layout) -> Cut:
+        """How a micro-batch of this layout is cut; the largest, where rows do not divide evenly."""
+        rows = ceil(self.job.rows / (layout.data * layout.accumulate * layout.microbatches))
+        return Cut(rows, layout.tensor, layout.sequence, layout.chunks)
+
+    def rank_parameters(self, layout: Layout) -> np.ndarray:
+        """Numbers of parameters by rank of the pipeline."""
+        return self._stages(layout).ranks(layout.pipeline)["parameters"]
+
+    def tied_parameters(self, layout: Layout) -> int:
+        """Those of the table that embeds and puts out tokens, as one rank has it."""
+        divided = layout.tensor if self.job.outputs.size % layout.tensor == 0 else 1
+        return self.job.outputs.size * self.job.model.width // divided
+
+    def _stages(self, layout: Layout) -> Table:
+        groups = (self.network.group(layout, "tensor"), self.network.group(layout, "sequence"))
+        table = self.blocks.table(self.cut(layout), *groups)
+        return table.stages(layout.stages or self.stage_sizes(layout.pipeline * layout.interleave))
+
+    def _stage_sizes(self, stages: int) -> tuple[int, ...]:
+        """Blocks of every stage, as even as can be by their FLOPs, as the pipeline deals them out."""
+        if stages == 1:
+            return (len(self.job.mixers),)
+        costs = [cost.flops_forward for cost in self.job.blocks(1)]
+        first, last = (cost.flops_forward for cost in self.job.ends(1))
+        return balanced(costs, stages, first=first, last=last)
+
+    def _computing(self, layout: Layout, of: Table) -> np.ndarray:
+        """Seconds of work on a micro-batch forward and backward, by stage or by rank."""
+        again = of["again"] if layout.recompute == "blocks" else 0.0
+        return of["forward"] + of["backward"] + again
+
+    def _messages(self, layout: Layout, of: Table) -> np.ndarray:
+        """Seconds in which messages of a micro-batch are waited for, by stage or by rank."""
+        between = self._between_stages(layout) * layout.pipeline * layout.interleave
+        again = of["forward_messages"] if layout.recompute == "blocks" else 0.0
+        said = of["forward_messages"] + of["backward_messages"] + again
+        said = said + between / len(said)
+        return np.maximum(said - self._computing(layout, of), 0.0) if self.practice.overlapped else said
+
+    def _between_stages(self, layout: Layout) -> float:
+        """Seconds in which a stage gives the next one what enters that, and its gradient back."""
+        if layout.pipeline == 1:
+            return 0.0
+        cut = self.cut(layout)
+        payload = cut.rows * self.job.steps / cut.stretches * self.job.model.width * self.job.between_blocks
+        payload /= layout.tensor if self.practice.scattered else 1
+        groups = {"pipeline": self.network.group(layout, "pipeline")}
+        return 2 * self.network.seconds(groups, [Sent("send", "pipeline", 1, int(payload))])
+
+    def _filling(self, layout: Layout, stages: Table, each: np.ndarray, worst: int) -> float:
+        """Seconds in which the slowest rank has no work: until the first comes to it, and after its last."""
+        if layout.pipeline > 1:
+            first = (self._computing(layout, stages) + self._messages(layout, stages))[: layout.pipeline]
+            return float(first.sum() - first[worst]) * layout.accumulate
+        if layout.sequence == 1:
+            return 0.0
+        # A rank waits for the state of the one before it, once for every run of blocks that hand theirs on.
+        runs = sum(
+            travels == "hand-on" for travels, _ in groupby(mixer.sharding().state for mixer in self.job.mixers)
+        )
+        block = float(each[worst]) / len(self.job.mixers)
+        return runs * (layout.sequence - 1) * block * layout.accumulate
+
+    def _replicas(self, layout: Layout, parameters: float, *, compute: float, backward: float) -> float:
+        """Seconds in which a rank waits for the other replicas: what its own work does not hide."""
+        group = self.network.group(layout, "replicas")
+        if group.size == 1:
+            return 0.0
+        per, groups = self.job.per_parameter, {"replicas": group}
+
+        def seconds(operation: str, payload: float) -> float:
+            return self.network.seconds(groups, [Sent(operation, "replicas", 1, int(payload))])
+
+        payload = parameters * per.sent * self._shrunk(layout)
+        if layout.shard_parameters:
+            gathered = seconds("all-gather", parameters * per.gathered / group.size)
+            scattered = seconds("reduce-scatter", payload)
+            first = (gathered + scattered) / max(len(self.job.mixers), 1)
+            return self._waited(2 * gathered * layout.accumulate + scattered, behind=compute, least=first)
+        whole = seconds("all-reduce", payload)
+        if layout.independent:
+            return whole / layout.synchronise if isinstance(layout.synchronise, int) else 0.0
+        if layout.pipeline > 1:
+            return whole
+        return self._waited(whole, behind=backward, least=min(whole, seconds("all-reduce", min(payload, _BUCKET))))
+
+    def _waited(self, said: float, *, behind: float, least: float) -> float:
+        """What messages add to a step that go while a rank computes for `behind` seconds; a CPU does both itself."""
+        if self.machine.kind == "cpu":
+            return said
+        hidden = min(said - least, behind)
+        return said - hidden + _SLOWED * hidden
+
+    def _shrunk(self, layout: Layout) -> float:
+        """The bytes of sent gradients over those of whole ones."""
+        if layout.gradients == "bf16":
+            return 2 / self.job.per_parameter.sent if self.job.per_parameter.sent > 2 else 1.0
+        if layout.gradients == "powersgd":
+            return min(1.0, 2.5 * _FACTOR_RANK / self.job.model.width)
+        return 1.0
+
+    def _update(self, layout: Layout, parameters: float) -> float:
+        shards = layout.data * layout.sequence if layout.shard_parameters else 1
+        moved = parameters / shards * (_UPDATED[self.job.optimizer] + _CLIPPED)
+        return stream_seconds(self.machine, moved)
+
+    def _memory(self, layout: Layout, stages: Table) -> Memory:
+        """Of the rank that holds the most."""
+        ranks, count = stages.ranks(layout.pipeline), layout.pipeline
+        waiting = self._waiting(replace(Layout(), **{name: getattr(layout, name) for name in _FILLING}))
+        kept, entering = (ranks[name] / layout.interleave for name in ("kept", "entering"))
+        logits = np.where(np.arange(count) == count - 1, stages.logits, 0.0)
+        per = self.job.per_parameter
+        states = ranks["parameters"] * (per.weight + per.gradient + per.optimizer)
+        left = entering if layout.recompute == "blocks" else kept
+        rank = int((states + waiting * left + 2 * logits).argmax())
+        sizes = (layout.stages or self.stage_sizes(count * layout.interleave))[rank::count]
+        held = Held(
+            parameters=float(ranks["parameters"][rank]),
+            block=float(ranks["parameters"][rank]) / sum(sizes),
+            kept=float(kept[rank]),
+            entering=float(entering[rank]),
+            block_kept=float(ranks["kept"][rank]) / sum(sizes),
+            logits=float(logits[rank]),
+            in_flight=int(waiting[rank]),
+        )
+        return training_memory(self.job, layout, held)
+
+    def _inference(self, layout: Layout) -> Prediction:
+        """Whole sequences at once, or one step of each row from its state."""
+        stages = self._stages(layout)
+        ranks = stages.ranks(layout.pipeline)
+        compute = float(ranks["forward"].sum()) * layout.microbatches
+        said = float(ranks["forward_messages"].sum()) * layout.microbatches + self._between_stages(layout) / 2
+        rows, worst = self.cut(layout).rows, int(ranks["parameters"].argmax())
+        state = sum(cost.state_bytes for cost in self.job.blocks(rows)) / (layout.tensor * layout.pipeline)
+        held = Held(
+            parameters=float(ranks["parameters"][worst]),
+            block=0.0,
+            kept=0.0,
+            entering=0.0,
+            block_kept=float(stages["kept"].max()) / max(len(self.job.mixers) / layout.pipeline, 1),
+            logits=stages.logits,
+        )
+        memory = inference_memory(self.job, held, state=state)
+        return self._told(layout, compute, said, 0.0, 0.0, memory)
+
+    def _told(
+        self, layout: Layout, compute: float, said: float, waiting: float, update: float, memory: Memory
+    ) -> Prediction:
+        seconds = compute + said + waiting + update
+        tokens = self.job.rows * self.job.steps
+        peak = self.machine.rate(self.job.precision).peak * layout.devices
+        return Prediction(
+            layout=layout,
+            step_seconds=seconds,
+            compute_seconds=compute,
+            communication_seconds=said,
+            bubble_seconds=waiting,
+            update_seconds=update,
+            tokens_per_second=tokens / seconds,
+            utilisation=self.flops / (seconds * peak),
+            memory=memory,
+            limit_bytes=self.memory_bytes,
+            plan_only=tuple(layout.unwritten_reasons()),
+        )
+
+    @cached_property
+    def flops(self) -> float:
+        """Of the model's pass over the whole batch, forward and backward; what is computed twice counts once."""
+        costs = [*self.job.blocks(1), *self.job.ends(1)]
+        each = sum(cost.flops_forward + cost.flops_backward * (self.job.kind == "train") for cost in costs)
+        return each * self.job.rows
+
+
+def _waiting(filling: Layout) -> np.ndarray:
+    """By rank of the pipeline, the most micro-batches, or chunks of them, that wait for their way back."""
+    return np.array([in_flight(filling, rank) for rank in range(filling.pipeline)])

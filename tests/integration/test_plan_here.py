@@ -1,0 +1,28 @@
+"""A plan for this machine: its layouts run here for a moment, and stand beside what was predicted."""
+
+from __future__ import annotations
+
+from crossover import api
+from crossover.cli import main
+
+SMALL = ["gpt[layers=2,width=32]", "--length", "16", "--batch", "8", "--vocabulary", "64", "--precision", "fp32"]
+
+
+def test_the_layouts_of_a_plan_run_here_and_are_set_beside_their_predictions(capsys):
+    assert main(["plan", *SMALL, "--devices", "2", "--hardware", "cpu", "--top", "2", "--check"]) == 0
+    told = capsys.readouterr().out
+    head, *rows = told[told.index("layout ", told.index("predicted") - 80) :].splitlines()
+    assert head.split() == ["layout", "predicted", "measured", "here", "error"]
+    assert len(rows) == 2 and all(row.endswith("%") for row in rows)
+
+
+def test_a_check_of_more_devices_than_this_machine_has_is_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr("crossover.study.plan_check.devices_for", lambda layout, device: 1)
+    assert main(["plan", *SMALL, "--devices", "2", "--hardware", "cpu", "--check"]) == 2
+    assert "fewer than 2 devices" in capsys.readouterr().err
+
+
+def test_a_plan_from_python_is_that_of_the_command_line():
+    found = api.plan("gpt[layers=2,width=32]", devices=2, length=16, batch=8, vocabulary=64)
+    assert found.found.best is not None and found.found.best.layout.devices == 2
+    assert found.to_json(1)["layouts"][0]["fits"]
