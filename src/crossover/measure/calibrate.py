@@ -19,9 +19,14 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Product
+from crossover.costs import Product, Shape
 from crossover.measure.clock import seconds_of
 from crossover.measure.numerics import Numerics, processor
+from crossover.models.counting import model_cost
+from crossover.models.mixers.base import Span
+from crossover.models.model import build_model
+from crossover.models.ports import PerStep, Tokens
+from crossover.models.presets import parse_model
 from crossover.parallel.launch import Team
 from crossover.parallel.mesh import whole_world
 from crossover.planning.compute import RECOMPUTED, product_seconds, stream_seconds
@@ -35,7 +40,7 @@ _SIDES = (16, 32, 64, 128, 256, 512, 1024)
 _STREAMED = tuple(1 << power for power in range(13, 26, 2))
 """Numbers that are streamed: from what the nearest cache holds to more than any does."""
 _TINY = 16
-"""Width and depth of a model whose kernels have nothing to do."""
+"""Width and depth of a model whose kernels have next to nothing to do."""
 _BETWEEN = 1 << 19
 """Numbers that a step has moved since it wrote what it reads: four megabytes twice over."""
 _EVALUATED = 1 << 18
@@ -135,17 +140,21 @@ def _function_seconds() -> float:
 
 
 def _launch_seconds() -> float:
-    """Of a kernel as a step starts it, its share of modules and autograd included: both ways through a tiny model."""
-    parts = [nn.LayerNorm(_TINY), nn.Linear(_TINY, _TINY), nn.GELU()]
-    model, x = nn.Sequential(*parts * _TINY), torch.randn(1, _TINY, requires_grad=True)
+    """Of a kernel as a step starts it, modules and autograd included: both ways through a model that has no work."""
+    model = replace(parse_model("gpt"), layers=_TINY, width=_TINY, max_length=_TINY, dropout=0.0)
+    ends, rows = (Tokens(vocabulary=_TINY), PerStep(size=_TINY)), Shape(batch=1, time=2)
+    built, ids = build_model(model, *ends, causal=True, seed=0), torch.zeros(1, 2, dtype=torch.long)
 
     def both_ways() -> None:
-        model(x).backward(torch.ones(1, _TINY))
+        built(ids, None, span=Span(carry=False))[0].sum().backward()
 
     for _ in range(_REPEATS):
         both_ways()
-    # Three forward; backward two products and a sum, and one of each of the others.
-    return _fastest(both_ways) / (_TINY * (3 + 5))
+    counted = model_cost(model, *ends, rows, causal=True)
+    streamed = sum(t.streamed_forward.kernels + t.streamed_backward.kernels for t in counted.terms)
+    # A product has two on the way back; one of attention is a kernel with all that stands between.
+    products = sum(3 if term.fused else 3 * len(term.products) for term in counted.terms)
+    return _fastest(both_ways) / (streamed + products)
 
 
 def _rate(dtype: torch.dtype) -> Rate:
