@@ -2,14 +2,15 @@
 
     python benchmarks/predict_here.py
 
-The machine is calibrated first, and nothing is fitted to the steps. A step is that of `crossover scale`: forward, a
-loss, backward, AdamW. The median of steps taken after one that does not count.
+The machine is calibrated first, for one rank that has it alone and for two that work at the same time, and nothing is
+fitted to the steps. A step is that of `crossover scale`: forward, a loss, backward, AdamW. The median of steps taken
+after one that does not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from statistics import mean, median
 
@@ -82,24 +83,24 @@ def cells() -> Iterator[Cell]:
         yield Cell(model, time, BATCHES[-1], layout)
 
 
-def measure(machine: Machine) -> list[tuple[Cell, float, float]]:
+def measure(alone: Machine, both: Machine) -> list[tuple[Cell, float, float]]:
     """Every cell with its predicted and its measured seconds."""
     found = []
     for cell in cells():
         if not cell.layout:
-            found.append((cell, cell.predicted(machine), cell.measured(Stopwatch(), 1)))
+            found.append((cell, cell.predicted(alone), cell.measured(Stopwatch(), 1)))
     with Team(2) as team:
         for cell in cells():
             if cell.layout:
                 watch = TeamStopwatch(team, Layout.parse(cell.layout))
-                found.append((cell, cell.predicted(machine), cell.measured(watch, 2)))
+                found.append((cell, cell.predicted(both), cell.measured(watch, 2)))
     return found
 
 
 def main() -> None:
     """Calibrate, predict, measure, print and keep the table."""
-    machine, how = calibrate(devices=2)
-    found = measure(replace(machine, name="here"))
+    (alone, how), (both, _) = calibrate(threads=1), calibrate(devices=2)
+    found = measure(alone, both)
     lines = [
         "| model | steps | rows | layout | predicted ms | measured ms | error |",
         "|---|---|---|---|---|---|---|",

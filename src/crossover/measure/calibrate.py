@@ -1,7 +1,7 @@
 """This machine's figures as the planner reads them: products, memory, launches, recurrences and messages, measured.
 
-What a rank on a CPU computes with is its share of the cores, so a device is that share. A figure is the median of
-repeated calls, except that rates are those of the fastest: what else runs here takes time and gives none.
+What a rank on a CPU computes with is its share of the cores, so a device is that share. All ranks measure at the same
+time, since they share caches and memory too. A figure is the median of repeated calls.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from crossover.planning.machine import Link, Machine, Rate
 from crossover.planning.recurrent import Kernel, RecurrentLaw, fit_law
 
 _REPEATS = 5
-_SIDES = (16, 32, 64, 128, 256, 512, 1024)
-"""Of square matrices whose products are timed."""
+_WIDTHS = (8, 16, 32, 64, 128, 256, 384)
+"""Of layers whose products are timed: eight times as many rows, and four times as many columns."""
 _STREAMED = tuple(1 << power for power in range(13, 26, 2))
 """Numbers that are streamed: from what the nearest cache holds to more than any does."""
 _TINY = 16
@@ -45,7 +45,7 @@ _BETWEEN = 1 << 19
 """Numbers that a step has moved since it wrote what it reads: four megabytes twice over."""
 _EVALUATED = 1 << 18
 """Numbers of which a function is computed."""
-_HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (16, 32, 64, 128), 32
+_HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (8, 32, 128), 32
 _CELLS: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
 """By their number of gates."""
 _ATTENDED = (8, 4, 256, 64)
@@ -66,12 +66,25 @@ _FIGURES = (
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def calibrate(*, devices: int = 1) -> tuple[Machine, str]:
-    """This machine as `devices` ranks have it, each with its share of the cores; and how it was measured.
+def calibrate(*, devices: int = 1, threads: int | None = None) -> tuple[Machine, str]:
+    """This machine as `devices` ranks have it, each with so many threads; and how it was measured.
 
-    Takes less than two minutes on two cores. Raises TrainingError where the ranks could not be started.
+    By itself (None) each has its share of the cores. Takes less than two minutes on two cores. Raises TrainingError
+    where the ranks could not be started.
     """
-    numerics = Numerics(threads=max(1, (os.cpu_count() or 1) // devices)).apply()
+    threads = threads or max(1, (os.cpu_count() or 1) // devices)
+    how = f"measured by crossover calibrate on {date.today()}, torch {torch.__version__}"
+    if devices == 1:
+        return _measured(threads, devices), how
+    with Team(devices) as team:
+        machine: Machine = team.run(_measured, threads, devices)
+        seconds: list[float] = team.run(_time_sums, _MESSAGES, threads)
+    return replace(machine, links=(_link(devices, seconds),)), how
+
+
+def _measured(threads: int, devices: int) -> Machine:
+    """Every rank's part: all but the messages."""
+    numerics = Numerics(threads=threads).apply()
     bandwidths = [_bandwidth(elements) for elements in _STREAMED]
     machine = Machine(
         name="this",
@@ -87,10 +100,7 @@ def calibrate(*, devices: int = 1) -> tuple[Machine, str]:
         launch_seconds=_launch_seconds(),
         rates={name: _rate(dtype) for name, dtype in _DTYPES.items()},
     )
-    machine = replace(machine, recurrent={"fp32": _recurrences(machine)})
-    if devices > 1:
-        machine = replace(machine, links=(_link(devices, numerics.threads),))
-    return machine, f"measured by crossover calibrate on {date.today()}, torch {torch.__version__}"
+    return replace(machine, recurrent={"fp32": _recurrences(machine)})
 
 
 def to_mapping(machine: Machine, source: str) -> dict[str, Any]:
@@ -113,9 +123,10 @@ def to_mapping(machine: Machine, source: str) -> dict[str, Any]:
     }
 
 
-def _fastest(call: Callable[[], Any]) -> float:
+def _typical(call: Callable[[], Any]) -> float:
+    """Seconds of a call, in the median."""
     call()
-    return min(seconds_of(call) for _ in range(_REPEATS))
+    return median(seconds_of(call) for _ in range(_REPEATS))
 
 
 def _bandwidth(elements: int) -> float:
@@ -129,14 +140,14 @@ def _bandwidth(elements: int) -> float:
         for left, right, out in sets:
             torch.add(left, right, out=out)
 
-    return 3 * 4 * elements * len(sets) / _fastest(add_up)
+    return 3 * 4 * elements * len(sets) / _typical(add_up)
 
 
 def _function_seconds() -> float:
     """Seconds of a GELU of one number beyond those of reading it and writing the result."""
     numbers, out = torch.randn(_EVALUATED), torch.empty(_EVALUATED)
-    copied = _fastest(partial(torch.add, numbers, 1.0, out=out))
-    return max(_fastest(lambda: F.gelu(numbers)) - copied, 0.0) / _EVALUATED
+    copied = _typical(partial(torch.add, numbers, 1.0, out=out))
+    return max(_typical(lambda: F.gelu(numbers)) - copied, 0.0) / _EVALUATED
 
 
 def _launch_seconds() -> float:
@@ -154,23 +165,24 @@ def _launch_seconds() -> float:
     streamed = sum(t.streamed_forward.kernels + t.streamed_backward.kernels for t in counted.terms)
     # A product has two on the way back; one of attention is a kernel with all that stands between.
     products = sum(3 if term.fused else 3 * len(term.products) for term in counted.terms)
-    return _fastest(both_ways) / (streamed + products)
+    return _typical(both_ways) / (streamed + products)
 
 
 def _rate(dtype: torch.dtype) -> Rate:
-    """Of square products; the fastest size is the rate, and no peak is known but that."""
+    """Of the products of layers; the fastest size is the rate, and no peak is known but that."""
     rates = {}
-    for side in _SIDES:
-        left, right = (torch.randn(side, side).to(dtype) for _ in range(2))
-        out = torch.empty(side, side, dtype=dtype)
-        flops = 2 * side**3
+    for width in _WIDTHS:
+        rows, columns = 8 * width, 4 * width
+        left, right = torch.randn(rows, width).to(dtype), torch.randn(width, columns).to(dtype)
+        out = torch.empty(rows, columns, dtype=dtype)
+        flops = 2 * rows * width * columns
         repeated = max(1, round(1e7 / flops))
 
         def products(left: Tensor = left, right: Tensor = right, out: Tensor = out, times: int = repeated) -> None:
             for _ in range(times):
                 torch.mm(left, right, out=out)
 
-        rates[flops] = flops * repeated / _fastest(products)
+        rates[flops] = flops * repeated / _typical(products)
     most = max(rates.values())
     shares = tuple(rate / most for rate in rates.values())
     forward, backward = _attended(dtype)
@@ -194,7 +206,7 @@ def _attended(dtype: torch.dtype) -> tuple[float, float]:
         forward.append(seconds_of(partial(_attend, q, k, v, found)))
         backward.append(seconds_of(partial(found[0].backward, torch.ones_like(found[0]))))
     flops = 2 * batch * heads * time * (time + 1) * size
-    return flops / min(forward), RECOMPUTED * flops / min(backward)
+    return flops / median(forward), RECOMPUTED * flops / median(backward)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, found: list[Tensor]) -> None:
@@ -233,17 +245,15 @@ def _passes(layer: nn.RNNBase, x_BTD: Tensor) -> tuple[float, float]:
         outputs: list[Tensor] = []
         forward.append(seconds_of(partial(_read, layer, x_BTD, outputs)))
         backward.append(seconds_of(partial(outputs[0].backward, torch.ones_like(outputs[0]))))
-    return min(forward), min(backward)
+    return median(forward), median(backward)
 
 
 def _read(layer: nn.RNNBase, x_BTD: Tensor, outputs: list[Tensor]) -> None:
     outputs.append(layer(x_BTD)[0])
 
 
-def _link(devices: int, threads: int) -> Link:
-    """What ranks of this machine send one another, from sums of small and large tensors."""
-    with Team(devices) as team:
-        seconds = team.run(_time_sums, _MESSAGES, threads)
+def _link(devices: int, seconds: Sequence[float]) -> Link:
+    """What ranks of this machine send one another, from the seconds of sums of small and large tensors."""
     sent = 2 * (devices - 1) / devices
     bandwidth = sent * (_MESSAGES[-1] - _MESSAGES[-2]) / max(seconds[-1] - seconds[-2], 1e-9)
     hops = 2 * (devices - 1).bit_length()

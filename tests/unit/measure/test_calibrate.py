@@ -16,7 +16,7 @@ from crossover.planning.machine import load_machine
 @pytest.fixture
 def small(monkeypatch):
     """Sizes that are measured in no time; what is measured of them is worth nothing."""
-    sizes = {"_SIDES": (16, 64), "_STREAMED": (1 << 12, 1 << 16), "_HIDDEN": (16, 32), "_STEPS": 4}
+    sizes = {"_WIDTHS": (8, 32), "_STREAMED": (1 << 12, 1 << 16), "_HIDDEN": (16, 32), "_STEPS": 4}
     for name, value in (sizes | {"_ATTENDED": (1, 2, 32, 8), "_EVALUATED": 1 << 12}).items():
         monkeypatch.setattr(module, name, value)
 
