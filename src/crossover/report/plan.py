@@ -106,7 +106,7 @@ def _layouts(document: Mapping[str, Any]) -> Section | None:
     rows = tuple(
         Row(
             (
-                Cell(each["name"], code=True),
+                Cell(f"{place + 1} {each['name']}", code=True),
                 Cell(quantities.seconds(each["step_seconds"]["value"]), minor=_bounds(each["step_seconds"])),
                 Cell(quantities.count(each["tokens_per_second"])),
                 Cell(quantities.share(each["utilisation"])),
@@ -116,12 +116,13 @@ def _layouts(document: Mapping[str, Any]) -> Section | None:
         )
         for place, each in enumerate(layouts)
     )
-    names = [each["name"] for each in layouts]
+    # Layouts have long names, which would take a chart's room: their places in the table stand for them.
+    names = [str(place + 1) for place in range(len(layouts))]
     step = Chart(
         "step",
         _("Where the seconds of a step go"),
         _("Each bar is a layout; its parts add up to the predicted step."),
-        Axis(_("layout")),
+        Axis(_("place")),
         Axis(_("seconds of the step"), unit=" s"),
         tuple(_bars(title, color, names, [each[key] for each in layouts]) for key, title, color in _STEP),
         stacked=True,
@@ -130,7 +131,7 @@ def _layouts(document: Mapping[str, Any]) -> Section | None:
         "memory",
         _("Memory of a device"),
         _("The most that a device holds at one time, by what it is for; the dotted line is what it has."),
-        Axis(_("layout")),
+        Axis(_("place")),
         Axis(_("peak memory"), unit=" GB"),
         (
             *(
