@@ -29,8 +29,8 @@ from crossover.planning.memory import Held, Memory, inference_memory, training_m
 from crossover.planning.network import Network
 from crossover.planning.practice import Practice
 
-_BUCKET = 25 * 2**20
-"""Bytes of a bucket of gradients, which replicas add up together (PyTorch's DDP)."""
+BUCKET_BYTES = 25 * 2**20
+"""Of a bucket of gradients, which replicas add up together (PyTorch's DDP)."""
 _UPDATED = {"adamw": 28, "sgd": 20}
 """Bytes that the optimiser reads and writes for each parameter in fp32."""
 _CLIPPED, _ACCUMULATED = 12, 12
@@ -229,7 +229,9 @@ class Planner:
             return whole / layout.synchronise if isinstance(layout.synchronise, int) else 0.0
         if layout.pipeline > 1:
             return whole
-        return self._waited(whole, behind=backward, least=min(whole, seconds("all-reduce", min(payload, _BUCKET))))
+        return self._waited(
+            whole, behind=backward, least=min(whole, seconds("all-reduce", min(payload, BUCKET_BYTES)))
+        )
 
     def _waited(self, said: float, *, behind: float, least: float) -> float:
         """What messages add to a step that go while a rank computes for `behind` seconds; a CPU does both itself."""

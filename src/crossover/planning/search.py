@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from math import gcd
+from math import prod
 from typing import Any
 
 from crossover.errors import LayoutError
@@ -105,8 +105,8 @@ def _forms(planner: Planner, degrees: Layout, given: dict[str, Any]) -> Iterator
         yield replace(degrees, **given)
         return
     if degrees.pipeline == 1:
-        hands_on = degrees.sequence > 1 and any(m.sharding().state == "hand-on" for m in job.mixers)
-        for count in _slices(rows, degrees.sequence) if hands_on else (1,):
+        waits = degrees.sequence > 1 and _hands_on(planner)
+        for count in _slices(rows, degrees.sequence) if waits else (1,):
             yield replace(degrees, **{"microbatches": count, **given})
         return
     most = len(job.mixers) // degrees.pipeline
@@ -185,13 +185,17 @@ def _none_is_legal(
     planner: Planner, devices: int, given: dict[str, Any], rejected: Sequence[tuple[Layout, tuple[str, ...]]]
 ) -> str:
     """Why no layout can be used, and the nearest number of devices of which one can."""
-    why = rejected[0][1][0] if rejected else f"no degrees with {given} make {devices} devices"
     alone = {axis: degree for axis, degree in given.items() if axis in AXES}
-    for distance in range(1, devices):
+    pinned = ",".join(f"{axis}={degree}" for axis, degree in alone.items())
+    why = rejected[0][1][0] if rejected else f"no degrees with {pinned} make {devices} devices"
+    farthest = devices + prod(alone.values())
+    for distance in range(1, farthest):
         for other in (devices - distance, devices + distance):
             if other >= 1 and _degrees(planner, other, alone)[0]:
                 return (
                     f"no layout of {devices} devices can be used: {why}; one of {other} can: give --devices {other}"
                 )
-    nearest = gcd(devices, planner.job.rows)
-    return f"no layout of {devices} devices can be used: {why}; try --devices {nearest}"
+    return (
+        f"no layout of {devices} devices can be used: {why}; nor one of any other number below "
+        f"{devices + farthest}: leave more of --layout open"
+    )

@@ -7,13 +7,13 @@ from itertools import accumulate
 
 from crossover.parallel.layout import Layout
 from crossover.parallel.traffic import Sent
-from crossover.planning.predict import Planner
+from crossover.planning.predict import BUCKET_BYTES, Planner
 from crossover.planning.traffic import Passes, summed
 
 _EXACT, _SQUARE = 4, 8
 """Bytes of a gradient, and of a sum of squares."""
-_FIRST_BUCKET, _BUCKET = 2**20, 25 * 2**20
-"""Bytes after which PyTorch's DDP closes a bucket of gradients: the first one, and those that follow."""
+_FIRST_BUCKET_BYTES = 2**20
+"""After so many PyTorch's DDP closes the first bucket of gradients."""
 
 
 def step_traffic(
@@ -86,5 +86,5 @@ def _replicas(planner: Planner, layout: Layout, stage: int) -> list[Sent]:
             Sent("reduce-scatter", axis, blocks, int(parameters * per.sent)),
         ]
     payload = int(parameters * per.sent)
-    buckets = 1 + max(0, -(-(payload - _FIRST_BUCKET) // _BUCKET)) if layout.pipeline == 1 else 1
+    buckets = 1 + max(0, -(-(payload - _FIRST_BUCKET_BYTES) // BUCKET_BYTES)) if layout.pipeline == 1 else 1
     return [Sent("all-reduce", axis, buckets, payload)]

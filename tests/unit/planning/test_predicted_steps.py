@@ -170,3 +170,10 @@ def test_where_memory_is_short_the_best_layout_saves_some() -> None:
 def test_no_legal_layout_names_a_number_of_devices_that_has_one() -> None:
     with pytest.raises(LayoutError, match=r"17 devices can be used: .*one of 16 can: give --devices 16"):
         search(Planner(job("lstm", rows=1, layers=1, causal=False), H100), 17)
+
+
+def test_degrees_that_are_pinned_name_the_number_of_devices_that_they_need() -> None:
+    with pytest.raises(LayoutError, match=r"tensor=4 make 2 devices; one of 4 can: give --devices 4"):
+        search(Planner(job(), H100), 2, fixed=Layout(tensor=4))
+    with pytest.raises(LayoutError, match=r"tensor=7 make 2 devices; nor one of any other .*leave more of --layout"):
+        search(Planner(job(), H100), 2, fixed=Layout(tensor=7))
