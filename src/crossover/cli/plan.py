@@ -167,12 +167,14 @@ def plan(
     """
     from crossover import api
     from crossover.cli.plan_output import print_plan
-    from crossover.cli.plan_request import check_counts, parse_amount, parse_sweep
+    from crossover.cli.plan_request import check_counts, check_said, parse_amount, parse_sweep
     from crossover.parallel.layout import Layout
     from crossover.plugins import load_plugins
 
     load_plugins(common.plugin)
     check_counts({"--top": top, "--batch": what.batch, "--length": what.length, "--source": what.source})
+    said = {"--why": why, "--check": check, "--tokens": tokens, "--price": price, "--launch": launch}
+    check_said(said, document=common.json)
     amount = None if tokens is None else parse_amount(tokens)
     others = tuple(name.strip() for name in versus.split(",") if name.strip())
     there = where.options()

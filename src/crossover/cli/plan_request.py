@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from crossover.errors import ConfigError
 
 
+def check_said(given: Mapping[str, object], *, document: bool) -> None:
+    """Refuse, as a ConfigError, what would say nothing: sentences beside a `document`, and a price of no tokens."""
+    said = [flag for flag, value in given.items() if value]
+    if document and said:
+        raise ConfigError(f"--json prints the plan alone, without what {said[0]} says: leave one of them out")
+    if given["--price"] is not None and given["--tokens"] is None:
+        raise ConfigError("--price is of a training whose length is not given: add --tokens, such as 300B")
+
+
 def check_counts(given: Mapping[str, int | None]) -> None:
     """Raise a ConfigError for a flag whose number is below 1; None was not given."""
     for flag, value in given.items():

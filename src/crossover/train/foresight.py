@@ -45,14 +45,20 @@ def foresee(
         return sum(getattr(one, name) * count for one, count in found) / steps
 
     low, high = (sum(one.interval[end] * count for one, count in found) / steps for end in (0, 1))
-    largest = max((one for one, _ in found), key=lambda one: one.memory.total)
+    memory = _predict(spec, model, settings, numerics, layout, machine, max(shapes, key=_extent)).memory
     return {
         "machine": machine.name,
         "step_seconds": {"value": mean("step_seconds"), "low": low, "high": high},
         **{name: mean(name) for name in _PARTS},
-        "peak_bytes": largest.memory.total,
-        "parts": largest.memory.to_json(),
+        "peak_bytes": memory.total,
+        "parts": memory.to_json(),
     }
+
+
+def _extent(shape: BatchShape) -> int:
+    """Steps of all rows, read and written: what memory grows with."""
+    rows, time, source, _ = shape
+    return rows * (time + source)
 
 
 _PARTS = ("compute_seconds", "communication_seconds", "bubble_seconds", "update_seconds")

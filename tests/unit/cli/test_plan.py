@@ -138,6 +138,9 @@ def test_a_model_of_a_trillion_parameters_is_planned_without_being_built(capsys)
         (["--top", "0"], "--top is 0"),
         (["--layout", "tensor=3", "--devices", "3"], "no layout of 3 devices"),
         (["--versus", "lstn"], "did you mean"),
+        (["--json", "--why"], "without what --why says"),
+        (["--json", "--tokens", "1B"], "without what --tokens says"),
+        (["--price", "2"], "add --tokens"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(arguments, sentence, capsys):

@@ -66,6 +66,16 @@ def test_seconds_are_the_mean_over_the_batches_that_were_seen(calibrated: Path) 
     assert mixed == pytest.approx(0.75 * seconds({short: 1}) + 0.25 * seconds({long: 1}))
 
 
+def test_memory_is_that_of_the_largest_batch_however_rare_it_is(calibrated: Path) -> None:
+    def peak(shapes: dict) -> float:
+        told = foresee(TinyTask().spec, tiny_model(), TrainSettings(), NUMERICS, Layout(), shapes)
+        assert told is not None
+        return told["peak_bytes"]
+
+    common = {(8, time, 0, None): 2 for time in range(8, 48)}
+    assert peak({**common, (8, 64, 0, None): 1}) == peak({(8, 64, 0, None): 1}) > peak(common)
+
+
 @pytest.mark.parametrize(
     ("device", "machine"),
     [
