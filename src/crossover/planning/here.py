@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crossover.data.catalogue import cache_folder
+from crossover.errors import CrossoverError
 from crossover.planning.machine import Machine, load_machine
 
 _DEVICES = {
@@ -33,11 +34,17 @@ def calibrated_title(processor: str, threads: int) -> str:
 
 
 def this_machine(processor: str, threads: int, devices: int) -> Machine | None:
-    """A CPU that was calibrated for as many ranks as `devices`, each of so many threads; None where it was not."""
+    """A CPU that was calibrated for as many ranks as `devices`, each of so many threads; None where it was not.
+
+    None as well where the file cannot be read, such as one of another release: a finished run is not lost for it.
+    """
     file = calibrated_file(devices)
     if not file.is_file():
         return None
-    machine = load_machine(file)
+    try:
+        machine = load_machine(file)
+    except CrossoverError:
+        return None
     return machine if machine.title == calibrated_title(processor, threads) else None
 
 

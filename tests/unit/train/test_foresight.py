@@ -66,6 +66,16 @@ def test_seconds_are_the_mean_over_the_batches_that_were_seen(calibrated: Path) 
     assert mixed == pytest.approx(0.75 * seconds({short: 1}) + 0.25 * seconds({long: 1}))
 
 
+@pytest.mark.parametrize("content", ["like = 'cpu'\nunheard_of = 1\n", "no TOML", 'like = "elsewhere"\n'])
+def test_a_run_ends_well_beside_a_machine_file_that_cannot_be_read(
+    content: str, calibrated: Path, tmp_path: Path
+) -> None:
+    calibrated.write_text(content, encoding="utf-8")
+    settings = TrainSettings(budget="1steps", learning_rate=0.02, batch=16)
+    record = train(TinyTask(), tiny_model(), settings, numerics=NUMERICS, folder=tmp_path / "run").record
+    assert record.steps == 1 and record.prediction is None
+
+
 def test_memory_is_that_of_the_largest_batch_however_rare_it_is(calibrated: Path) -> None:
     def peak(shapes: dict) -> float:
         told = foresee(TinyTask().spec, tiny_model(), TrainSettings(), NUMERICS, Layout(), shapes)
