@@ -33,6 +33,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; FolderError for one that cannot be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FolderError(f"{path} does not exist: give the path of a file that does") from None
     except (OSError, ValueError) as error:
         raise FolderError(f"{path} cannot be read ({error}): get it again") from None
     if not isinstance(value, dict):

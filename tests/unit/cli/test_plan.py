@@ -151,6 +151,7 @@ def test_a_configuration_of_an_unknown_kind_is_one_sentence(tmp_path, capsys):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({**CONFIG, "model_type": "t5"}), encoding="utf-8")
     assert "model_type 't5'" in refused(capsys, "plan", str(file))
+    assert "does not exist: give" in refused(capsys, "plan", str(tmp_path / "elsewhere.json"))
     file.write_text(json.dumps({**CONFIG, "hidden_size": "wide"}), encoding="utf-8")
     assert "hidden_size='wide'" in refused(capsys, "plan", str(file))
     file.write_text("[]", encoding="utf-8")
