@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from crossover import api
 from crossover.cli import main
 
@@ -20,6 +22,12 @@ def test_a_check_of_more_devices_than_this_machine_has_is_one_sentence(capsys, m
     monkeypatch.setattr("crossover.study.plan_check.devices_for", lambda layout, device: 1)
     assert main(["plan", *SMALL, "--devices", "2", "--hardware", "cpu", "--check"]) == 2
     assert "fewer than 2 devices" in capsys.readouterr().err
+
+
+def test_values_that_are_not_finite_have_no_time(capsys, monkeypatch):
+    monkeypatch.setattr("torch.isfinite", lambda value: torch.zeros_like(value, dtype=torch.bool))
+    assert main(["plan", *SMALL, "--hardware", "cpu", "--check"]) == 1
+    assert "values that are not finite" in capsys.readouterr().err
 
 
 def test_a_plan_from_python_is_that_of_the_command_line():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from crossover.errors import ConfigError
+from crossover.errors import ConfigError, MeasurementError
 from crossover.measure.numerics import Numerics, choose
 from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.together import TeamStopwatch
@@ -36,7 +36,8 @@ class Checked:
 def check_plan(job: Job, predictions: Sequence[Prediction], *, device: str = "auto") -> Iterator[Checked]:
     """Time a few steps of each layout, on random rows of the job's sizes.
 
-    Raises ConfigError where this machine has too few devices for one of them.
+    Raises ConfigError where this machine has too few devices for one of them, MeasurementError where a result is not
+    finite.
     """
     numerics = choose(device=device, precision="bf16" if job.element_bytes == 2 else "fp32")
     workload = Workload(
@@ -68,7 +69,9 @@ def _seconds(workload: Workload, layout: Layout, numerics: Numerics) -> float:
 
 
 def _time(watch: Stopwatch, workload: Workload, numerics: Numerics) -> float:
-    watch.begin("step", workload)
+    finite, _ = watch.begin("step", workload)
+    if not finite:
+        raise MeasurementError(f"{workload.model.name} gives values that are not finite: its time means nothing")
     taken = watch.time(["step"], rounds=_ROUNDS, minimum=_FEWEST, device=numerics.device, time_limit=_SECONDS)["step"]
     watch.forget()
     return median(taken)
