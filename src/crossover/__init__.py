@@ -14,6 +14,7 @@ _PUBLIC = {
     "compare": "crossover.api",
     "scale": "crossover.api",
     "train": "crossover.api",
+    "plan": "crossover.api",
     "audit": "crossover.api",
     "Study": "crossover.api",
     "load": "crossover.inference.predictor",

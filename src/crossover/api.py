@@ -15,17 +15,12 @@ from crossover.files import make_folder
 from crossover.measure.numerics import check_device, choose
 from crossover.parallel.launch import Team, devices_for, starts_again
 from crossover.parallel.layout import Layout
-from crossover.study.compare import run_comparison
 from crossover.study.contest import origin_note, prepare_model, task_data
 from crossover.study.request import DEFAULT_MODELS, DEFAULT_TASKS, CompareRequest
 from crossover.study.store import load_study, with_exports
 from crossover.tasks import TASKS
 from crossover.train.budget import Budget
-from crossover.train.checkpoint import check_finished
-from crossover.train.loop import train as run_training
-from crossover.train.ranks import Order, train_together
 from crossover.train.record import RunRecord, is_finished, is_started
-from crossover.train.results import check_folder
 from crossover.train.settings import TrainSettings, resolve, under_layout
 
 if TYPE_CHECKING:
@@ -83,6 +78,8 @@ def compare(
     `options` are the fields of `crossover.study.request.CompareRequest` (seeds, trials, data, train, …). Raises
     ConfigError, DataError or LayoutError for what cannot be done, before anything starts.
     """
+    from crossover.study.compare import run_comparison
+
     request = CompareRequest(tasks=tuple(tasks), models=tuple(models), **options)
     folder = Path(out) if out is not None else new_folder("compare")
     document = run_comparison(request, folder, tell=tell, on_progress=on_progress, on_begin=on_begin)
@@ -202,6 +199,11 @@ def train(
     torchrun starts it again. Raises FolderError for a folder
     that holds something else (a run with other settings, too) and what `crossover.train.loop.train` raises.
     """
+    from crossover.train.checkpoint import check_finished
+    from crossover.train.loop import train as run_training
+    from crossover.train.ranks import Order, train_together
+    from crossover.train.results import check_folder
+
     folder = Path(out) if out is not None else new_folder("train")
     resume = resume or (starts_again(os.environ) and is_started(folder))
     check_folder(folder, resume=resume)

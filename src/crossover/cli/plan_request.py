@@ -47,14 +47,12 @@ def parse_links(text: str) -> dict[str, float]:
 
 def parse_sweep(text: str, devices: int, *, needed: bool) -> tuple[int, ...]:
     """Numbers of devices: those of ``devices=1..64``; by themselves, where `needed`, the powers of two."""
-    from crossover.study.scale import rising
+    from crossover.study.axis import parse_axis
 
     if not text:
         return tuple(1 << power for power in range(devices.bit_length())) if needed else ()
-    name, equals, values = text.partition("=")
-    if name.strip() != "devices" or not equals:
-        raise ConfigError(f"--sweep {text!r} must go over devices: write devices=1..1024 or devices=1,3,8")
-    return rising("devices", values)
+    _, numbers = parse_axis(text, ("devices",))
+    return numbers
 
 
 def parse_amount(text: str) -> float:

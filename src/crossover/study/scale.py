@@ -29,11 +29,11 @@ from crossover.models.presets import adapt, family_of, parse_model
 from crossover.models.settings import ModelSettings
 from crossover.parallel.launch import Team, devices_for
 from crossover.parallel.layout import Layout
+from crossover.study.axis import AXES, parse_axis
 from crossover.study.crossing import find_crossings
 from crossover.study.machine import machine
 from crossover.study.store import VERSION, Store
 
-AXES = ("length", "width", "batch", "depth")
 MEASURES = ("time", "memory", "flops")
 _MEMORY_NOISE = 0.02
 """Peak memory repeats within one per cent; curves closer than this are not told apart."""
@@ -109,36 +109,6 @@ class ScaleRequest:
                 f"model {model!r} is bidirectional: scale measures causal models, leave causal=false out"
             )
         return replace(settings, dropout=0.0, max_length=max(settings.max_length, sizes["length"] + 64))
-
-
-def parse_axis(text: str) -> tuple[str, tuple[int, ...]]:
-    """``length=64..2048`` (doubling, the end included) or ``width=64,128,256`` to the axis and its rising values.
-
-    Raises ConfigError for an unknown axis, and for values that are not whole, positive and at least two.
-    """
-    axis, _, values = (part.strip() for part in text.partition("="))
-    if axis not in AXES:
-        raise ConfigError(unknown("axis", axis, AXES))
-    return axis, rising(axis, values)
-
-
-def rising(axis: str, values: str) -> tuple[int, ...]:
-    """``64..2048`` (doubling, the end included) or ``64,128,256`` to rising values; ConfigError as `parse_axis`."""
-    example = f"write {axis}=64..2048 (doubling) or {axis}=64,128,256"
-    try:
-        if ".." in values:
-            low, high = (int(part) for part in values.split(".."))
-            numbers = {high}
-            while 0 < low < high:
-                numbers.add(low)
-                low *= 2
-        else:
-            numbers = {int(part) for part in values.split(",")}
-    except ValueError:
-        raise ConfigError(f"axis '{axis}={values}' has values that are no whole numbers: {example}") from None
-    if len(numbers) < 2 or min(numbers) < 1:
-        raise ConfigError(f"axis '{axis}={values}' does not give two positive values or more, rising: {example}")
-    return tuple(sorted(numbers))
 
 
 def scale(
