@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import torch
 
 from crossover import api
@@ -22,6 +25,18 @@ def test_a_check_of_more_devices_than_this_machine_has_is_one_sentence(capsys, m
     monkeypatch.setattr("crossover.study.plan_check.devices_for", lambda layout, device: 1)
     assert main(["plan", *SMALL, "--devices", "2", "--hardware", "cpu", "--check"]) == 2
     assert "fewer than 2 devices" in capsys.readouterr().err
+
+
+def test_the_line_that_starts_a_plan_starts_it(capsys, tmp_path):
+    fitting = ["plan", SMALL[0], *SMALL[1:], "--layers", "3", "--devices", "2", "--hardware", "cpu"]
+    assert main([*fitting, "--layout", "data=2", "--launch", "torchrun"]) == 0
+    line = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert line[:5] == ["torchrun", "--nproc-per-node", "2", "-m", "crossover"]
+    places = {"TASK": "language-modeling/python-docs", "FOLDER": str(tmp_path / "run")}
+    order = [places.get(word, word) for word in line[5:]]
+    assert main([*order, "--budget", "1steps", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["layout"].startswith("data=2") and record["model"] == "gpt[layers=2,width=32,layers=3]"
 
 
 def test_values_that_are_not_finite_have_no_time(capsys, monkeypatch):

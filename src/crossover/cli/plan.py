@@ -174,7 +174,7 @@ def plan(
     load_plugins(common.plugin)
     check_counts({"--top": top, "--batch": what.batch, "--length": what.length, "--source": what.source})
     said = {"--why": why, "--check": check, "--tokens": tokens, "--price": price, "--launch": launch}
-    check_said(said, document=common.json)
+    check_said(said, document=common.json, kind=what.passes)
     amount = None if tokens is None else parse_amount(tokens)
     others = tuple(name.strip() for name in versus.split(",") if name.strip())
     there = where.options()

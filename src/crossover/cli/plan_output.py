@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crossover.cli.output import print_columns, print_text
+from crossover.cli.plan_launch import Launcher, starting_lines
 from crossover.errors import LayoutError
 from crossover.planning.explain import explain
 from crossover.planning.plan import Plan, Point, missing
@@ -20,7 +21,7 @@ def print_plan(
     check: bool,
     tokens: float | None,
     price: float | None,
-    launch: str | None,
+    launch: Launcher | None,
 ) -> None:
     """Print everything that was asked for; a LayoutError, behind the rest, where no layout fits."""
     print_text(_assumed(found))
@@ -35,7 +36,7 @@ def print_plan(
         raise LayoutError(
             f"no layout of {found.devices} devices fits: the smallest {smallest}; give more --devices or less --batch"
         )
-    if why and found.job.kind == "train":
+    if why:
         print_text("")
         print_columns((reason.name, reason.formula, reason.numbers) for reason in explain(found.planner, best))
     if check:
@@ -43,7 +44,8 @@ def print_plan(
     if tokens is not None:
         _print_budget(best, found.devices, tokens, price)
     if launch is not None:
-        print_text(_starting(found, best, launch))
+        for line in starting_lines(found, best, launch):
+            print_text(line)
 
 
 def _assumed(found: Plan) -> str:
@@ -111,19 +113,3 @@ def _print_budget(best: Prediction, devices: int, tokens: float, price: float | 
     hours = seconds * devices / 3600
     cost = f", {hours * price:,.0f} at {price:g} an hour" if price is not None else ""
     print_text(f"{tokens:.3g} tokens take {quantities.seconds(seconds)}, {hours:,.0f} device-hours{cost}")
-
-
-def _starting(found: Plan, best: Prediction, launch: str) -> str:
-    """The line that starts the best layout, on every host where torchrun does."""
-    if best.plan_only:
-        return "this layout is for planning only: " + "; ".join(best.plan_only)
-    job, links = found.job, found.planner.machine.links
-    here = min(found.devices, (links[0].devices if links else 0) or found.devices)
-    hosts = max(1, found.devices // here)
-    order = (
-        f"crossover train TASK '{job.model.name}' --batch {job.rows} --precision {job.precision} "
-        f"--optimizer {job.optimizer} --layout {best.layout}"
-    )
-    if launch == "torchrun":
-        return f"torchrun --nnodes {hosts} --nproc-per-node {here} -m {order}"
-    return f"srun --nodes {hosts} --ntasks-per-node {here} --gpus-per-node {here} {order}"

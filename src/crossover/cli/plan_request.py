@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from crossover.errors import ConfigError
 
 
-def check_said(given: Mapping[str, object], *, document: bool) -> None:
-    """Refuse, as a ConfigError, what would say nothing: sentences beside a `document`, and a price of no tokens."""
+def check_said(given: Mapping[str, object], *, document: bool, kind: str) -> None:
+    """Refuse, as a ConfigError, flags that would say nothing.
+
+    Those are sentences beside a `document`, the price of no tokens, and of a pass of another `kind` what only a
+    training has.
+    """
     said = [flag for flag, value in given.items() if value]
     if document and said:
         raise ConfigError(f"--json prints the plan alone, without what {said[0]} says: leave one of them out")
+    asked = [flag for flag in ("--why", "--tokens", "--launch") if given[flag]]
+    if kind != "train" and asked:
+        raise ConfigError(f"{asked[0]} is of a training, not of --pass {kind}: leave one of them out")
     if given["--price"] is not None and given["--tokens"] is None:
         raise ConfigError("--price is of a training whose length is not given: add --tokens, such as 300B")
 

@@ -84,6 +84,16 @@ class Blocks:
         self.table = cache(self._table)
         self._costs = cache(job.blocks)
 
+    def share(self, number: int, cost: Cost, cut: Cut) -> Cost:
+        """What a rank does of a block, which costs `cost` for a whole micro-batch."""
+        return share_of(
+            cost,
+            tensor=cut.tensor,
+            stretches=cut.stretches,
+            by_direction=_by_direction(self.job.mixers[number], cut.tensor),
+            streamed=self.streamed,
+        )
+
     def passes(self, number: int, cut: Cut, rank: int = 0) -> Passes:
         """What `rank` says in one block for one micro-batch, along tensor and sequence."""
         job = self.job
@@ -162,13 +172,7 @@ class Blocks:
         job, mixer = self.job, self.job.mixers[number]
         reads = number < job.encoder_blocks
         looks = bool(job.read) and not reads
-        own = share_of(
-            cost,
-            tensor=cut.tensor,
-            stretches=cut.stretches,
-            by_direction=_by_direction(mixer, cut.tensor),
-            streamed=self.streamed,
-        )
+        own = self.share(number, cost, cut)
         parameters = mixer_parameters(mixer, cut.tensor) + around_parameters(job.model, cut.tensor, looks=looks)
         time = job.read if reads else job.steps
         entering = cut.rows * time / cut.stretches * job.model.width * job.between_blocks

@@ -32,10 +32,11 @@ def explain(planner: Planner, found: Prediction) -> list[Reason]:
 def _compute(planner: Planner, layout: Layout) -> Iterator[Reason]:
     """A term of all blocks and both passes, of one micro-batch on one rank of each stage."""
     job, machine, cut = planner.job, planner.machine, planner.cut(layout)
-    costs = [*job.blocks(cut.rows), *job.ends(cut.rows), Cost.of(planner.blocks.loss(cut))]
+    blocks = [planner.blocks.share(number, cost, cut) for number, cost in enumerate(job.blocks(cut.rows))]
+    ends = [*job.ends(cut.rows), Cost.of(planner.blocks.loss(cut))]
     by_name: defaultdict[str, list[Term]] = defaultdict(list)
-    for cost in costs:
-        for term in share_of(cost, tensor=cut.tensor, stretches=cut.stretches).terms:
+    for cost in [*blocks, *(share_of(end, tensor=cut.tensor, stretches=cut.stretches) for end in ends)]:
+        for term in cost.terms:
             by_name[term.name].append(term)
     for name, terms in by_name.items():
         works = [work for term in terms for work in term_work(machine, job.precision, term)]

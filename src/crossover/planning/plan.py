@@ -16,7 +16,7 @@ from crossover.models.counting import count_parameters
 from crossover.models.foreign import foreign_settings, foreign_vocabulary, read_json
 from crossover.models.matching import match_parameters
 from crossover.models.ports import PerStep, SourceTarget, Tokens
-from crossover.models.presets import parse_model
+from crossover.models.presets import parse_model, with_setting
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
 from crossover.planning.explore import Grid, explore
@@ -28,7 +28,8 @@ from crossover.planning.step_traffic import step_traffic
 
 _VOCABULARY = 32_000
 """Of a model whose name or file says nothing of it."""
-_CONFIG_SUFFIX = ".json"
+CONFIG_SUFFIX = ".json"
+"""What a model's name ends with that is a file."""
 
 
 @dataclass(frozen=True)
@@ -160,24 +161,25 @@ def _crossings(points: Sequence[Point]) -> list[dict[str, Any]]:
 def planned_model(name: str, sizes: Mapping[str, int], vocabulary: int | None) -> tuple[ModelSettings, int]:
     """The settings that a name or a ``config.json`` stands for, and the size of its vocabulary.
 
-    `sizes` are fields of the settings, or ``heads`` of its attention. Raises ConfigError for a trained model's name.
+    `sizes` are fields of the settings, or ``heads`` of its attention, as brackets give them, and they stand in the
+    brackets of a preset's name. Raises ConfigError for a trained model's name, and for a size that a model has not.
     """
-    if name.endswith(_CONFIG_SUFFIX):
+    if name.endswith(CONFIG_SUFFIX):
         config = read_json(Path(name))
         settings, own = foreign_settings(name, config), foreign_vocabulary(name, config)
         kind = config["model_type"]
-        settings = replace(settings, causal=kind != "bert", tie_embeddings=settings.tie_embeddings or kind == "gpt2")
-    else:
-        settings, own = parse_model(name), _VOCABULARY
+        tied = settings.tie_embeddings or kind == "gpt2"
+        settings = replace(settings, causal=kind != "bert", tie_embeddings=tied)
+        changes = {"mixer.attention.heads" if key == "heads" else key: value for key, value in sizes.items()}
+        return override(settings, changes, path=name), vocabulary or own
+    settings = parse_model(name)
     if settings.origin is not None:
         raise ConfigError(
             f"model {name!r} has a trained model's sizes, and a plan needs its own: give them, or a preset"
         )
-    changes: dict[str, Any] = dict(sizes)
-    heads = changes.pop("heads", None)
-    if heads is not None:
-        changes |= {f"mixer.{mixer}.heads": heads for mixer in settings.mixers if "attention" in mixer}
-    return override(settings, changes, path=settings.name), vocabulary or own
+    for key, value in sizes.items():
+        name = with_setting(name, key, str(value))
+    return parse_model(name), vocabulary or _VOCABULARY
 
 
 def text_job(

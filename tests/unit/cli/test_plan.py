@@ -110,9 +110,21 @@ def test_a_budget_of_tokens_is_said_in_hours_and_money(capsys):
 
 
 @pytest.mark.parametrize(("launch", "begins"), [("torchrun", "torchrun --nnodes 2"), ("slurm", "srun --nodes 2")])
-def test_the_line_that_starts_the_best_layout(launch, begins, capsys):
-    told = said(capsys, *SMALL, "--devices", "2x4", "--launch", launch).splitlines()[-1]
-    assert told.startswith(begins) and "crossover train TASK" in told and "--layout" in told
+def test_the_lines_that_start_the_best_layout_say_where_hosts_meet_and_the_sizes(launch, begins, capsys):
+    asked = ["--layers", "6", "--devices", "2x4", "--launch", launch]
+    before, line = said(capsys, *SMALL, *asked).splitlines()[-2:]
+    assert line.startswith(begins) and "crossover train TASK" in line and "--layout" in line
+    assert "layers=6]'" in line
+    assert "--rdzv-endpoint HOST0" in line if launch == "torchrun" else "export MASTER_ADDR=" in before
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [(["--precision", "fp8"], "not in fp8"), (["--devices", "12"], "12 devices do not fill hosts of 8")],
+)
+def test_what_cannot_be_started_here_says_why(asked, reason, capsys):
+    told = said(capsys, *SMALL, *asked, "--launch", "torchrun").splitlines()[-1]
+    assert told.startswith("this is for planning only: ") and reason in told
 
 
 def test_a_model_of_a_trillion_parameters_is_planned_without_being_built_and_without_what_trains():
@@ -155,6 +167,7 @@ def test_a_model_of_a_trillion_parameters_is_planned_without_being_built_and_wit
         (["--json", "--why"], "without what --why says"),
         (["--json", "--tokens", "1B"], "without what --tokens says"),
         (["--price", "2"], "add --tokens"),
+        (["--pass", "decode", "--launch", "slurm"], "--launch is of a training"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(arguments, sentence, capsys):
@@ -178,3 +191,7 @@ def test_a_machine_file_that_contradicts_itself_is_one_sentence(tmp_path, capsys
         'like = "a100-80"\n[rates.bf16]\npeak = [1e12, "mine"]\nachievable = [2e12, "mine"]\n', encoding="utf-8"
     )
     assert "peak" in refused(capsys, *SMALL, "--hardware", str(file))
+
+
+def test_a_size_that_the_model_has_not_is_refused(capsys):
+    assert "unknown setting of model 'lstm' 'heads'" in refused(capsys, "plan", "lstm", "--heads", "4")
