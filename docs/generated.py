@@ -58,7 +58,7 @@ def mixers() -> str:
     return "\n".join(
         f"### {entry.name}\n\n{entry.summary[:1].upper()}{entry.summary[1:]}.\n\n"
         f"```text\n{kind.formula}\n```\n\n"
-        f"- Family: {kind.family}\n- Cost: {kind.cost_law}\n- Source: {kind.source}\n"
+        f"- Family: {kind.family}\n- Cost: {kind.cost_law}\n- Solved: {kind.solvers_told}\n- Source: {kind.source}\n"
         for entry, kind in kinds
     )
 

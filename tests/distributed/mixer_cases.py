@@ -201,6 +201,10 @@ def cases(*, causal_only: bool) -> list[Case]:
         Case("window-attention", options=(("window", 3), ("rotary", True)), from_state=True),
         Case("mingru", options=(("expansion", 2),), ragged=True, from_state=True),
         Case("minlstm", options=(("expansion", 2),), causal=False),
+        Case("diagonal-elman", options=(("block", 2), ("damping", 0.8), ("iterations", 60)), ragged=True),
+        Case("diagonal-gru", options=(("iterations", 1),), ragged=True, from_state=True),
+        Case("diagonal-gru", options=(("solver", "sequential"),), ragged=True, from_state=True),
+        Case("diagonal-lstm", options=(("block", 2),), from_state=True),
         Case("linear-attention", options=(("chunk", 2), ("gate", False)), from_state=True),
     ]
     if causal_only:

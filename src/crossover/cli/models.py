@@ -55,6 +55,7 @@ def _describe(name: str) -> dict[str, Any]:
         "mixer": "+".join(settings.mixers),
         "formula": "; ".join(dict.fromkeys(kind.formula for kind in kinds)),
         "cost_law": "; ".join(dict.fromkeys(kind.cost_law for kind in kinds)),
+        "solvers": "; ".join(dict.fromkeys(kind.solvers_told for kind in kinds)),
         "source": "; ".join(dict.fromkeys(kind.source for kind in kinds)),
         "settings": {key: value for key, value in asdict(settings).items() if key not in ("name", "mixers")},
         "example": shlex.join(

@@ -21,6 +21,7 @@ def scale(
     batch: int | None = None,
     width: int | None = None,
     layers: int | None = None,
+    solvers: Literal["auto", "all"] = "auto",
     memory: bool = True,
     time_limit: str = "60s",
     device: str = "auto",
@@ -45,6 +46,8 @@ def scale(
         Width of the first model; the others are matched to its parameters.
     layers
         Number of blocks.
+    solvers
+        auto solves recurrences the way that was measured to be the fastest; all measures every way.
     memory
         Measure peak memory.
     time_limit
@@ -72,6 +75,7 @@ def scale(
         batch=batch,
         width=width,
         layers=layers,
+        solvers=solvers,
         memory=memory,
         time_limit=parse_seconds(time_limit, "--time-limit") or 60.0,
         device=device,

@@ -11,6 +11,7 @@ from typing import Any
 
 from crossover.errors import MeasurementError, is_out_of_memory
 from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
+from crossover.measure.solvers import solver_of, with_fastest_solvers
 from crossover.measure.statistics import median_interval
 from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.workload import Workload
@@ -33,6 +34,7 @@ class Point:
     flops_forward: float
     flops_backward: float
     note: str | None = None
+    solver: str = "default"
 
     @property
     def median(self) -> float:
@@ -47,7 +49,7 @@ class Point:
             "peak_bytes": self.peak_bytes,
             "flops_forward": self.flops_forward,
             "flops_backward": self.flops_backward,
-            "solver": "default",
+            "solver": self.solver,
             "samples": len(self.seconds),
             "note": self.note,
         }
@@ -89,6 +91,7 @@ class Sweep:
         """
         workloads = {name: make(value) for name, make in self.models.items()}
         self._foresee(value, workloads)
+        workloads |= {name: with_fastest_solvers(workload) for name, workload in self._alive(workloads)}
         for_memory = max(self._left, 0.0) / (1 + len(later)) / 3
         peaks = {name: self._peak(name, workload, for_memory) for name, workload in self._alive(workloads)}
         begun = [name for name, workload in self._alive(workloads) if self._begin(name, workload)]
@@ -200,4 +203,5 @@ def _point(
         cost.flops_forward,
         cost.flops_backward if workload.kind == "train" else 0.0,
         note,
+        solver_of(workload),
     )

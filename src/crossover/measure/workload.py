@@ -18,6 +18,7 @@ from crossover.models.backbones import ModelState
 from crossover.models.counting import model_cost
 from crossover.models.encoder import Source
 from crossover.models.mixers.base import Span
+from crossover.models.mixers.solved import use_solvers
 from crossover.models.model import SequenceModel, build_model
 from crossover.models.ports import (
     Inputs,
@@ -30,6 +31,7 @@ from crossover.models.ports import (
     steps_of,
 )
 from crossover.models.settings import ModelSettings
+from crossover.recurrence.trajectory import Solver
 
 Pass = Literal["train", "encode", "decode"]
 PASSES: tuple[Pass, ...] = ("train", "encode", "decode")
@@ -44,7 +46,8 @@ class Workload:
     whole-sequence inference on them; ``decode`` one step of streaming inference after `time` steps, from the carried
     state (a hidden state or a cache of keys and values). Without `fused` every mixer runs its definition: for
     attention that is the matrix of scores written out. An encoder-decoder reads `source` steps (0: as many as
-    `time`) of a source besides.
+    `time`) of a source besides. `solvers` name the solver of recurrences that leave it open, by mixer; see
+    `crossover.measure.solvers`.
     """
 
     model: ModelSettings
@@ -58,6 +61,7 @@ class Workload:
     fused: bool = True
     numerics: Numerics = field(default_factory=Numerics)
     seed: int = 0
+    solvers: Mapping[str, Solver] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in PASSES:
@@ -107,6 +111,7 @@ class Workload:
         if not self.fused:
             for mixer in model.mixers():
                 mixer.forward = mixer.definition  # type: ignore[method-assign]
+        use_solvers(model.mixers(), self.solvers)
         if self.kind == "train":
             return self._train(model)
         model.eval()

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from crossover.errors import LayoutError
-from crossover.models.mixers.affine import AffineMixer
 from crossover.models.mixers.attention import Attention
 from crossover.models.mixers.base import Mixer, Span, State
 from crossover.models.mixers.cache import Cache
 from crossover.models.mixers.chunkwise import solve_by_chunks
 from crossover.models.mixers.linear_attention import LinearAttention
+from crossover.models.mixers.solved import SolvedMixer
 from crossover.models.mixers.spans import real_resets
 from crossover.models.model import SequenceModel
 from crossover.models.ports import PerRow
@@ -29,6 +29,7 @@ from crossover.parallel.handing import hand_on, receive_state
 from crossover.parallel.queries import attend_in_halves
 from crossover.parallel.ring import attend_in_a_ring
 from crossover.parallel.stretch import Stretch
+from crossover.recurrence.scan import apply
 
 Forward = Callable[..., tuple[Tensor, State | None]]
 
@@ -75,7 +76,7 @@ def share_mixer_time(mixer: Mixer, stretch: Stretch, *, ring: bool = False) -> N
     if isinstance(mixer, Attention) and sharding.state == "gather":
         whole = partial(_attend, solve=mixer.solve, stretch=stretch, causal=mixer.causal)
         mixer.solve = partial(attend_in_a_ring, causal=mixer.causal, stretch=stretch) if ring else whole
-    elif isinstance(mixer, AffineMixer):
+    elif isinstance(mixer, SolvedMixer) and sharding.state == "scan":
         mixer.exchange = Summaries(stretch.axis)
     elif isinstance(mixer, LinearAttention):
         chunk, before = mixer.settings.chunk, partial(_state_before, axis=stretch.axis)
@@ -135,20 +136,44 @@ def _last(after: State | None, axis: Axis) -> State | None:
 
 
 class Summaries:
-    """The exchange of `crossover.recurrence.scan` along an axis: one all-gather of [2, B, D] each way."""
+    """What stretches tell one another along an axis; see `crossover.recurrence.newton.Agreement`.
+
+    A summary is one all-gather each way: [2, B, D] of numbers, [K + 1, K, B, N] of blocks.
+    """
 
     def __init__(self, axis: Axis) -> None:
         self.axis = axis
 
-    def before(self, product_BD: Tensor, last_BD: Tensor, initial_BD: Tensor, *, reverse: bool) -> Tensor:
+    @property
+    def size(self) -> int:
+        """How many stretches there are."""
+        return self.axis.size
+
+    @property
+    def rank(self) -> int:
+        """Which of them is this rank's."""
+        return self.axis.rank
+
+    def before(self, product: Tensor, last: Tensor, initial: Tensor, *, reverse: bool) -> Tensor:
         """See `crossover.recurrence.scan.Exchange`."""
-        products_RBD, lasts_RBD = gather_over(torch.stack([product_BD, last_BD]), self.axis).unbind(1)
-        own = self.axis.rank
-        earlier = range(self.axis.size - 1, own, -1) if reverse else range(own)
-        state_BD = initial_BD
+        blocked = product.ndim > last.ndim
+        own = torch.cat([product, last[None]]) if blocked else torch.stack([product, last])
+        told = gather_over(own, self.axis)
+        earlier = range(self.size - 1, self.rank, -1) if reverse else range(self.rank)
+        state = initial
         for rank in earlier:
-            state_BD = torch.addcmul(lasts_RBD[rank], products_RBD[rank], state_BD)
-        return state_BD
+            *columns, after = told[rank].unbind(0)
+            state = apply(torch.stack(columns) if blocked else columns[0], state, after)
+        return state
+
+    def largest(self, values: Tensor) -> Tensor:
+        """See `crossover.recurrence.newton.Agreement`."""
+        return gather_over(values, self.axis).amax(0)
+
+    def shifted(self, last: Tensor, initial: Tensor) -> Tensor:
+        """See `crossover.recurrence.newton.Agreement`."""
+        lasts = gather_over(last, self.axis)
+        return lasts[self.rank - 1] if self.rank else initial
 
     def begins(self, *, reverse: bool) -> bool:
         """See `crossover.recurrence.scan.Exchange`."""

@@ -16,6 +16,7 @@ from crossover.costs import Execution, Shape
 from crossover.models.block import feed_forward_width
 from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.base import MixerSettings
+from crossover.models.mixers.diagonal import DiagonalSettings
 from crossover.models.mixers.linear_attention import LinearAttentionSettings
 from crossover.models.mixers.recurrent import RecurrentSettings
 from crossover.models.ports import Inputs, Outputs, PerStep, SourceTarget, Tokens, steps_of
@@ -24,6 +25,8 @@ from crossover.parallel.traffic import Sent
 
 _COUNTER_BYTES = 8
 """Of a whole number in a state, which takes no gradient."""
+_ITERATIONS, _AGREED = 4, 3
+"""Of Newton's method where its trajectories contract; numbers of each row by which ranks stop it together."""
 _EXACT, _SUMS = 4, 3
 """Bytes of what is summed in fp32 in any case; numbers of each step that its loss is made of."""
 
@@ -122,11 +125,18 @@ def ends_over_tensor(
 
 
 def mixer_over_sequence(
-    mixer: MixerSettings, *, rows: int, time: int, ranks: int, rank: int = 0, element_bytes: int = 4
+    mixer: MixerSettings,
+    *,
+    rows: int,
+    time: int,
+    ranks: int,
+    rank: int = 0,
+    element_bytes: int = 4,
+    iterations: int = _ITERATIONS,
 ) -> Passes:
     """What rank `rank` says along `sequence` of rows of `time` steps, none of which goes on from a state.
 
-    Keys and values are gathered; `time` is a multiple of twice the ranks.
+    Keys and values are gathered; `time` is a multiple of twice the ranks. Newton's method takes so many `iterations`.
     """
     if ranks == 1:
         return Passes()
@@ -135,6 +145,8 @@ def mixer_over_sequence(
         return _handed_on(mixer, rows, ranks, rank, element_bytes)
     if travels == "gather" and isinstance(mixer, AttentionSettings):
         return _gathered(mixer, rows, time, ranks, rank, element_bytes)
+    if isinstance(mixer, DiagonalSettings):
+        return _by_newton(mixer, rows, element_bytes, iterations)
     return _combined(mixer, rows, ranks, element_bytes)
 
 
@@ -167,6 +179,17 @@ def _combined(mixer: MixerSettings, rows: int, ranks: int, element_bytes: int) -
     units = mixer.units if isinstance(mixer, RecurrentSettings) else mixer.width
     summary = _sent("all-gather", 1, 2 * rows * units * max(element_bytes, 4), "sequence")
     return Passes((summary,), (summary,))
+
+
+def _by_newton(mixer: DiagonalSettings, rows: int, element_bytes: int, iterations: int) -> Passes:
+    """Each iteration's summary and what is agreed of every row; the first and the last states of stretches."""
+    exact, numbers = max(element_bytes, 4), mixer.block * mixer.state_parts
+    state = rows * mixer.units * mixer.state_parts * exact
+    summary = state * (numbers + 1)
+    forward = _sent(
+        "all-gather", 2 + 2 * iterations, 2 * state + iterations * (summary + _AGREED * rows * exact), "sequence"
+    )
+    return Passes((forward,), (_sent("all-gather", 1, summary, "sequence"),))
 
 
 def _gathered(mixer: AttentionSettings, rows: int, time: int, ranks: int, rank: int, element_bytes: int) -> Passes:

@@ -14,6 +14,7 @@ from crossover.report.foresight import foresight_section
 from crossover.report.messages import Text, _, ngettext
 from crossover.report.palette import palette
 from crossover.report.scaling import crossing_sentence, scaling_section
+from crossover.report.solving import solving_section
 from crossover.report.verdicts import TaskResult, is_baseline, low_power, task_verdict
 
 TITLES = {
@@ -32,6 +33,7 @@ def build_report(study: Mapping[str, Any]) -> Report:
         *_task_sections(study, styles),
         devices_section(study),
         foresight_section(study),
+        solving_section(study),
         scaling_section(study, styles),
         *(claims.claim_section(claim) for claim in study.get("claims") or []),
         failures_section(study),

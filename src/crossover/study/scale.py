@@ -17,15 +17,17 @@ from crossover.errors import ConfigError, LayoutError, unknown
 from crossover.measure.clock import UNSTEADY
 from crossover.measure.memory import Nursery
 from crossover.measure.numerics import Numerics, check_device, choose
+from crossover.measure.solvers import left_open
 from crossover.measure.statistics import fit_exponent
 from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.sweep import Point, Sweep
 from crossover.measure.together import TeamStopwatch
 from crossover.measure.workload import PASSES, Pass, Workload
+from crossover.models.backbones import mixer_settings
 from crossover.models.counting import count_parameters
 from crossover.models.matching import match_parameters
 from crossover.models.ports import PerStep, Tokens
-from crossover.models.presets import adapt, family_of, parse_model
+from crossover.models.presets import adapt, family_of, parse_model, with_setting
 from crossover.models.settings import ModelSettings
 from crossover.parallel.launch import Team, devices_for
 from crossover.parallel.layout import Layout
@@ -121,6 +123,7 @@ def scale(
     batch: int | None = None,
     width: int | None = None,
     layers: int | None = None,
+    solvers: Literal["auto", "all"] = "auto",
     memory: bool = True,
     time_limit: float = 60.0,
     device: str = "auto",
@@ -132,7 +135,8 @@ def scale(
 ) -> dict[str, Any]:
     """Measure `models` along `axis` and return the study's document, which is also ``study.json`` in `folder`.
 
-    Under a `layout` of several devices all ranks take every step together, and peak memory is not measured.
+    With `solvers` ``all`` a recurrence that can be solved in several ways is measured in each. Under a `layout` of
+    several devices all ranks take every step together, and peak memory is not measured.
 
     Everything ends within about `time_limit` seconds, shared evenly by the passes; what there is no time for is
     null in the document, with the reason. `numerics` None chooses the policy for `device` and `precision`. A folder
@@ -142,7 +146,8 @@ def scale(
     started = time.monotonic()
     name, values = parse_axis(axis)
     given = {key: v for key, v in (("length", length), ("batch", batch), ("width", width), ("layers", layers)) if v}
-    request = ScaleRequest(models=tuple(models), axis=name, values=values, passes=tuple(passes), **given)
+    shown = [way for model in models for way in (in_every_way(model) if solvers == "all" else [model])]
+    request = ScaleRequest(models=tuple(shown), axis=name, values=values, passes=tuple(passes), **given)
     policy = numerics or Numerics.default(check_device(device))
     layout = layout or Layout()
     for model in request.models:
@@ -253,6 +258,15 @@ class _Scaling:
             "exponents": _exponents(points),
             "upper_exponents": _exponents(upper),
         }
+
+
+def in_every_way(model: str) -> list[str]:
+    """A model once for each solver of its recurrences, or as it is where there is no choice."""
+    names = [model, model]
+    for mixer in left_open(mixer_settings(parse_model(model), causal=True)).values():
+        ways = ("sequential", mixer.at_once)
+        names = [with_setting(name, f"{mixer.name}.solver", way) for name, way in zip(names, ways, strict=True)]
+    return list(dict.fromkeys(names))
 
 
 def _silent(line: str) -> None:

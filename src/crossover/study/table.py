@@ -188,6 +188,8 @@ def run_entries(outcome: Outcome) -> list[dict[str, Any]]:
                     "layout": record.layout if record else None,
                     "step_seconds": record.step_seconds.to_json() if record else None,
                     "prediction": record.prediction if record else None,
+                    "solvers": record.solvers if record else {},
+                    "newton": record.newton if record else None,
                 }
             )
     return entries

@@ -33,6 +33,7 @@ from crossover.train.rank_figures import RankFigures
 from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
 from crossover.train.settings import TrainSettings, resolve
+from crossover.train.solving import Solving, newton_summary
 from crossover.train.state import Best, RunState, Work
 from crossover.train.unread import UnreadLosses
 from crossover.train.update import Update
@@ -117,6 +118,7 @@ class _Run:
         if model.origin is not None and not model.fresh:
             self.start = start_from(built, find_origin(model.origin))
         self.model = built.to(self.device)
+        self.solving = Solving(self.model)
         self.update = Update(task, self.model, settings, numerics, layout, mesh, carry=self.carry)
         self.rows_per_epoch = task.size("train")
         written_for = checkpoint.identity(spec.name, model, settings, numerics.precision)
@@ -143,6 +145,7 @@ class _Run:
             if self.folder is not None and self.mesh.leads:
                 self.log = stack.enter_context(metrics_log(self.folder, steps=self.state.step))
             self.interrupts = stack.enter_context(interrupts_deferred())
+            self._choose_solvers()
             batches = self._batches()
             try:
                 while True:
@@ -164,6 +167,14 @@ class _Run:
                 error.add_note(f"at step {self.state.step + 1}")
                 raise
         self.save()
+
+    def _choose_solvers(self) -> None:
+        """Measured once in a run, on rows like its first; what it goes on with was chosen when it began."""
+        if not self.state.solvers:
+            first = next(self._slices(self.update.shards[0]), None)
+            if first is not None:
+                self.state.solvers = self.solving.choose(first, self.mesh, self.numerics.device)
+        self.solving.use(self.state.solvers)
 
     def _step(self, batches: Iterator[tuple[Batch, ...]]) -> None:
         """Load one global batch, take one step with it and account for both."""
@@ -302,10 +313,15 @@ class _Run:
         )
 
     def _report_step(self, rate: float) -> None:
-        state = self.state
+        state, fared = self.state, self.solving.fared()
+        state.newton.add(fared)
         if self.log is not None:
+            newton = newton_summary(fared)
+            told_of = {} if newton is None else {"newton": newton}
             loss = state.losses[-1][1]
-            self.log.write(step=state.step, seconds=state.seconds, tokens=state.tokens, loss=loss, rate=rate)
+            self.log.write(
+                step=state.step, seconds=state.seconds, tokens=state.tokens, loss=loss, rate=rate, **told_of
+            )
         self._tell(rate, validated=False)
 
     def _tell(self, rate: float, *, validated: bool) -> None:
@@ -342,7 +358,7 @@ class _Run:
             return
         state = loaded.state
         self.update.restore(state, loaded.tensors)
-        self.state = RunState(**state["run"])
+        self.state = RunState.from_json(state["run"])
         if state["best"]:
             self.best = Best(**state["best"], weights=checkpoint.under(loaded.tensors, "best"))
 

@@ -43,7 +43,9 @@ class RunRecord:
     the `traffic` of a step: calls and bytes by operation and axis. `losses` holds [step, mean loss per counted unit
     of the global batch before the update]; `curve` one entry per validation. `start` names the trained model that the
     run started from and the parameters that were taken of it and that were new. `prediction` is what the planner says
-    of a mean step (None where this machine was not calibrated).
+    of a mean step (None where this machine was not calibrated). `solvers` names the solver that was measured to be
+    the fastest, by mixer. `newton` tells how Newton's method fared: trajectories solved, iterations of each in the
+    mean, the worst residual, rows, and those that were solved step by step (`fallbacks`); None where it was not used.
     """
 
     task: str
@@ -89,6 +91,8 @@ class RunRecord:
     run: str | None = None
     start: dict[str, Any] | None = None
     prediction: dict[str, Any] | None = None
+    solvers: dict[str, str] = field(default_factory=dict)
+    newton: dict[str, Any] | None = None
     validation_summary: dict[str, float] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)

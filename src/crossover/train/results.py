@@ -37,6 +37,7 @@ from crossover.train.record import (
     save_record,
 )
 from crossover.train.settings import TrainSettings
+from crossover.train.solving import newton_summary
 from crossover.train.state import Best, RunState
 
 _RESAMPLES = 1000
@@ -111,6 +112,8 @@ def build_record(
         stopped=stopped,
         best_step=best.step,
         prediction=foresee(spec, model, settings, numerics, layout or Layout(), shapes or {}),
+        solvers=dict(state.solvers),
+        newton=newton_summary(state.newton),
         start={"origin": model.origin, **asdict(start)} if start is not None else None,
         layout=str(layout or Layout()),
         ranks=ranks or [],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from crossover.recurrence.newton import Tally
+from crossover.recurrence.trajectory import Solver
 from crossover.train.budget import Spent
 
 
@@ -32,7 +34,8 @@ class RunState:
     """What a run has done so far.
 
     `position` is the number of batches taken of the current epoch and `rows` the number of rows in them.
-    `windows` holds [steps, seconds, tokens] of each timed window, data loading left out; the last is open.
+    `windows` holds [steps, seconds, tokens] of each timed window, data loading left out; the last is open. `solvers`
+    are those of its recurrences, by the mixer's name, and `newton` is what Newton's method did.
     """
 
     step: int = 0
@@ -50,6 +53,8 @@ class RunState:
     losses: list[list[float]] = field(default_factory=list)
     curve: list[dict[str, Any]] = field(default_factory=list)
     windows: list[list[float]] = field(default_factory=lambda: [[0, 0.0, 0]])
+    solvers: dict[str, Solver] = field(default_factory=dict)
+    newton: Tally = field(default_factory=Tally)
 
     def spent(self, rows_per_epoch: int) -> Spent:
         """The state in the units of budgets."""
@@ -86,6 +91,11 @@ class RunState:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunState:
+        """The state that `to_json` gave."""
+        return cls(**{**values, "newton": Tally(**values.get("newton", {}))})
 
 
 @dataclass

@@ -135,3 +135,34 @@ def test_two_stretches_of_time_give_what_one_gives_gradients_included():
             torch.testing.assert_close(ours, theirs[:, steps], rtol=1e-12, atol=1e-12)
         of_initial = expected[2] if first else torch.zeros_like(initial)
         torch.testing.assert_close(found[2], of_initial, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [1, 7, 16, 70])
+@pytest.mark.parametrize("size", [2, 4])
+def test_blocks_equal_the_loop_in_outputs_and_every_gradient(size, time, reverse):
+    generator = torch.Generator().manual_seed(time)
+    shapes = [(size, size, 2, time, 3), (size, 2, time, 3), (size, 2, 3)]
+    a, b, initial = (0.4 * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    given = [part.requires_grad_() for part in (a, b, initial)]
+    state, steps = initial, {}
+    for t in range(time)[:: -1 if reverse else 1]:
+        state = torch.einsum("jkbn,kbn->jbn", a[..., t, :], state) + b[..., t, :]
+        steps[t] = state
+    expected = torch.stack([steps[t] for t in range(time)], dim=2)
+    h = scan(a, b, initial, reverse=reverse)
+    torch.testing.assert_close(h, expected, rtol=1e-12, atol=1e-12)
+    gradient = torch.randn(h.shape, generator=generator, dtype=torch.float64)
+    found, by_loop = (torch.autograd.grad(states, given, gradient) for states in (h, expected))
+    for ours, theirs in zip(found, by_loop, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [1, 15, 33])
+def test_a_summary_of_blocks_is_what_the_steps_do_to_the_state_before_them(time, reverse):
+    shapes = [(3, 3, 2, time, 4), (3, 2, time, 4), (3, 2, 4)]
+    a, b, initial = (0.5 * torch.rand(shape, dtype=torch.float64) for shape in shapes)
+    product, last = summary(a, b, reverse=reverse)
+    found = torch.einsum("jkbn,kbn->jbn", product, initial) + last
+    torch.testing.assert_close(found, scan(a, b, initial, reverse=reverse)[..., 0 if reverse else -1, :])

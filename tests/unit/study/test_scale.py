@@ -8,7 +8,7 @@ from crossover.errors import CheckpointError, ConfigError, LayoutError
 from crossover.measure.numerics import Numerics
 from crossover.models.counting import count_parameters
 from crossover.parallel.layout import Layout
-from crossover.study.scale import ScaleRequest, scale
+from crossover.study.scale import ScaleRequest, in_every_way, scale
 
 PLAIN = Numerics()
 
@@ -97,6 +97,27 @@ def test_a_study_from_measuring_to_file(tmp_path):
     assert scale(**options, folder=tmp_path)["created"] == document["created"]
     with pytest.raises(CheckpointError, match="another study"):
         scale(**{**options, "batch": 3}, folder=tmp_path)
+
+
+def test_every_way_of_solving_is_a_curve_of_its_own_and_the_points_say_which(tmp_path):
+    options = {"width": 16, "layers": 1, "memory": False, "numerics": PLAIN, "folder": tmp_path, "batch": 2}
+    document = scale(["diagonal-gru", "lstm"], "length=16,32", solvers="all", **options)
+    curves = {curve["model"]: curve["points"] for curve in document["scale"]["curves"]}
+    ways = {f"diagonal-gru[diagonal-gru.solver={way}]": way for way in ("sequential", "newton")}
+    assert list(curves) == [*ways, "lstm"]
+    for name, points in curves.items():
+        assert [point["solver"] for point in points] == [ways.get(name, "default")] * 2
+    crossings = {(c["a"], c["b"]) for c in document["scale"]["crossings"] if c["measure"] == "time"}
+    assert tuple(ways) in crossings
+
+
+def test_a_hybrid_is_solved_in_every_way_at_once():
+    assert in_every_way("diagonal-gru+mingru") == [
+        "diagonal-gru+mingru[diagonal-gru.solver=sequential,mingru.solver=sequential]",
+        "diagonal-gru+mingru[diagonal-gru.solver=newton,mingru.solver=scan]",
+    ]
+    assert in_every_way("transformer") == ["transformer"]
+    assert in_every_way("mingru[solver=scan]") == ["mingru[solver=scan]"]
 
 
 def test_what_there_is_no_time_for_is_null_with_the_reason(tmp_path):

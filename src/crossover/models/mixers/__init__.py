@@ -14,6 +14,21 @@ MIXERS.add("gru", f"{_HERE}.gru:GRUSettings", "gated recurrent unit: two gates, 
 MIXERS.add("mingru", f"{_HERE}.mingru:MinGRUSettings", "GRU whose gates see only the input: parallel over time")
 MIXERS.add("minlstm", f"{_HERE}.minlstm:MinLSTMSettings", "LSTM whose gates see only the input: parallel over time")
 MIXERS.add(
+    "diagonal-elman",
+    f"{_HERE}.diagonal_elman:DiagonalElmanSettings",
+    "Elman network whose units do not see one another: solved by Newton's method or in steps",
+)
+MIXERS.add(
+    "diagonal-gru",
+    f"{_HERE}.diagonal_gru:DiagonalGRUSettings",
+    "GRU whose gates see their own unit alone: solved by Newton's method or in steps",
+)
+MIXERS.add(
+    "diagonal-lstm",
+    f"{_HERE}.diagonal_lstm:DiagonalLSTMSettings",
+    "LSTM whose gates see their own unit alone: solved by Newton's method or in steps",
+)
+MIXERS.add(
     "linear-attention",
     f"{_HERE}.linear_attention:LinearAttentionSettings",
     "gated linear attention: a matrix-valued state, computed chunk by chunk",

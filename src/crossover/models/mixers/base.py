@@ -66,6 +66,8 @@ class MixerSettings:
     formula: ClassVar[str]
     cost_law: ClassVar[str]
     source: ClassVar[str]
+    solvers_told: ClassVar[str] = "all steps at once, exact, on any device"
+    """How its steps are found, on which devices, and how exactly."""
     state_grows: ClassVar[bool] = False
 
     width: int

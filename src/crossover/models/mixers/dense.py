@@ -15,24 +15,54 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossover.costs import Cost, Execution, Product, Shape, Term
+from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, Span, State
 from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings, turn, turn_span
+from crossover.models.mixers.trajectories import solve_trajectory
+from crossover.recurrence.gated import GatedCell
+from crossover.recurrence.newton import Tally
 from crossover.recurrence.sequential import Cell, solve
+from crossover.recurrence.trajectory import Manner
 from crossover.sharding import Owned, Split, TensorSharding
 
 DIRECTIONS = ("rnn", "reverse_rnn")
 """The modules of a mixer, by the way in which they read rows: forward, and backward."""
+_MOST_NUMBERS = 64
+"""Of a state that Newton's method solves with a dense Jacobian."""
 OneWay = Callable[[nn.RNNBase, Tensor, State, Span], tuple[Tensor, State | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DenseSettings(RecurrentSettings, ABC):
-    """`gates` is the number of gate blocks stacked in each weight matrix."""
+    """`gates` is the number of gate blocks stacked in each weight matrix.
+
+    `solver` is PyTorch's kernel, step by step, unless ``newton`` is asked for, which has a whole matrix for each
+    step's Jacobian and is there to be measured: it needs so few hidden units that nobody would choose it.
+    """
 
     gates: ClassVar[int]
+    cell: ClassVar[type[GatedCell]]
+    solvers_told: ClassVar[str] = (
+        "sequential, in PyTorch's kernel of the device, exact; newton on request, for at most 64 numbers of state, "
+        "to a tolerance"
+    )
+
+    solver: Literal["auto", "sequential", "newton"] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.solver not in ("auto", "sequential", "newton"):
+            raise ConfigError(f"{self.name} has no solver {self.solver!r}: use auto, sequential or newton")
+        numbers = self.hidden * self.state_parts
+        if self.solver == "newton" and numbers > _MOST_NUMBERS:
+            raise ConfigError(
+                f"{self.name} with solver=newton has a dense Jacobian of {numbers} x {numbers} at every step: at "
+                f"most {_MOST_NUMBERS} are admissible, so use a smaller width, or solver=sequential"
+            )
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """PyTorch's names and layout: the gates stacked on the first dim, two biases."""
@@ -129,6 +159,8 @@ class DenseMixer(RecurrentMixer):
     def __init__(self, settings: DenseSettings) -> None:
         super().__init__(settings)
         self.rnn = self.module(settings.width, settings.hidden, batch_first=True)
+        self.tally = Tally()
+        """What Newton's method did, where it is asked for; whoever reads it starts another."""
         if not settings.causal:
             self.reverse_rnn = self.module(settings.width, settings.hidden, batch_first=True)
         self.add_rules({"weight_hh_l0": orthogonal_per_gate(settings.gates)})
@@ -154,7 +186,8 @@ class DenseMixer(RecurrentMixer):
 
     def solve(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
         """PyTorch's fused kernel, which holds the input product too, so that `prepare` is the identity."""
-        return self.each_way(prepared_BTX, state, span, solve_in_pieces)
+        one_way = self._solve_by_newton if self.settings.solver == "newton" else solve_in_pieces
+        return self.each_way(prepared_BTX, state, span, one_way)
 
     def solve_by_steps(self, prepared_BTX: Tensor, state: State, span: Span) -> tuple[Tensor, State | None]:
         """The cell, step by step."""
@@ -164,6 +197,21 @@ class DenseMixer(RecurrentMixer):
             return solve(self.cell(rnn), entering_BTG, state, lengths_B=span.lengths_B, resets_BT=span.resets_BT)
 
         return self.each_way(prepared_BTX, state, span, one_way)
+
+    def _solve_by_newton(
+        self, rnn: nn.RNNBase, x_BTD: Tensor, state: State, span: Span
+    ) -> tuple[Tensor, State | None]:
+        """All steps at once: one system of all hidden units."""
+        gates, cell = self.settings.gates, self.settings.cell(self.settings.hidden)
+        entering_BTG, bias_Gk = product(rnn, "ih")(x_BTD), rnn.get_parameter("bias_hh_l0").view(gates, -1)
+        added = gates - cell.apart
+        entering_BTG = entering_BTG + F.pad(bias_Gk[:added].flatten(), (0, bias_Gk[added:].numel()))
+        u_GkkN = rnn.get_parameter("weight_hh_l0").view(gates, cell.units, cell.units, 1)
+        weights = [u_GkkN, bias_Gk[added:, :, None]] if cell.apart else [u_GkkN]
+        h_BTH, last = solve_trajectory(
+            cell, entering_BTG, state, weights, span, Manner(solver="newton", tally=self.tally)
+        )
+        return h_BTH, last
 
     def each_way(self, x_BTD: Tensor, state: State, span: Span, one_way: OneWay) -> tuple[Tensor, State | None]:
         """What `one_way` makes of each direction's weights and of the rows read that way, side by side."""

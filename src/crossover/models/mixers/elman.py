@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crossover.costs import Shape
 from crossover.models.mixers.base import State
 from crossover.models.mixers.dense import DenseMixer, DenseSettings, orthogonal_per_gate
+from crossover.recurrence.gated import ElmanCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class ElmanSettings(DenseSettings):
 
     name: ClassVar[str] = "elman"
     gates: ClassVar[int] = 1
+    cell = ElmanCell
     formula: ClassVar[str] = "h_t = tanh(W x_t + U h_{t-1} + b)"
     cost_law: ClassVar[str] = "2h(i+h) FLOPs a step and row, T steps in sequence, state h"
     source: ClassVar[str] = "Elman 1990, Finding structure in time"
@@ -45,5 +47,10 @@ class ElmanMixer(DenseMixer):
         self.add_rules({"weight_hh_l0": orthogonal_per_gate(1, settings.gain)})
 
     def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """h = tanh(W x + U h + b)."""
-        return (torch.tanh(entering_BG + recurrent_BG),)
+        """See `elman_step`."""
+        return elman_step(entering_BG, recurrent_BG, state)
+
+
+def elman_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+    """h = tanh(W x + U h + b)."""
+    return (torch.tanh(entering_BG + recurrent_BG),)

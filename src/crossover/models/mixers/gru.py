@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crossover.costs import Shape
 from crossover.models.mixers.base import State
 from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias
+from crossover.recurrence.gated import GRUCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class GRUSettings(DenseSettings):
 
     name: ClassVar[str] = "gru"
     gates: ClassVar[int] = 3
+    cell = GRUCell
     formula: ClassVar[str] = (
         "r, z = sigmoid(W x_t + U h_{t-1} + b); n = tanh(W_n x_t + r (U_n h_{t-1} + b_n)); h_t = (1-z) n + z h_{t-1}"
     )
@@ -47,9 +49,14 @@ class GRUMixer(DenseMixer):
         self.add_rules({"bias_ih_l0": gate_bias(3, 1, settings.forget_bias)})
 
     def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """Gates in PyTorch's order r, z, n."""
-        r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
-        from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
-        r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
-        n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
-        return (n_BH + z_BH * (state[0] - n_BH),)
+        """See `gru_step`."""
+        return gru_step(entering_BG, recurrent_BG, state)
+
+
+def gru_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+    """Gates in PyTorch's order r, z, n."""
+    r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
+    from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
+    r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
+    n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
+    return (n_BH + z_BH * (state[0] - n_BH),)

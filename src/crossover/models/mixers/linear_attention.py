@@ -42,6 +42,7 @@ class LinearAttentionSettings(MixerSettings):
     family: ClassVar[str] = "recurrent"
     formula: ClassVar[str] = "S_t = a_t S_{t-1} + k_t^T v_t, y_t = W_o (norm(q_t S_t) * silu(W_g x_t))"
     cost_law: ClassVar[str] = "O(T d^2) work, T / chunk serial steps, a state of d^2 / heads"
+    solvers_told: ClassVar[str] = "chunks of steps, a scan over their states, exact, on any device"
     source: ClassVar[str] = "Yang et al. 2023, arXiv 2312.06635"
 
     heads: int = 4

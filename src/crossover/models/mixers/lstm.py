@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crossover.costs import Shape
 from crossover.models.mixers.base import State
 from crossover.models.mixers.dense import DenseMixer, DenseSettings, gate_bias
+from crossover.recurrence.gated import LSTMCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class LSTMSettings(DenseSettings):
 
     name: ClassVar[str] = "lstm"
     gates: ClassVar[int] = 4
+    cell = LSTMCell
     state_parts: ClassVar[int] = 2
     formula: ClassVar[str] = (
         "i, f, o = sigmoid(W x_t + U h_{t-1} + b); g = tanh(…); c_t = f c_{t-1} + i g; h_t = o tanh(c_t)"
@@ -55,10 +57,15 @@ class LSTMMixer(DenseMixer):
         self.add_rules({"bias_ih_l0": gate_bias(4, 1, settings.forget_bias)})
 
     def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """Gates in PyTorch's order i, f, g, o."""
-        i_BH, f_BH, g_BH, o_BH = (entering_BG + recurrent_BG).chunk(4, dim=-1)
-        c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
-        return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
+        """See `lstm_step`."""
+        return lstm_step(entering_BG, recurrent_BG, state)
+
+
+def lstm_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+    """Gates in PyTorch's order i, f, g, o."""
+    i_BH, f_BH, g_BH, o_BH = (entering_BG + recurrent_BG).chunk(4, dim=-1)
+    c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
+    return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
 
 
 def _leading(size: int) -> int:

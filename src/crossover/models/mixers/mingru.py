@@ -8,8 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from crossover.models.mixers.affine import AffineMixer, AffineSettings, biases_per_gate
+from crossover.models.mixers.affine import AffineMixer, AffineSettings
 from crossover.models.mixers.base import InitRule, State
+from crossover.models.mixers.recurrent import biases_per_gate
+from crossover.recurrence.affine import MinGRUCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +36,16 @@ class MinGRUMixer(AffineMixer):
 
     settings: MinGRUSettings
 
+    def __init__(self, settings: MinGRUSettings) -> None:
+        super().__init__(settings, MinGRUCell())
+
     def bias_rule(self) -> InitRule:
         """z starts on the side that keeps."""
         return biases_per_gate(self.settings.directions, (-self.settings.forget_bias, 0.0))
 
-    def gate_and_candidate(self, projected_BTG: Tensor) -> tuple[Tensor, Tensor]:
-        """z = sigmoid(W_z x), v = W_v x."""
-        logit_BTH, v_BTH = projected_BTG.chunk(2, dim=-1)
-        return torch.sigmoid(logit_BTH), v_BTH
-
-    def cell(self, projected_BG: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, entering_BG: Tensor, state: State, weights: tuple[Tensor, ...]) -> State:
         """h = (1 - z) h + z v."""
-        logit_BH, v_BH = projected_BG.chunk(2, dim=-1)
+        logit_BH, v_BH = entering_BG.chunk(2, dim=-1)
         z_BH = torch.sigmoid(logit_BH)
         h_BH = (1 - z_BH) * state[0] + z_BH * v_BH
-        return h_BH, (h_BH,)
+        return (h_BH,)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from crossover.models.mixers.affine import AffineMixer, AffineSettings, biases_per_gate
+from crossover.models.mixers.affine import AffineMixer, AffineSettings
 from crossover.models.mixers.base import InitRule, State
+from crossover.models.mixers.recurrent import biases_per_gate
+from crossover.recurrence.affine import MinLSTMCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +36,17 @@ class MinLSTMMixer(AffineMixer):
 
     settings: MinLSTMSettings
 
+    def __init__(self, settings: MinLSTMSettings) -> None:
+        super().__init__(settings, MinLSTMCell())
+
     def bias_rule(self) -> InitRule:
         """f starts on the side that keeps."""
         return biases_per_gate(self.settings.directions, (self.settings.forget_bias, 0.0, 0.0))
 
-    def gate_and_candidate(self, projected_BTG: Tensor) -> tuple[Tensor, Tensor]:
-        """z = i/(f+i) = sigmoid(log i - log f), which holds where both gates vanish and the quotient does not."""
-        forget_BTH, input_BTH, v_BTH = projected_BTG.chunk(3, dim=-1)
-        log_ratio_BTH = (input_BTH - forget_BTH) + (F.softplus(forget_BTH) - F.softplus(input_BTH))
-        return torch.sigmoid(log_ratio_BTH), v_BTH
-
-    def cell(self, projected_BG: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, entering_BG: Tensor, state: State, weights: tuple[Tensor, ...]) -> State:
         """h = f' h + i' v with f' = f/(f+i), i' = i/(f+i)."""
-        forget_BH, input_BH, v_BH = projected_BG.chunk(3, dim=-1)
+        forget_BH, input_BH, v_BH = entering_BG.chunk(3, dim=-1)
         f_BH, i_BH = torch.sigmoid(forget_BH), torch.sigmoid(input_BH)
         total_BH = f_BH + i_BH
         h_BH = f_BH / total_BH * state[0] + i_BH / total_BH * v_BH
-        return h_BH, (h_BH,)
+        return (h_BH,)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from crossover.errors import ConfigError
-from crossover.models.mixers.base import Mixer, MixerSettings, Span, State
+from crossover.models.mixers.base import InitRule, Mixer, MixerSettings, Span, State
 from crossover.sharding import Sharding, Split, TensorSharding
 
 Solver = Callable[[Tensor, State, Span], tuple[Tensor, State | None]]
@@ -25,8 +25,6 @@ class RecurrentSettings(MixerSettings):
     family: ClassVar[str] = "recurrent"
     state_parts: ClassVar[int] = 1
     """Number of tensors [B, hidden] in the state."""
-    state_travel: ClassVar[Literal["hand-on", "scan"]] = "hand-on"
-    """How a causal state crosses ranks."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -57,7 +55,6 @@ class RecurrentSettings(MixerSettings):
         return Sharding(
             divisible={"hidden": self.hidden},
             tensor=self.tensor_sharding(),
-            state=self.state_travel,
             refusal=self.unless_causal("starts from both ends of a row"),
         )
 
@@ -169,3 +166,14 @@ def turn_span(span: Span) -> Span:
     """`span` for rows that went through `turn`."""
     behind_BT = resets_from_behind(span.resets_BT)
     return replace(span, resets_BT=None if behind_BT is None else turn(behind_BT, span.lengths_B))
+
+
+def biases_per_gate(directions: int, values: tuple[float, ...]) -> InitRule:
+    """The same bias for every unit of a gate, in each direction."""
+
+    def fill(bias_G: Tensor, generator: torch.Generator) -> None:
+        for gates_G in bias_G.chunk(directions):
+            for gate_H, value in zip(gates_G.chunk(len(values)), values, strict=True):
+                gate_H.fill_(value)
+
+    return fill

@@ -188,6 +188,7 @@ EXPERIMENTS.add("carrying", f"{_HERE}.carrying:CARRYING", "a state carried from 
 EXPERIMENTS.add("exchange", f"{_HERE}.ranks:EXCHANGE", "what ranks send in a step, and what of it is exposed")
 EXPERIMENTS.add("slow-rank", f"{_HERE}.ranks:SLOW_RANK", "how ranks wait where one of them is slow")
 EXPERIMENTS.add("speed-up", f"{_HERE}.ranks_speed:SPEED_UP", "how much faster several ranks are than one")
+EXPERIMENTS.add("solving", f"{_HERE}.solving:SOLVING", "a recurrence all steps at once against step by step")
 EXPERIMENTS.add("sending", f"{_HERE}.sending:SENDING", "how long two replicas take to send gradients, by the way")
 EXPERIMENTS.add(
     "device-seconds", f"{_HERE}.device_seconds:DEVICE_SECONDS", "what several ranks cost until a loss is reached"

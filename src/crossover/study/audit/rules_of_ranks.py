@@ -165,6 +165,8 @@ def _told(curve: Curve, by_x: Sequence[tuple[float, Verdict]]) -> list[tuple[Sai
 
 def _case(curve: Curve) -> Said:
     layout, kind = str(curve.labels.get("layout", "")), str(curve.labels.get("pass", ""))
+    if not layout:
+        return curve.title
     if not kind:
         return _("{model} under {layout}", model=curve.name, layout=layout)
     return _("{model} under {layout}, {case}", model=curve.name, layout=layout, case=PASS_NAMES.get(kind, kind))

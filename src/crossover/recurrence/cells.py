@@ -1,0 +1,84 @@
+"""Cells: one step s_t = f(s_{t-1}, x_t) of N independent systems, and its derivatives at given states.
+
+A system has `units` hidden numbers h and, where `parts` is 2, as many more behind them (an LSTM's c): a state is one
+tensor [k, ..., N] for each part. All dims between are those of rows and steps, so that the same lines take one step
+of all rows or all steps of all rows. Shape suffixes: G gates, k units of a system, K = parts k numbers of its state,
+N systems, S rows, or rows and steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+"""Each part of all systems, [k, S, N]."""
+Weights = tuple[Tensor, ...]
+
+
+class Linearised(NamedTuple):
+    """A cell near given states: f(s) is `value`, f(s + d) is `value` + `jacobian` d to first order.
+
+    `kept` is what the cell's own `pullback` needs besides.
+    """
+
+    value_KSN: Tensor
+    jacobian_KKSN: Tensor
+    kept: tuple[Tensor, ...]
+
+
+class Cell(ABC):
+    """One step, and how it is differentiated; subclasses may give `linearise` and `pullback` in closed form.
+
+    `x_GkSN` is what enters each gate. `weights` are tensors [..., N], the cell's own, spread over the dims S.
+    """
+
+    gates: ClassVar[int]
+    parts: ClassVar[int] = 1
+
+    def __init__(self, units: int = 1) -> None:
+        self.units = units
+
+    @property
+    def size(self) -> int:
+        """K, numbers of a system's state."""
+        return self.parts * self.units
+
+    @abstractmethod
+    def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
+        """The states after one step."""
+
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+        """By automatic differentiation, one pass for each number of a system's state."""
+        with torch.enable_grad():
+            leaves = [part.detach().requires_grad_() for part in state]
+            entering = x_GkSN.detach().requires_grad_()
+            own = [weight.detach().requires_grad_() for weight in weights]
+            value_KSN = torch.cat(self.step(entering, tuple(leaves), tuple(own)))
+            sums = [number.sum() for number in value_KSN.unbind(0)]
+        rows = []
+        for total in sums:
+            found = torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True)
+            filled = [torch.zeros_like(s) if g is None else g for s, g in zip(leaves, found, strict=True)]
+            rows.append(torch.cat(filled))
+        return Linearised(value_KSN, torch.stack(rows), (entering, *own))
+
+    def pullback(
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What `mu_KSN`, a gradient of the states after the step, is as one of `x_GkSN` and of the weights."""
+        into = torch.autograd.grad(found.value_KSN, found.kept, mu_KSN, allow_unused=True)
+        filled = [torch.zeros_like(s) if g is None else g for s, g in zip(found.kept, into, strict=True)]
+        return filled[0], filled[1:]
+
+    def spread(self, weights: Sequence[Tensor], dims: int) -> Weights:
+        """Weights [..., N] with `dims` dims for S before the last."""
+        return tuple(weight.reshape(*weight.shape[:-1], *(1,) * dims, weight.shape[-1]) for weight in weights)
+
+    def collected(self, gradient: Tensor, weight: Tensor) -> Tensor:
+        """The gradient of a weight as given, from that of the spread one: the sum over S."""
+        return gradient.sum(tuple(range(weight.ndim - 1, gradient.ndim - 1)))

@@ -1,0 +1,172 @@
+"""The cells of Elman networks, GRU and LSTM, whose gates see the h of their own system through a linear map.
+
+With systems of one unit the recurrent matrix is diagonal, with one system of all units it is dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from crossover.recurrence.cells import Cell, Linearised, State, Weights
+
+
+class GatedCell(Cell):
+    """Each gate sees its input and a linear map of its own system's h; the first weight is U, [G, k, k, N]."""
+
+    apart: ClassVar[int] = 0
+    """How many gates, the last ones, do not simply add the map to what enters; its bias is a weight of the cell."""
+
+    def recurrent(self, h_kSN: Tensor, u_GkkSN: Tensor, x_GkSN: Tensor | None = None) -> Tensor:
+        """U h, added to x where that is given, [G, k, S, N]."""
+        first, *others = zip(u_GkkSN.unbind(2), h_kSN.unbind(0), strict=True)
+        found = torch.mul(*first) if x_GkSN is None else torch.addcmul(x_GkSN, *first)
+        for column, h_SN in others:
+            found.addcmul_(column, h_SN)
+        return found
+
+    def through(self, slopes_GkSN: Sequence[Tensor], u_GkkSN: Tensor) -> Tensor:
+        """The derivative by h of what moves with each gate at these slopes: the sum of slope U, [k, k, S, N]."""
+        first, *others = zip(slopes_GkSN, u_GkkSN, strict=True)
+        found = first[0][:, None] * first[1]
+        for slope_kSN, u_kkSN in others:
+            found.addcmul_(slope_kSN[:, None], u_kkSN)
+        return found
+
+    def of_maps(self, into_maps_GkSN: Tensor, h_kSN: Tensor) -> Tensor:
+        """The gradient of U, spread."""
+        return into_maps_GkSN[:, :, None] * h_kSN
+
+    def on_diagonal(self, jacobian_kkSN: Tensor, slope_kSN: Tensor) -> Tensor:
+        """Add in place what moves a unit with itself."""
+        jacobian_kkSN.diagonal(dim1=0, dim2=1).add_(slope_kSN.movedim(0, -1))
+        return jacobian_kkSN
+
+
+class ElmanCell(GatedCell):
+    """h_t = tanh(x_t + U h_{t-1})."""
+
+    gates = 1
+
+    def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
+        """See `Cell.step`."""
+        return (torch.tanh(self.recurrent(state[0], weights[0], x_GkSN)[0]),)
+
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+        """See `Cell.linearise`."""
+        (h_kSN,) = self.step(x_GkSN, state, weights)
+        slope_kSN = 1 - h_kSN.square()
+        return Linearised(h_kSN, self.through([slope_kSN], weights[0]), (slope_kSN,))
+
+    def pullback(
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `Cell.pullback`."""
+        into_GkSN = (mu_KSN * found.kept[0])[None]
+        return into_GkSN, [self.of_maps(into_GkSN, state[0])]
+
+
+class GRUCell(GatedCell):
+    """r, z = sigmoid(x + U h); n = tanh(x_n + r (U_n h + c)); h_t = (1-z) n + z h_{t-1}.
+
+    The second weight, c, [1, k, N], may be left out.
+    """
+
+    gates = 3
+    apart = 1
+
+    def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
+        """See `Cell.step`."""
+        h_kSN = state[0]
+        gates_2kSN = self.recurrent(h_kSN, weights[0][:2], x_GkSN[:2]).sigmoid_()
+        mapped_kSN = self._candidate_map(h_kSN, weights)
+        n_kSN = torch.addcmul(x_GkSN[2], gates_2kSN[0], mapped_kSN).tanh_()
+        return (torch.lerp(n_kSN, h_kSN, gates_2kSN[1]),)
+
+    def _candidate_map(self, h_kSN: Tensor, weights: Weights) -> Tensor:
+        mapped_kSN = self.recurrent(h_kSN, weights[0][2:])[0]
+        return mapped_kSN + weights[1][0] if len(weights) > 1 else mapped_kSN
+
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+        """See `Cell.linearise`."""
+        h_kSN = state[0]
+        r_kSN, z_kSN = self.recurrent(h_kSN, weights[0][:2], x_GkSN[:2]).sigmoid_()
+        mapped_kSN = self._candidate_map(h_kSN, weights)
+        n_kSN = torch.addcmul(x_GkSN[2], r_kSN, mapped_kSN).tanh_()
+        value_kSN = torch.lerp(n_kSN, h_kSN, z_kSN)
+        by_z_kSN = (h_kSN - n_kSN).mul_(z_kSN).mul_(1 - z_kSN)
+        by_n_kSN = (1 - n_kSN.square()).mul_(1 - z_kSN)
+        by_map_kSN = by_n_kSN * r_kSN
+        by_r_kSN = (by_map_kSN * mapped_kSN).mul_(1 - r_kSN)
+        slopes = (by_r_kSN, by_z_kSN, by_map_kSN)
+        jacobian_kkSN = self.on_diagonal(self.through(slopes, weights[0]), z_kSN)
+        return Linearised(value_kSN, jacobian_kkSN, (*slopes, by_n_kSN))
+
+    def pullback(
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `Cell.pullback`."""
+        by_r, by_z, by_map, by_n = (slope_kSN * mu_KSN for slope_kSN in found.kept)
+        of_weights = [self.of_maps(torch.stack([by_r, by_z, by_map]), state[0])]
+        if len(weights) > 1:
+            of_weights.append(by_map[None])
+        return torch.stack([by_r, by_z, by_n]), of_weights
+
+
+class LSTMCell(GatedCell):
+    """i, f, o = sigmoid(x + U h); g = tanh(x_g + U_g h); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
+
+    The gates' order is PyTorch's: i, f, g, o.
+    """
+
+    gates = 4
+    parts = 2
+
+    def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
+        """See `Cell.step`."""
+        entering_GkSN = self.recurrent(state[0], weights[0], x_GkSN)
+        i_kSN, f_kSN = entering_GkSN[:2].sigmoid()
+        c_kSN = torch.addcmul(f_kSN * state[1], i_kSN, entering_GkSN[2].tanh())
+        return entering_GkSN[3].sigmoid() * c_kSN.tanh(), c_kSN
+
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+        """See `Cell.linearise`."""
+        before_kSN = state[1]
+        entering_GkSN = self.recurrent(state[0], weights[0], x_GkSN)
+        i_kSN, f_kSN = entering_GkSN[:2].sigmoid_()
+        g_kSN, o_kSN = entering_GkSN[2].tanh_(), entering_GkSN[3].sigmoid_()
+        c_kSN = torch.addcmul(f_kSN * before_kSN, i_kSN, g_kSN)
+        shown_kSN = c_kSN.tanh()
+        h_kSN = o_kSN * shown_kSN
+        by_i = (1 - i_kSN).mul_(i_kSN).mul_(g_kSN)
+        by_f = (1 - f_kSN).mul_(f_kSN).mul_(before_kSN)
+        by_g = (1 - g_kSN.square()).mul_(i_kSN)
+        by_o = (1 - o_kSN).mul_(h_kSN)
+        h_by_c_kSN = (1 - shown_kSN.square()).mul_(o_kSN)
+        u_GkkSN = weights[0]
+        c_by_h = self.through((by_i, by_f, by_g), u_GkkSN[:3])
+        h_by_h = torch.addcmul(h_by_c_kSN[:, None] * c_by_h, by_o[:, None], u_GkkSN[3])
+        c_by_c = _diagonal(f_kSN)
+        h_by_c = _diagonal(h_by_c_kSN * f_kSN)
+        jacobian_KKSN = torch.cat([torch.cat([h_by_h, h_by_c], 1), torch.cat([c_by_h, c_by_c], 1)])
+        return Linearised(torch.cat([h_kSN, c_kSN]), jacobian_KKSN, (by_i, by_f, by_g, by_o, h_by_c_kSN))
+
+    def pullback(
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `Cell.pullback`."""
+        of_h_kSN, of_c_kSN = mu_KSN.chunk(2)
+        *into_c, by_o, h_by_c_kSN = found.kept
+        whole_kSN = torch.addcmul(of_c_kSN, of_h_kSN, h_by_c_kSN)
+        into_GkSN = torch.stack([*(slope_kSN * whole_kSN for slope_kSN in into_c), by_o * of_h_kSN])
+        return into_GkSN, [self.of_maps(into_GkSN, state[0])]
+
+
+def _diagonal(values_kSN: Tensor) -> Tensor:
+    """[k, k, S, N] with these values where both are equal, else zero."""
+    if len(values_kSN) == 1:
+        return values_kSN[None]
+    return torch.diag_embed(values_kSN.movedim(0, -1)).movedim((-2, -1), (0, 1))
