@@ -24,8 +24,8 @@ class AffineCell(Cell):
         """z and v, [k, S, N]."""
 
     @abstractmethod
-    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor) -> list[Tensor]:
-        """The gradients of all inputs but v's, [k, S, N] each."""
+    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor, into_GkSN: Tensor) -> None:
+        """Write down the gradients of all inputs but v's."""
 
     def recurrence(self, x_GkSN: Tensor) -> tuple[Tensor, Tensor]:
         """a and b of h_t = a h_{t-1} + b, [k, S, N]."""
@@ -40,16 +40,17 @@ class AffineCell(Cell):
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """See `Cell.linearise`."""
         z_kSN, v_kSN = self.gate(x_GkSN)
-        offered_kSN = v_kSN - state[0]
-        value_kSN = torch.addcmul(state[0], z_kSN, offered_kSN)
-        return Linearised(value_kSN, (1 - z_kSN)[None], (x_GkSN, z_kSN, offered_kSN))
+        value = torch.lerp(state[0], v_kSN, z_kSN)
+        return Linearised((value,), (1 - z_kSN)[None], (x_GkSN, z_kSN, v_kSN))
 
     def pullback(
-        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
+    ) -> list[Tensor]:
         """See `Cell.pullback`."""
-        x_GkSN, z_kSN, offered_kSN = found.kept
-        return torch.stack([*self.into_gates(offered_kSN * mu_KSN, x_GkSN, z_kSN), z_kSN * mu_KSN]), []
+        x_GkSN, z_kSN, v_kSN = found.kept
+        self.into_gates((v_kSN - state[0]).mul_(mu_KSN), x_GkSN, z_kSN, into_GkSN[:-1])
+        torch.mul(z_kSN, mu_KSN, out=into_GkSN[-1])
+        return []
 
 
 class MinGRUCell(AffineCell):
@@ -61,9 +62,9 @@ class MinGRUCell(AffineCell):
         """See `AffineCell.gate`."""
         return torch.sigmoid(x_GkSN[0]), x_GkSN[1]
 
-    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor) -> list[Tensor]:
+    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor, into_GkSN: Tensor) -> None:
         """See `AffineCell.into_gates`."""
-        return [torch.ops.aten.sigmoid_backward(of_z_kSN, z_kSN)]
+        torch.ops.aten.sigmoid_backward.grad_input(of_z_kSN, z_kSN, grad_input=into_GkSN[0])
 
 
 class MinLSTMCell(AffineCell):
@@ -77,7 +78,9 @@ class MinLSTMCell(AffineCell):
         log_ratio_kSN = (input_kSN - forget_kSN) + (F.softplus(forget_kSN) - F.softplus(input_kSN))
         return torch.sigmoid(log_ratio_kSN), v_kSN
 
-    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor) -> list[Tensor]:
-        """See `AffineCell.into_gates`."""
+    def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor, into_GkSN: Tensor) -> None:
+        """See `AffineCell.into_gates`; the ratio's logarithm moves with -sigmoid(-x_f) and sigmoid(-x_i)."""
         of_ratio_kSN = torch.ops.aten.sigmoid_backward(of_z_kSN, z_kSN)
-        return [-of_ratio_kSN * torch.sigmoid(-x_GkSN[0]), of_ratio_kSN * torch.sigmoid(-x_GkSN[1])]
+        off_2kSN = torch.sigmoid(-x_GkSN[:2]).mul_(of_ratio_kSN)
+        torch.neg(off_2kSN[0], out=into_GkSN[0])
+        into_GkSN[1].copy_(off_2kSN[1])

@@ -26,7 +26,7 @@ class Linearised(NamedTuple):
     `kept` is what the cell's own `pullback` needs besides.
     """
 
-    value_KSN: Tensor
+    value: State
     jacobian_KKSN: Tensor
     kept: tuple[Tensor, ...]
 
@@ -58,22 +58,24 @@ class Cell(ABC):
             leaves = [part.detach().requires_grad_() for part in state]
             entering = x_GkSN.detach().requires_grad_()
             own = [weight.detach().requires_grad_() for weight in weights]
-            value_KSN = torch.cat(self.step(entering, tuple(leaves), tuple(own)))
-            sums = [number.sum() for number in value_KSN.unbind(0)]
+            value = self.step(entering, tuple(leaves), tuple(own))
+            sums = [number.sum() for part in value for number in part.unbind(0)]
         rows = []
         for total in sums:
             found = torch.autograd.grad(total, leaves, retain_graph=True, allow_unused=True)
             filled = [torch.zeros_like(s) if g is None else g for s, g in zip(leaves, found, strict=True)]
             rows.append(torch.cat(filled))
-        return Linearised(value_KSN, torch.stack(rows), (entering, *own))
+        return Linearised(value, torch.stack(rows), (entering, *own))
 
     def pullback(
-        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
-    ) -> tuple[Tensor, list[Tensor]]:
-        """What `mu_KSN`, a gradient of the states after the step, is as one of `x_GkSN` and of the weights."""
-        into = torch.autograd.grad(found.value_KSN, found.kept, mu_KSN, allow_unused=True)
-        filled = [torch.zeros_like(s) if g is None else g for s, g in zip(found.kept, into, strict=True)]
-        return filled[0], filled[1:]
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
+    ) -> list[Tensor]:
+        """What `mu_KSN`, a gradient of the states after the step, is to the weights; to x it is written down."""
+        mu = mu_KSN.split(self.units)
+        of_kept = torch.autograd.grad(found.value, found.kept, mu, allow_unused=True)
+        filled = [torch.zeros_like(s) if g is None else g for s, g in zip(found.kept, of_kept, strict=True)]
+        into_GkSN.copy_(filled[0])
+        return filled[1:]
 
     def spread(self, weights: Sequence[Tensor], dims: int) -> Weights:
         """Weights [..., N] with `dims` dims for S before the last."""

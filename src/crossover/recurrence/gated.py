@@ -59,14 +59,14 @@ class ElmanCell(GatedCell):
         """See `Cell.linearise`."""
         (h_kSN,) = self.step(x_GkSN, state, weights)
         slope_kSN = 1 - h_kSN.square()
-        return Linearised(h_kSN, self.through([slope_kSN], weights[0]), (slope_kSN,))
+        return Linearised((h_kSN,), self.through([slope_kSN], weights[0]), (slope_kSN,))
 
     def pullback(
-        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
+    ) -> list[Tensor]:
         """See `Cell.pullback`."""
-        into_GkSN = (mu_KSN * found.kept[0])[None]
-        return into_GkSN, [self.of_maps(into_GkSN, state[0])]
+        torch.mul(mu_KSN, found.kept[0], out=into_GkSN[0])
+        return [self.of_maps(into_GkSN, state[0])]
 
 
 class GRUCell(GatedCell):
@@ -103,17 +103,18 @@ class GRUCell(GatedCell):
         by_r_kSN = (by_map_kSN * mapped_kSN).mul_(1 - r_kSN)
         slopes = (by_r_kSN, by_z_kSN, by_map_kSN)
         jacobian_kkSN = self.on_diagonal(self.through(slopes, weights[0]), z_kSN)
-        return Linearised(value_kSN, jacobian_kkSN, (*slopes, by_n_kSN))
+        return Linearised((value_kSN,), jacobian_kkSN, (*slopes, by_n_kSN))
 
     def pullback(
-        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
+    ) -> list[Tensor]:
         """See `Cell.pullback`."""
-        by_r, by_z, by_map, by_n = (slope_kSN * mu_KSN for slope_kSN in found.kept)
-        of_weights = [self.of_maps(torch.stack([by_r, by_z, by_map]), state[0])]
-        if len(weights) > 1:
-            of_weights.append(by_map[None])
-        return torch.stack([by_r, by_z, by_n]), of_weights
+        by_r_kSN, by_z_kSN, by_map_kSN, by_n_kSN = found.kept
+        for gate_kSN, slope_kSN in zip(into_GkSN, (by_r_kSN, by_z_kSN, by_n_kSN), strict=True):
+            torch.mul(slope_kSN, mu_KSN, out=gate_kSN)
+        of_map_kSN = by_map_kSN * mu_KSN
+        of_maps = [self.of_maps(part, state[0]) for part in (into_GkSN[:2], of_map_kSN[None])]
+        return [torch.cat(of_maps), of_map_kSN[None]][: len(weights)]
 
 
 class LSTMCell(GatedCell):
@@ -152,17 +153,19 @@ class LSTMCell(GatedCell):
         c_by_c = _diagonal(f_kSN)
         h_by_c = _diagonal(h_by_c_kSN * f_kSN)
         jacobian_KKSN = torch.cat([torch.cat([h_by_h, h_by_c], 1), torch.cat([c_by_h, c_by_c], 1)])
-        return Linearised(torch.cat([h_kSN, c_kSN]), jacobian_KKSN, (by_i, by_f, by_g, by_o, h_by_c_kSN))
+        return Linearised((h_kSN, c_kSN), jacobian_KKSN, (by_i, by_f, by_g, by_o, h_by_c_kSN))
 
     def pullback(
-        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
+    ) -> list[Tensor]:
         """See `Cell.pullback`."""
         of_h_kSN, of_c_kSN = mu_KSN.chunk(2)
         *into_c, by_o, h_by_c_kSN = found.kept
         whole_kSN = torch.addcmul(of_c_kSN, of_h_kSN, h_by_c_kSN)
-        into_GkSN = torch.stack([*(slope_kSN * whole_kSN for slope_kSN in into_c), by_o * of_h_kSN])
-        return into_GkSN, [self.of_maps(into_GkSN, state[0])]
+        for gate_kSN, slope_kSN in zip(into_GkSN[:3], into_c, strict=True):
+            torch.mul(slope_kSN, whole_kSN, out=gate_kSN)
+        torch.mul(by_o, of_h_kSN, out=into_GkSN[3])
+        return [self.of_maps(into_GkSN, state[0])]
 
 
 def _diagonal(values_kSN: Tensor) -> Tensor:

@@ -36,10 +36,10 @@ class Marks(NamedTuple):
             found = found._replace(jacobian_KKSN=jacobian_KKBTN)
         if self.holds_BT is not None:
             held_BT1 = self.holds_BT[..., None]
-            size = len(found.value_KSN)
-            unit_KK = torch.eye(size, dtype=found.value_KSN.dtype, device=held_BT1.device)[:, :, None, None, None]
+            like = found.jacobian_KKSN
+            unit_KK = torch.eye(len(like), dtype=like.dtype, device=like.device)[:, :, None, None, None]
             found = found._replace(
-                value_KSN=torch.where(held_BT1, torch.cat(state), found.value_KSN),
+                value=tuple(torch.where(held_BT1, old, new) for old, new in zip(state, found.value, strict=True)),
                 jacobian_KKSN=torch.where(held_BT1, unit_KK, found.jacobian_KKSN),
             )
         return found

@@ -203,7 +203,7 @@ def _correction(
     """The correction of every state, that of the state before the first, and the residuals."""
     state = rows.marks.before(rows.states_KRTN, rows.boundary_KRN).split(cell.units)
     near = rows.marks.linearised(cell.linearise(rows.x_GkRTN, state, weights), state)
-    residual_KRTN = near.value_KSN - rows.states_KRTN
+    residual_KRTN = torch.cat(near.value) - rows.states_KRTN
     jacobian, residual = plain(near.jacobian_KKSN, 2), plain(residual_KRTN)
     ahead_KRN, change_KRTN = torch.zeros_like(rows.boundary_KRN), torch.empty_like(residual_KRTN)
     if exchange is not None:

@@ -27,8 +27,8 @@ Solver = Literal["sequential", "scan", "newton"]
 SOLVERS: tuple[Solver, ...] = ("sequential", "scan", "newton")
 
 _STRUCTURE_TOLERANCE = 1e-6
-_CACHED_NUMBERS = 32_768
-"""Of one tensor in a piece of time on a CPU: the ten or so of a piece stay in a core's own cache."""
+_CACHED_NUMBERS = 524_288
+"""Of one tensor in a piece of time on a CPU: few enough for the ten or so of a piece to stay in its caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,20 +253,26 @@ class _Steps:
 
     def near(self, piece: slice) -> tuple[Linearised, State]:
         """The cell at the states before these steps, and those states."""
-        earlier = slice(max(piece.start - 1, 0), piece.stop)
-        states_KBSN = torch.cat([part[..., earlier, :] for part in self.states])
-        first_KBN = states_KBSN[..., 0, :] if piece.start else self.boundary_KBN
-        own_KBSN = states_KBSN[..., 1:, :] if piece.start else states_KBSN
         marks = self.marks.steps(piece)
-        state = marks.before(own_KBSN, first_KBN).split(self.cell.units)
+        state = self._before(piece)
+        if marks.starts_BT is not None:
+            state = tuple(part.masked_fill(marks.starts_BT[..., None], 0) for part in state)
         found = self.cell.linearise(self.x_GkBTN[..., piece, :], state, self.cell.spread(self.weights, 2))
         return marks.linearised(found, state), state
+
+    def _before(self, piece: slice) -> State:
+        if piece.start:
+            return tuple(part[..., piece.start - 1 : piece.stop - 1, :] for part in self.states)
+        first = self.boundary_KBN[..., None, :].split(self.cell.units)
+        later = (part[..., : piece.stop - 1, :] for part in self.states)
+        return tuple(torch.cat(parts, dim=-2) for parts in zip(first, later, strict=True))
 
     def gradient(self, piece: slice) -> Tensor:
         """What is given for the states after these steps, [K, B, S, N]."""
         like_kBSN = self.states[0][..., piece, :]
         zeros = like_kBSN.new_zeros(()).expand_as(like_kBSN)
-        return torch.cat([zeros if part is None else part[..., piece, :] for part in self.gradients])
+        given = [zeros if part is None else part[..., piece, :] for part in self.gradients]
+        return torch.cat(given) if len(given) > 1 else given[0]
 
 
 def _back(found: Linearised, gradient_KBSN: Tensor) -> Tensor:
@@ -287,14 +293,15 @@ def _pulled_back(steps: _Steps, inputs_BTX: Tensor, exchange: Agreement | None) 
         from_later_KBN = exchange.before(*passed, plain(from_later_KBN), reverse=True).view_as(from_later_KBN)
     for piece in pieces:
         found, state = steps.near(piece)
-        mu_KBSN = steps.gradient(piece)
-        back = _back(found, mu_KBSN)
-        mu_KBSN[..., -1, :] += from_later_KBN
+        gradient_KBSN = steps.gradient(piece)
+        back, given = _back(found, gradient_KBSN), plain(gradient_KBSN)
+        mu_KBSN = torch.empty(gradient_KBSN.shape, dtype=gradient_KBSN.dtype, device=gradient_KBSN.device)
         mu = plain(mu_KBSN)
-        solve_into(mu[..., :-1, :], back[..., 1:, :], mu[..., :-1, :], mu[..., -1, :], reverse=True)
+        torch.add(given[..., -1, :], plain(from_later_KBN), out=mu[..., -1, :])
+        solve_into(mu[..., :-1, :], back[..., 1:, :], given[..., :-1, :], mu[..., -1, :], reverse=True)
         from_later_KBN = apply(back[..., 0, :], mu[..., 0, :]).view_as(from_later_KBN)
         felt_KBSN = steps.marks.steps(piece).felt(mu_KBSN)
-        of_x_GkBTN[..., piece, :], into_weights = cell.pullback(found, state, felt_KBSN, weights)
+        into_weights = cell.pullback(found, state, felt_KBSN, weights, of_x_GkBTN[..., piece, :])
         for total, into, weight in zip(of_weights, into_weights, steps.weights, strict=True):
             total += cell.collected(into, weight)
     if exchange is not None and not exchange.begins(reverse=False):

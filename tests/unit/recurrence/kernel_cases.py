@@ -17,7 +17,7 @@ from crossover.recurrence.triton import scan as kernels
 BATCH, WIDTH = 2, 10
 LENGTHS = (1, 7, 16, 17, 40)
 for module in (kernels, newton_kernels):
-    # The interpreter takes some 1e-4 s for an operation: chunks and blocks as small as show what happens between them.
+    # The interpreter takes some 1e-4 s for an operation: chunks and blocks as small as show what is between them.
     module._STEPS, module._WIDE = 16, 8
 
 

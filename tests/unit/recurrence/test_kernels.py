@@ -1,4 +1,4 @@
-"""The Triton kernels in Triton's interpreter, which is asked for before Triton is imported: in a process of its own."""
+"""The Triton kernels in Triton's interpreter, in processes of their own: it is asked for before the import."""
 
 from __future__ import annotations
 

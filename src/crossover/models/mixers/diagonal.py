@@ -14,12 +14,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import Cost, Execution, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, State
 from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
 from crossover.recurrence.gated import GatedCell
 from crossover.recurrence.newton import Limits
+from crossover.recurrence.scan import kernels_of_scan
 from crossover.recurrence.trajectory import Solver
 from crossover.sharding import Sharding, TensorSharding
 
@@ -42,6 +43,9 @@ class DiagonalSettings(SolvedSettings):
     usually: ClassVar[Solver] = "sequential"
     kept_by_step: ClassVar[int]
     """Elements that a step of the definition keeps for its backward, per hidden unit."""
+    passes: ClassVar[tuple[int, int]]
+    """How often steps one after the other, and their gradients, read or write a hidden unit of a step."""
+    kernels_of_step: ClassVar[int]
     cell: ClassVar[type[GatedCell]]
 
     block: int = 1
@@ -98,8 +102,20 @@ class DiagonalSettings(SolvedSettings):
                 state_bytes=self.state_bytes(shape.batch, execution.element_bytes),
                 serial_steps=shape.time,
                 scales_with=("batch", "time", "hidden"),
+                streamed_forward=self._streamed(shape, execution, self.kernels_of_step * shape.time, self.passes[0]),
+                streamed_backward=self._streamed(shape, execution, self._kernels_back(shape), self.passes[1]),
             ),
         )
+
+    def _streamed(self, shape: Shape, execution: Execution, kernels: int, passes: int) -> Streamed:
+        """Solved step by step, with block=1."""
+        elements = shape.batch * shape.time * self.units
+        return Streamed(kernels, passes * elements * execution.element_bytes, self.gates * elements)
+
+    def _kernels_back(self, shape: Shape) -> int:
+        """One scan of small matrices, and what stands around it."""
+        size = self.block * self.state_parts
+        return size * kernels_of_scan(shape.batch, shape.time, self.units) + 12 * self.gates
 
     def _kept(self, shape: Shape, execution: Execution) -> int:
         if execution.fused:

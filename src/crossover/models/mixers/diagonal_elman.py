@@ -21,6 +21,8 @@ class DiagonalElmanSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-elman"
     gates: ClassVar[int] = 1
     kept_by_step: ClassVar[int] = 1
+    passes: ClassVar[tuple[int, int]] = (9, 35)
+    kernels_of_step: ClassVar[int] = 2
     cell = ElmanCell
     formula: ClassVar[str] = "h_t = tanh(W x_t + u * h_{t-1} + b), u a number or a small block for each unit"
     cost_law: ClassVar[str] = "2hi FLOPs a step and row, T steps in sequence or a few scans, state h"

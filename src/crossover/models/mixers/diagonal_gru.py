@@ -21,6 +21,8 @@ class DiagonalGRUSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-gru"
     gates: ClassVar[int] = 3
     kept_by_step: ClassVar[int] = 8
+    passes: ClassVar[tuple[int, int]] = (25, 109)
+    kernels_of_step: ClassVar[int] = 6
     cell = GRUCell
     formula: ClassVar[str] = (
         "r, z = sigmoid(W x_t + u * h_{t-1} + b); n = tanh(W_n x_t + b_n + r u_n * h_{t-1}); "

@@ -21,6 +21,8 @@ class DiagonalLSTMSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-lstm"
     gates: ClassVar[int] = 4
     kept_by_step: ClassVar[int] = 7
+    passes: ClassVar[tuple[int, int]] = (37, 183)
+    kernels_of_step: ClassVar[int] = 8
     state_parts: ClassVar[int] = 2
     cell = LSTMCell
     formula: ClassVar[str] = (

@@ -141,13 +141,13 @@ class SolvedMixer(RecurrentMixer, ABC):
     def _each_way(
         self, prepared_BTX: Tensor, state: State, span: Span, one_way: OneWay
     ) -> tuple[Tensor, State | None]:
-        ahead, *back = prepared_BTX.chunk(self.settings.directions, dim=-1)
         state = tuple(part.to(prepared_BTX.dtype) for part in state)
-        h_BTH, last = one_way(0, ahead, state, span)
-        if not back:
-            return h_BTH, last
+        if self.causal:
+            return one_way(0, prepared_BTX, state, span)
+        ahead_BTG, back_BTG = prepared_BTX.chunk(2, dim=-1)
+        h_BTH, _ = one_way(0, ahead_BTG, state, span)
         zero = tuple(torch.zeros_like(part) for part in state)
-        back_BTH, _ = one_way(1, turn(back[0], span.lengths_B), zero, turn_span(span))
+        back_BTH, _ = one_way(1, turn(back_BTG, span.lengths_B), zero, turn_span(span))
         return torch.cat([h_BTH, turn(back_BTH, span.lengths_B)], dim=-1), None
 
     def _define_one_way(
