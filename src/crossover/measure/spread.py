@@ -12,6 +12,7 @@ from torch import Tensor
 from crossover.errors import LayoutError
 from crossover.measure.workload import Workload, probe_loss, random_inputs, random_source
 from crossover.models.mixers.base import Span
+from crossover.models.mixers.solved import use_solvers
 from crossover.models.model import build_model
 from crossover.parallel.apply import Spread
 from crossover.parallel.layout import Layout
@@ -45,6 +46,7 @@ class _Training:
         model = build_model(
             workload.model, workload.inputs, workload.outputs, causal=workload.causal, seed=workload.seed
         )
+        use_solvers(model.mixers(), workload.solvers)
         self.spread = Spread(model.to(workload.numerics.device).train(), layout, mesh)
         self.optimizer = torch.optim.AdamW(self.spread.trained.parameters(), lr=1e-4, fused=True)
         sizes = (workload.batch, workload.time, workload.seed, workload.numerics.device)

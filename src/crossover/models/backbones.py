@@ -145,9 +145,10 @@ class Backbone(nn.Module):
         )
 
     def mixers(self) -> Iterator[Mixer]:
-        """Each block's mixer, in order."""
+        """Each block's mixer, in order; on a stage of a pipeline, of the blocks that are there."""
         for block in self.blocks:
-            yield cast(Block, block).mixer
+            if not isinstance(block, nn.Identity):
+                yield cast(Block, block).mixer
 
     @staticmethod
     def advance(x_BTD: Tensor, span: Span) -> Tensor:

@@ -54,10 +54,11 @@ class Cell(ABC):
 
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """By automatic differentiation, one pass for each number of a system's state."""
-        with torch.enable_grad():
-            leaves = [part.detach().requires_grad_() for part in state]
-            entering = x_GkSN.detach().requires_grad_()
-            own = [weight.detach().requires_grad_() for weight in weights]
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves, (entering, *own) = (
+                [given.detach().clone().requires_grad_() for given in tensors]
+                for tensors in (state, (x_GkSN, *weights))
+            )
             value = self.step(entering, tuple(leaves), tuple(own))
             sums = [number.sum() for part in value for number in part.unbind(0)]
         rows = []

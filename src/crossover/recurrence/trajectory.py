@@ -87,18 +87,18 @@ def check_structure(cell: Cell, inputs_BTX: Tensor, weights: Sequence[Tensor]) -
     """Raise ConfigError unless a cell's `linearise` has all of its Jacobian: looked at once, at a random state."""
     if (type(cell), cell.units) in _STRUCTURES or not len(inputs_BTX):
         return
-    x_GkBTN = _by_gate(inputs_BTX[:1, :1].detach().double(), cell)
-    own = tuple(weight.double() for weight in cell.spread([weight.detach() for weight in weights], 2))
-    generator = torch.Generator().manual_seed(0)
-    shape = (cell.size, *x_GkBTN.shape[2:])
-    drawn = torch.randn((2, *shape), generator=generator, dtype=x_GkBTN.dtype)
-    state_KBTN, gradient_KBTN = drawn.to(x_GkBTN.device)
-    found = cell.linearise(x_GkBTN, state_KBTN.split(cell.units), own)
-    with torch.enable_grad():
-        leaf_KBTN = state_KBTN.requires_grad_()
+    # Tensors of inference mode take no gradients; copies made out of it do.
+    with torch.inference_mode(False), torch.enable_grad():
+        x_GkBTN = _by_gate(inputs_BTX[:1, :1].detach().clone().double(), cell)
+        own = cell.spread([weight.detach().clone().double() for weight in weights], 2)
+        shape = (2, cell.size, *x_GkBTN.shape[2:])
+        drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=x_GkBTN.dtype)
+        state_KBTN, gradient_KBTN = drawn.to(x_GkBTN.device)
+        found = cell.linearise(x_GkBTN, state_KBTN.split(cell.units), own)
+        leaf_KBTN = state_KBTN.clone().requires_grad_()
         value_KBTN = torch.cat(cell.step(x_GkBTN, leaf_KBTN.split(cell.units), own))
         (whole_KBTN,) = torch.autograd.grad(value_KBTN, leaf_KBTN, gradient_KBTN)
-    stated_KBTN = apply(transposed(found.jacobian_KKSN, gradient_KBTN), gradient_KBTN)
+        stated_KBTN = apply(transposed(found.jacobian_KKSN, gradient_KBTN), gradient_KBTN)
     if float((whole_KBTN - stated_KBTN).norm()) > _STRUCTURE_TOLERANCE * float(whole_KBTN.norm()):
         raise ConfigError(
             f"{type(cell).__name__} moves its state in another way than its Jacobian says, which has blocks of "

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -182,6 +184,20 @@ def test_a_cell_that_says_nothing_of_its_derivatives(solver):
     given = draw(cell, 70, weights=[(2, 3)])
     found = differences(solved(cell, given, Manner(solver=solver)), by_definition(cell, given), given)
     assert max(found) <= 1e-9
+
+
+@pytest.mark.parametrize("kind", [Rotor, GRUCell])
+def test_inference_mode_changes_nothing(kind, monkeypatch):
+    monkeypatch.setattr(import_module("crossover.recurrence.trajectory"), "_STRUCTURES", set())
+    cell = kind(units=2)
+    given = draw(cell, 70, weights=[(2, 3)] if kind is Rotor else None)
+    expected = solved(cell, given, Manner(solver="newton"))
+    import_module("crossover.recurrence.trajectory")._STRUCTURES.clear()
+    with torch.inference_mode():
+        copies = [part.detach().clone() for part in given]
+        found = [solved(cell, copies, Manner(solver=solver)) for solver in ("sequential", "newton")]
+    for states in found:
+        torch.testing.assert_close(states, tuple(part.detach() for part in expected), rtol=1e-9, atol=1e-11)
 
 
 def test_chunk_by_chunk_with_the_state_carried_is_the_whole():
