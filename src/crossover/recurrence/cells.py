@@ -71,17 +71,21 @@ class Cell(ABC):
     def pullback(
         self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
     ) -> list[Tensor]:
-        """What `mu_KSN`, a gradient of the states after the step, is to the weights; to x it is written down."""
+        """What `mu_KSN`, a gradient of the states after the step, is to each weight; to x it is written down."""
         mu = mu_KSN.split(self.units)
         of_kept = torch.autograd.grad(found.value, found.kept, mu, allow_unused=True)
         filled = [torch.zeros_like(s) if g is None else g for s, g in zip(found.kept, of_kept, strict=True)]
         into_GkSN.copy_(filled[0])
-        return filled[1:]
+        return [gradient.squeeze((-3, -2)) for gradient in filled[1:]]
+
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
+        """The states after every step, [k, B, T, N], one step after the other; `weights` spread over rows."""
+        found = []
+        for x_GkBN in x_GkBTN.unbind(3):
+            state = self.step(x_GkBN, state, weights)
+            found.append(state)
+        return tuple(torch.stack(steps, dim=2) for steps in zip(*found, strict=True))
 
     def spread(self, weights: Sequence[Tensor], dims: int) -> Weights:
         """Weights [..., N] with `dims` dims for S before the last."""
         return tuple(weight.reshape(*weight.shape[:-1], *(1,) * dims, weight.shape[-1]) for weight in weights)
-
-    def collected(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """The gradient of a weight as given, from that of the spread one: the sum over S."""
-        return gradient.sum(tuple(range(weight.ndim - 1, gradient.ndim - 1)))

@@ -20,12 +20,12 @@ class GatedCell(Cell):
     apart: ClassVar[int] = 0
     """How many gates, the last ones, do not simply add the map to what enters; its bias is a weight of the cell."""
 
-    def recurrent(self, h_kSN: Tensor, u_GkkSN: Tensor, x_GkSN: Tensor | None = None) -> Tensor:
-        """U h, added to x where that is given, [G, k, S, N]."""
-        first, *others = zip(u_GkkSN.unbind(2), h_kSN.unbind(0), strict=True)
-        found = torch.mul(*first) if x_GkSN is None else torch.addcmul(x_GkSN, *first)
-        for column, h_SN in others:
-            found.addcmul_(column, h_SN)
+    def recurrent(self, h_kSN: Tensor, columns: Sequence[Tensor], x_GkSN: Tensor | None = None) -> Tensor:
+        """U h, added to x where that is given, [G, k, S, N]; `columns` are those of U, what each unit of h gives."""
+        numbers = h_kSN.unbind(0) if len(columns) > 1 else (h_kSN,)
+        found = columns[0] * numbers[0] if x_GkSN is None else torch.addcmul(x_GkSN, columns[0], numbers[0])
+        for column, number in zip(columns[1:], numbers[1:], strict=True):
+            found.addcmul_(column, number)
         return found
 
     def through(self, slopes_GkSN: Sequence[Tensor], u_GkkSN: Tensor) -> Tensor:
@@ -37,8 +37,8 @@ class GatedCell(Cell):
         return found
 
     def of_maps(self, into_maps_GkSN: Tensor, h_kSN: Tensor) -> Tensor:
-        """The gradient of U, spread."""
-        return into_maps_GkSN[:, :, None] * h_kSN
+        """The gradient of U, [G, k, k, N]."""
+        return (into_maps_GkSN[:, :, None] * h_kSN).sum((-3, -2))
 
     def on_diagonal(self, jacobian_kkSN: Tensor, slope_kSN: Tensor) -> Tensor:
         """Add in place what moves a unit with itself."""
@@ -53,7 +53,7 @@ class ElmanCell(GatedCell):
 
     def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
         """See `Cell.step`."""
-        return (torch.tanh(self.recurrent(state[0], weights[0], x_GkSN)[0]),)
+        return (self.recurrent(state[0], weights[0].unbind(2), x_GkSN)[0].tanh(),)
 
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """See `Cell.linearise`."""
@@ -81,19 +81,32 @@ class GRUCell(GatedCell):
     def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
         """See `Cell.step`."""
         h_kSN = state[0]
-        gates_2kSN = self.recurrent(h_kSN, weights[0][:2], x_GkSN[:2]).sigmoid_()
-        mapped_kSN = self._candidate_map(h_kSN, weights)
-        n_kSN = torch.addcmul(x_GkSN[2], gates_2kSN[0], mapped_kSN).tanh_()
-        return (torch.lerp(n_kSN, h_kSN, gates_2kSN[1]),)
+        r_kSN, z_kSN = self.recurrent(h_kSN, weights[0][:2].unbind(2), x_GkSN[:2]).sigmoid()
+        n_kSN = torch.addcmul(x_GkSN[2], r_kSN, self._candidate_map(h_kSN, weights)).tanh()
+        return (torch.lerp(n_kSN, h_kSN, z_kSN),)
 
     def _candidate_map(self, h_kSN: Tensor, weights: Weights) -> Tensor:
-        mapped_kSN = self.recurrent(h_kSN, weights[0][2:])[0]
+        mapped_kSN = self.recurrent(h_kSN, weights[0][2].unbind(1))
         return mapped_kSN + weights[1][0] if len(weights) > 1 else mapped_kSN
+
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
+        """See `Cell.march`; what does not change from step to step is looked up once."""
+        (h_kBN,), found_kBTN = state, torch.empty_like(x_GkBTN[2])
+        gates, candidate, offset = weights[0][:2].unbind(2), weights[0][2].unbind(1), weights[1:]
+        steps = zip(x_GkBTN[:2].unbind(3), x_GkBTN[2].unbind(2), found_kBTN.unbind(2), strict=True)
+        for x_2kBN, x_kBN, slot_kBN in steps:
+            r_kBN, z_kBN = self.recurrent(h_kBN, gates, x_2kBN).sigmoid_().unbind(0)
+            mapped_kBN = self.recurrent(h_kBN, candidate)
+            if offset:
+                mapped_kBN += offset[0][0]
+            n_kBN = torch.addcmul(x_kBN, r_kBN, mapped_kBN, out=mapped_kBN).tanh_()
+            h_kBN = torch.lerp(n_kBN, h_kBN, z_kBN, out=slot_kBN)
+        return (found_kBTN,)
 
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """See `Cell.linearise`."""
         h_kSN = state[0]
-        r_kSN, z_kSN = self.recurrent(h_kSN, weights[0][:2], x_GkSN[:2]).sigmoid_()
+        r_kSN, z_kSN = self.recurrent(h_kSN, weights[0][:2].unbind(2), x_GkSN[:2]).sigmoid_()
         mapped_kSN = self._candidate_map(h_kSN, weights)
         n_kSN = torch.addcmul(x_GkSN[2], r_kSN, mapped_kSN).tanh_()
         value_kSN = torch.lerp(n_kSN, h_kSN, z_kSN)
@@ -113,8 +126,8 @@ class GRUCell(GatedCell):
         for gate_kSN, slope_kSN in zip(into_GkSN, (by_r_kSN, by_z_kSN, by_n_kSN), strict=True):
             torch.mul(slope_kSN, mu_KSN, out=gate_kSN)
         of_map_kSN = by_map_kSN * mu_KSN
-        of_maps = [self.of_maps(part, state[0]) for part in (into_GkSN[:2], of_map_kSN[None])]
-        return [torch.cat(of_maps), of_map_kSN[None]][: len(weights)]
+        of_maps = torch.cat([self.of_maps(part, state[0]) for part in (into_GkSN[:2], of_map_kSN[None])])
+        return [of_maps, of_map_kSN[None].sum((-3, -2))] if len(weights) > 1 else [of_maps]
 
 
 class LSTMCell(GatedCell):
@@ -128,15 +141,25 @@ class LSTMCell(GatedCell):
 
     def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
         """See `Cell.step`."""
-        entering_GkSN = self.recurrent(state[0], weights[0], x_GkSN)
+        entering_GkSN = self.recurrent(state[0], weights[0].unbind(2), x_GkSN)
         i_kSN, f_kSN = entering_GkSN[:2].sigmoid()
         c_kSN = torch.addcmul(f_kSN * state[1], i_kSN, entering_GkSN[2].tanh())
         return entering_GkSN[3].sigmoid() * c_kSN.tanh(), c_kSN
 
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
+        """See `Cell.march`; what does not change from step to step is looked up once."""
+        (h_kBN, c_kBN), columns = state, weights[0].unbind(2)
+        shown_kBTN, kept_kBTN = torch.empty_like(x_GkBTN[0]), torch.empty_like(x_GkBTN[0])
+        for x_GkBN, h_slot, c_slot in zip(x_GkBTN.unbind(3), shown_kBTN.unbind(2), kept_kBTN.unbind(2), strict=True):
+            i_kBN, f_kBN, g_kBN, o_kBN = self.recurrent(h_kBN, columns, x_GkBN).unbind(0)
+            c_kBN = torch.mul(f_kBN.sigmoid_(), c_kBN, out=c_slot).addcmul_(i_kBN.sigmoid_(), g_kBN.tanh_())
+            h_kBN = torch.mul(o_kBN.sigmoid_(), c_kBN.tanh(), out=h_slot)
+        return shown_kBTN, kept_kBTN
+
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """See `Cell.linearise`."""
         before_kSN = state[1]
-        entering_GkSN = self.recurrent(state[0], weights[0], x_GkSN)
+        entering_GkSN = self.recurrent(state[0], weights[0].unbind(2), x_GkSN)
         i_kSN, f_kSN = entering_GkSN[:2].sigmoid_()
         g_kSN, o_kSN = entering_GkSN[2].tanh_(), entering_GkSN[3].sigmoid_()
         c_kSN = torch.addcmul(f_kSN * before_kSN, i_kSN, g_kSN)

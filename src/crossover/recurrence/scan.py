@@ -224,6 +224,12 @@ def _reduce(a: Tensor, b: Tensor, dim: int, reverse: bool) -> tuple[Tensor, Tens
     """The product of the a along `dim`, and the last h from zero."""
     a_steps, b_steps = _ordered(a, dim, reverse), _ordered(b, dim, reverse)
     product, last = a_steps[0], b_steps[0]
+    if a.ndim == b.ndim:
+        product, last = product.clone(), last.clone()
+        for a_t, b_t in zip(a_steps[1:], b_steps[1:], strict=True):
+            torch.addcmul(b_t, a_t, last, out=last)
+            product.mul_(a_t)
+        return product, last
     for a_t, b_t in zip(a_steps[1:], b_steps[1:], strict=True):
         product, last = compose(a_t, product, last), apply(a_t, last, b_t)
     return product, last

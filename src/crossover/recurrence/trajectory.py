@@ -141,6 +141,8 @@ class _Trajectory(torch.autograd.Function):
 def _march(cell: Cell, x_GkBTN: Tensor, state: State, weights: Sequence[Tensor], marks: Marks) -> State:
     """One step after the other."""
     own, found = cell.spread(weights, 1), []
+    if marks == Marks():
+        return cell.march(x_GkBTN, state, own)
     starts_BT = marks.starts_BT
     anew = [False] * x_GkBTN.shape[3] if starts_BT is None else starts_BT.any(0).tolist()
     for number, x_GkBN in enumerate(x_GkBTN.unbind(3)):
@@ -302,8 +304,8 @@ def _pulled_back(steps: _Steps, inputs_BTX: Tensor, exchange: Agreement | None) 
         from_later_KBN = apply(back[..., 0, :], mu[..., 0, :]).view_as(from_later_KBN)
         felt_KBSN = steps.marks.steps(piece).felt(mu_KBSN)
         into_weights = cell.pullback(found, state, felt_KBSN, weights, of_x_GkBTN[..., piece, :])
-        for total, into, weight in zip(of_weights, into_weights, steps.weights, strict=True):
-            total += cell.collected(into, weight)
+        for total, into in zip(of_weights, into_weights, strict=True):
+            total += into
     if exchange is not None and not exchange.begins(reverse=False):
         from_later_KBN = torch.zeros_like(from_later_KBN)
     return of_inputs_BTX, *from_later_KBN.split(cell.units), *of_weights
