@@ -9,7 +9,8 @@ N systems, S rows, or rows and steps.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -29,6 +30,19 @@ class Linearised(NamedTuple):
     value: State
     jacobian_KKSN: Tensor
     kept: tuple[Tensor, ...]
+
+
+@contextmanager
+def own_graph() -> Iterator[None]:
+    """Within, gradients are taken whatever stands around: no gradients at all, inference mode, or a block that is
+    computed again later and counts what is kept for it."""
+    kept_as_it_is = torch.autograd.graph.saved_tensors_hooks(_same, _same)
+    with torch.inference_mode(False), torch.enable_grad(), kept_as_it_is:
+        yield
+
+
+def _same(kept: Tensor) -> Tensor:
+    return kept
 
 
 class Cell(ABC):
@@ -54,7 +68,7 @@ class Cell(ABC):
 
     def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
         """By automatic differentiation, one pass for each number of a system's state."""
-        with torch.inference_mode(False), torch.enable_grad():
+        with own_graph():
             leaves, (entering, *own) = (
                 [given.detach().clone().requires_grad_() for given in tensors]
                 for tensors in (state, (x_GkSN, *weights))

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from crossover.errors import ConfigError
 from crossover.recurrence.affine import AffineCell
-from crossover.recurrence.cells import Cell, Linearised, State, Weights
+from crossover.recurrence.cells import Cell, Linearised, State, Weights, own_graph
 from crossover.recurrence.marks import Marks
 from crossover.recurrence.newton import Agreement, Limits, Tally, newton
 from crossover.recurrence.scan import apply, compose, plain, solve_into, summary, transposed
@@ -87,8 +87,7 @@ def check_structure(cell: Cell, inputs_BTX: Tensor, weights: Sequence[Tensor]) -
     """Raise ConfigError unless a cell's `linearise` has all of its Jacobian: looked at once, at a random state."""
     if (type(cell), cell.units) in _STRUCTURES or not len(inputs_BTX):
         return
-    # Tensors of inference mode take no gradients; copies made out of it do.
-    with torch.inference_mode(False), torch.enable_grad():
+    with own_graph():  # in which copies of tensors of inference mode take gradients
         x_GkBTN = _by_gate(inputs_BTX[:1, :1].detach().clone().double(), cell)
         own = cell.spread([weight.detach().clone().double() for weight in weights], 2)
         shape = (2, cell.size, *x_GkBTN.shape[2:])

@@ -4,6 +4,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from crossover.errors import ConfigError
 from crossover.recurrence import Cell, Limits, Manner, Marks, Tally, trajectory
@@ -198,6 +199,20 @@ def test_inference_mode_changes_nothing(kind, monkeypatch):
         found = [solved(cell, copies, Manner(solver=solver)) for solver in ("sequential", "newton")]
     for states in found:
         torch.testing.assert_close(states, tuple(part.detach() for part in expected), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [Rotor, LSTMCell])
+def test_a_trajectory_that_is_computed_again_keeps_as_much_as_the_first_time(kind):
+    cell = kind(units=2)
+    inputs, initial, weights = parts_of(cell, draw(cell, 70, weights=[(2, 3)] if kind is Rotor else None))
+
+    def solve(inputs):
+        return trajectory(cell, inputs, initial, weights, manner=Manner(solver="newton"))[0]
+
+    import_module("crossover.recurrence.trajectory")._STRUCTURES.clear()
+    again = checkpoint(solve, inputs, use_reentrant=False)
+    found, expected = (torch.autograd.grad(states.sum(), inputs)[0] for states in (again, solve(inputs)))
+    torch.testing.assert_close(found, expected)
 
 
 def test_chunk_by_chunk_with_the_state_carried_is_the_whole():
