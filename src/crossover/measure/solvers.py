@@ -20,7 +20,7 @@ from crossover.models.encoder import encoder_mixers
 from crossover.models.initialise import initialise
 from crossover.models.mixers.base import Mixer, MixerSettings, Span
 from crossover.models.mixers.solved import SHORTEST, SolvedSettings
-from crossover.recurrence.trajectory import Solver
+from crossover.recurrence.checks import Solver
 
 _ROUNDS = 5
 _LIMIT_SECONDS = 1.0

@@ -31,7 +31,7 @@ from crossover.models.ports import (
     steps_of,
 )
 from crossover.models.settings import ModelSettings
-from crossover.recurrence.trajectory import Solver
+from crossover.recurrence.checks import Solver
 
 Pass = Literal["train", "encode", "decode"]
 PASSES: tuple[Pass, ...] = ("train", "encode", "decode")

@@ -45,6 +45,11 @@ def _same(kept: Tensor) -> Tensor:
     return kept
 
 
+def by_gate(inputs_BTX: Tensor, cell: Cell) -> Tensor:
+    """[B, T, G N k] seen as [G, k, B, T, N]."""
+    return inputs_BTX.unflatten(-1, (cell.gates, -1, cell.units)).permute(2, 4, 0, 1, 3)
+
+
 class Cell(ABC):
     """One step, and how it is differentiated; subclasses may give `linearise` and `pullback` in closed form.
 

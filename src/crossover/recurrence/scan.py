@@ -14,7 +14,7 @@ before its stretch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from math import isqrt
@@ -23,6 +23,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+
+_CACHED_NUMBERS = 524_288
+"""Of one tensor in a piece of time on a CPU: few enough for the ten or so of a piece to stay in its caches."""
 
 
 @cache
@@ -176,6 +179,24 @@ def solve_into(h: Tensor, a: Tensor, b: Tensor, initial: Tensor, *, reverse: boo
         carry = _steps(h_CLN, a_CLN, b_CLN, starts, -2, reverse)[..., 0 if reverse else -1, :]
     if rest:
         _steps(h[..., tail, :], a[..., tail, :], b[..., tail, :], carry, -2, reverse)
+
+
+def pieces_of(like: Tensor, size: int = 1) -> list[slice]:
+    """Time in pieces for systems of `size` numbers: on a CPU as many steps as stay in its caches, elsewhere all.
+
+    `like` is [..., B, T, N].
+    """
+    batch, time, systems = like.shape[-3:]
+    length = max(1, _CACHED_NUMBERS // max(batch * systems * size, 1)) if like.device.type == "cpu" else time
+    return [slice(start, min(start + length, time)) for start in range(0, time, length)]
+
+
+def joined_summary(recurrences: Iterable[tuple[Tensor, Tensor]], *, reverse: bool) -> tuple[Tensor, Tensor]:
+    """The summary of pieces of time, a and b of each, given in the order in which they are gone through."""
+    (product, last), *others = (summary(a, b, reverse=reverse) for a, b in recurrences)
+    for own, own_last in others:
+        product, last = compose(own, product, last), apply(own, last, own_last)
+    return product, last
 
 
 def blocks(batch: int, time: int, width: int) -> tuple[int, int]:

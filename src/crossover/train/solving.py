@@ -10,8 +10,8 @@ from crossover.models.mixers.dense import DenseMixer
 from crossover.models.mixers.solved import SolvedMixer, use_solvers
 from crossover.models.model import SequenceModel
 from crossover.parallel.mesh import Mesh, told
+from crossover.recurrence.checks import SOLVERS, Solver
 from crossover.recurrence.newton import Tally
-from crossover.recurrence.trajectory import SOLVERS, Solver
 from crossover.tasks.base import Batch
 
 _NONE = -1.0

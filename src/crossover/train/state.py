@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from crossover.recurrence.checks import Solver
 from crossover.recurrence.newton import Tally
-from crossover.recurrence.trajectory import Solver
 from crossover.train.budget import Spent
 
 

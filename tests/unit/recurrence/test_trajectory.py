@@ -189,11 +189,11 @@ def test_a_cell_that_says_nothing_of_its_derivatives(solver):
 
 @pytest.mark.parametrize("kind", [Rotor, GRUCell])
 def test_inference_mode_changes_nothing(kind, monkeypatch):
-    monkeypatch.setattr(import_module("crossover.recurrence.trajectory"), "_STRUCTURES", set())
+    monkeypatch.setattr(import_module("crossover.recurrence.checks"), "_STRUCTURES", set())
     cell = kind(units=2)
     given = draw(cell, 70, weights=[(2, 3)] if kind is Rotor else None)
     expected = solved(cell, given, Manner(solver="newton"))
-    import_module("crossover.recurrence.trajectory")._STRUCTURES.clear()
+    import_module("crossover.recurrence.checks")._STRUCTURES.clear()
     with torch.inference_mode():
         copies = [part.detach().clone() for part in given]
         found = [solved(cell, copies, Manner(solver=solver)) for solver in ("sequential", "newton")]
@@ -209,7 +209,7 @@ def test_a_trajectory_that_is_computed_again_keeps_as_much_as_the_first_time(kin
     def solve(inputs):
         return trajectory(cell, inputs, initial, weights, manner=Manner(solver="newton"))[0]
 
-    import_module("crossover.recurrence.trajectory")._STRUCTURES.clear()
+    import_module("crossover.recurrence.checks")._STRUCTURES.clear()
     again = checkpoint(solve, inputs, use_reentrant=False)
     found, expected = (torch.autograd.grad(states.sum(), inputs)[0] for states in (again, solve(inputs)))
     torch.testing.assert_close(found, expected)

@@ -17,8 +17,8 @@ from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
 from crossover.recurrence.affine import AffineCell
+from crossover.recurrence.checks import Solver
 from crossover.recurrence.scan import kernels_of_scan
-from crossover.recurrence.trajectory import Solver
 from crossover.sharding import TensorSharding
 
 

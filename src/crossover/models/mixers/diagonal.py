@@ -18,10 +18,10 @@ from crossover.costs import Cost, Execution, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, State
 from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
+from crossover.recurrence.checks import Solver
 from crossover.recurrence.gated import GatedCell
 from crossover.recurrence.newton import Limits
 from crossover.recurrence.scan import kernels_of_scan
-from crossover.recurrence.trajectory import Solver
 from crossover.sharding import Sharding, TensorSharding
 
 BLOCKS = (1, 2, 3, 4)

@@ -21,9 +21,10 @@ from crossover.models.mixers.recurrent import RecurrentMixer, RecurrentSettings,
 from crossover.models.mixers.terms import bias_gradient
 from crossover.models.mixers.trajectories import solve_trajectory
 from crossover.recurrence.cells import Cell
+from crossover.recurrence.checks import Solver
 from crossover.recurrence.newton import Agreement, Limits, Tally
 from crossover.recurrence.sequential import solve
-from crossover.recurrence.trajectory import Manner, Solver
+from crossover.recurrence.trajectory import Manner
 from crossover.sharding import Sharding
 
 SHORTEST = 16
