@@ -31,7 +31,7 @@ from crossover.sharding import Owned, Split, TensorSharding
 
 DIRECTIONS = ("rnn", "reverse_rnn")
 """The modules of a mixer, by the way in which they read rows: forward, and backward."""
-_MOST_NUMBERS = 64
+_MOST_NUMBERS = 32
 """Of a state that Newton's method solves with a dense Jacobian."""
 OneWay = Callable[[nn.RNNBase, Tensor, State, Span], tuple[Tensor, State | None]]
 
@@ -47,7 +47,7 @@ class DenseSettings(RecurrentSettings, ABC):
     gates: ClassVar[int]
     cell: ClassVar[type[GatedCell]]
     solvers_told: ClassVar[str] = (
-        "sequential, in PyTorch's kernel of the device, exact; newton on request, for at most 64 numbers of state, "
+        "sequential, in PyTorch's kernel of the device, exact; newton on request, for at most 32 numbers of state, "
         "to a tolerance"
     )
 
