@@ -28,7 +28,8 @@ def test_peak_repeats_and_grows_with_what_is_kept_for_the_backward_pass(nursery)
     assert peaks[0] < peaks[1] < peaks[2]
     kept = twice.cost().activation_bytes - wide.cost().activation_bytes
     assert 0.5 * kept < peaks[2] - peaks[1] < 4 * kept
-    assert nursery.peak(wide, repeats=1).bytes == pytest.approx(peaks[1], rel=0.1)
+    # What is told is the median of three; a single process grows by up to a tenth more or less.
+    assert nursery.peak(wide).bytes == pytest.approx(peaks[1], rel=0.1)
 
 
 @pytest.mark.parametrize(
