@@ -36,7 +36,7 @@ def solver_seconds(
     """Seconds of a mixer's forward pass, and with `gradients` its backward, by each of its solvers.
 
     `batch` and `time` are taken up to the next power of two; what was measured for them in this process is not
-    measured again. Numerics are those in force.
+    measured again. Nothing is drawn from the generators of the process.
     """
     batch, time = _rounded(batch), _rounded(time)
     if device == "cpu":
@@ -108,7 +108,8 @@ def _rounded(number: int) -> int:
 
 def _pass(settings: SolvedSettings, batch: int, time: int, device: str, *, gradients: bool) -> Callable[[], None]:
     """One pass of a mixer on rows drawn from a normal, with weights as at the start of a training."""
-    mixer = settings.build().to(device)
+    with torch.random.fork_rng(devices=[]):  # building draws weights, and whoever asks goes on drawing
+        mixer = settings.build().to(device)
     initialise(mixer, seed=0)
     generator = torch.Generator().manual_seed(0)
     x_BTD = torch.randn(batch, time, settings.width, generator=generator).to(device).requires_grad_(gradients)

@@ -366,6 +366,7 @@ class _Run:
         """Score the best weights on the test split and write the run's files."""
         if self.best is None:
             raise TrainingError(f"{self.model_settings.name} on {self.task.spec.name} ended without a validation")
+        self.state.newton.add(self.solving.fared())
         self.model.load_state_dict(self.best.weights)
         self.model.eval()
         rows = self._evaluation_rows()

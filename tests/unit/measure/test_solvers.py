@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import torch
+
 from crossover.measure import solvers
 from crossover.measure.numerics import Numerics
 from crossover.measure.solvers import fastest_solvers, solver_of, solver_seconds, with_fastest_solvers
@@ -21,6 +23,14 @@ def test_every_solver_is_timed_once_and_remembered(monkeypatch):
     assert set(first) == {"sequential", "newton"} and min(first.values()) > 0
     monkeypatch.setattr(solvers, "timings_in_turn", None)
     assert solver_seconds(settings, batch=4, time=32) == first
+
+
+def test_measuring_draws_nothing_that_others_would_have_drawn():
+    torch.manual_seed(3)
+    expected = torch.randn(2)
+    torch.manual_seed(3)
+    solver_seconds(DiagonalGRUSettings(width=12), batch=2, time=16)
+    assert torch.equal(torch.randn(2), expected)
 
 
 def test_the_fastest_is_chosen_of_mixers_that_leave_it_open(monkeypatch):
