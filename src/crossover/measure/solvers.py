@@ -93,12 +93,12 @@ def with_fastest_solvers(workload: Workload) -> Workload:
 
 def solver_of(workload: Workload) -> str:
     """How a workload's recurrences are solved: ``default`` where its mixers know one way only."""
-    short = workload.kind == "decode" or workload.time < SHORTEST
-    names = []
-    for settings in mixer_settings(workload.model, causal=workload.causal):
-        if isinstance(settings, SolvedSettings):
-            chosen = "sequential" if short else workload.solvers.get(settings.name, settings.usually)
-            names.append(chosen if settings.solver == "auto" else settings.solver)
+    time = 1 if workload.kind == "decode" else workload.time
+    names = [
+        settings.solver_for(time, workload.solvers.get(settings.name))
+        for settings in mixer_settings(workload.model, causal=workload.causal)
+        if isinstance(settings, SolvedSettings)
+    ]
     return ", ".join(dict.fromkeys(names)) or "default"
 
 

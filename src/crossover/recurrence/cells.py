@@ -11,10 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from crossover.recurrence.marks import Marks
 
 State = tuple[Tensor, ...]
 """Each part of all systems, [k, S, N]."""
@@ -97,11 +100,12 @@ class Cell(ABC):
         into_GkSN.copy_(filled[0])
         return [gradient.squeeze((-3, -2)) for gradient in filled[1:]]
 
-    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
         """The states after every step, [k, B, T, N], one step after the other; `weights` spread over rows."""
         found = []
-        for x_GkBN in x_GkBTN.unbind(3):
-            state = self.step(x_GkBN, state, weights)
+        for number, x_GkBN in enumerate(x_GkBTN.unbind(3)):
+            before = marks.entering(number, state)
+            state = marks.after(number, before, self.step(x_GkBN, before, weights))
             found.append(state)
         return tuple(torch.stack(steps, dim=2) for steps in zip(*found, strict=True))
 

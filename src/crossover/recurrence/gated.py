@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from crossover.recurrence.cells import Cell, Linearised, State, Weights
+from crossover.recurrence.marks import Marks
 
 
 class GatedCell(Cell):
@@ -89,8 +90,10 @@ class GRUCell(GatedCell):
         mapped_kSN = self.recurrent(h_kSN, weights[0][2].unbind(1))
         return mapped_kSN + weights[1][0] if len(weights) > 1 else mapped_kSN
 
-    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
-        """See `Cell.march`; what does not change from step to step is looked up once."""
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
+        """See `Cell.march`; where no step is marked, what does not change is looked up once."""
+        if marks.marked:
+            return super().march(x_GkBTN, state, weights, marks)
         (h_kBN,), found_kBTN = state, torch.empty_like(x_GkBTN[2])
         gates, candidate, offset = weights[0][:2].unbind(2), weights[0][2].unbind(1), weights[1:]
         steps = zip(x_GkBTN[:2].unbind(3), x_GkBTN[2].unbind(2), found_kBTN.unbind(2), strict=True)
@@ -146,8 +149,10 @@ class LSTMCell(GatedCell):
         c_kSN = torch.addcmul(f_kSN * state[1], i_kSN, entering_GkSN[2].tanh())
         return entering_GkSN[3].sigmoid() * c_kSN.tanh(), c_kSN
 
-    def march(self, x_GkBTN: Tensor, state: State, weights: Weights) -> State:
-        """See `Cell.march`; what does not change from step to step is looked up once."""
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
+        """See `Cell.march`; where no step is marked, what does not change is looked up once."""
+        if marks.marked:
+            return super().march(x_GkBTN, state, weights, marks)
         (h_kBN, c_kBN), columns = state, weights[0].unbind(2)
         shown_kBTN, kept_kBTN = torch.empty_like(x_GkBTN[0]), torch.empty_like(x_GkBTN[0])
         for x_GkBN, h_slot, c_slot in zip(x_GkBTN.unbind(3), shown_kBTN.unbind(2), kept_kBTN.unbind(2), strict=True):

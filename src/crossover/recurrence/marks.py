@@ -57,6 +57,17 @@ class Marks(NamedTuple):
         """Of a gradient of the states after the steps, what reaches inputs and weights."""
         return mu_KBTN if self.holds_BT is None else mu_KBTN.masked_fill(self.holds_BT[..., None], 0)
 
+    @property
+    def marked(self) -> bool:
+        """Whether there are any."""
+        return self.starts_BT is not None or self.holds_BT is not None
+
+    def entering(self, number: int, state: State) -> State:
+        """The state that step `number` begins with."""
+        if self.starts_BT is None:
+            return state
+        return tuple(part.masked_fill(self.starts_BT[:, number, None], 0) for part in state)
+
     def after(self, number: int, before: State, stepped: State) -> State:
         """The state after step `number`."""
         if self.holds_BT is None:

@@ -84,21 +84,6 @@ class _Trajectory(torch.autograd.Function):
         return None, None, None, *pulled_back(steps, ctx.exchange)
 
 
-def _march(cell: Cell, x_GkBTN: Tensor, state: State, weights: Sequence[Tensor], marks: Marks) -> State:
-    """One step after the other."""
-    own, found = cell.spread(weights, 1), []
-    if marks == Marks():
-        return cell.march(x_GkBTN, state, own)
-    starts_BT = marks.starts_BT
-    anew = [False] * x_GkBTN.shape[3] if starts_BT is None else starts_BT.any(0).tolist()
-    for number, x_GkBN in enumerate(x_GkBTN.unbind(3)):
-        if starts_BT is not None and anew[number]:
-            state = tuple(part.masked_fill(starts_BT[:, number, None], 0) for part in state)
-        state = marks.after(number, state, cell.step(x_GkBN, state, own))
-        found.append(state)
-    return tuple(torch.stack(steps, dim=2) for steps in zip(*found, strict=True))
-
-
 def _over_ranks(
     cell: Cell,
     x_GkBTN: Tensor,
@@ -108,13 +93,13 @@ def _over_ranks(
     exchange: Agreement | None,
 ) -> tuple[State, Tensor]:
     """One step after the other, one rank after the other; with the state before this rank's first step."""
-    start_KBN = torch.cat(initial)
+    start_KBN, own = torch.cat(initial), cell.spread(weights, 1)
     if exchange is None:
-        return _march(cell, x_GkBTN, initial, weights, marks), start_KBN
+        return cell.march(x_GkBTN, initial, own, marks), start_KBN
     last_KBN, states = torch.zeros_like(start_KBN), initial
     for turn in range(exchange.size):
         if turn == exchange.rank:
-            states = _march(cell, x_GkBTN, start_KBN.split(cell.units), weights, marks)
+            states = cell.march(x_GkBTN, start_KBN.split(cell.units), own, marks)
             last_KBN = torch.cat([part[..., -1, :] for part in states])
         start_KBN = exchange.shifted(last_KBN, start_KBN)
     return states, start_KBN

@@ -170,8 +170,9 @@ class DenseMixer(RecurrentMixer):
         for direction, _ in self.named_children():
             self.init_rules |= {f"{direction}.{name}": rule for name, rule in rules.items()}
 
+    @staticmethod
     @abstractmethod
-    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+    def step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
         """The state after one step, unit by unit, from the products W x + b and U h + c; h is its first part."""
 
     def cell(self, rnn: nn.RNNBase) -> Cell:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from crossover.costs import Cost, Execution, Shape, Streamed, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, State
+from crossover.models.mixers.dense import DenseMixer
+from crossover.models.mixers.recurrent import biases_per_gate
 from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
 from crossover.recurrence.checks import Solver
 from crossover.recurrence.gated import GatedCell
@@ -28,7 +30,7 @@ BLOCKS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiagonalSettings(SolvedSettings):
+class DiagonalSettings(SolvedSettings, ABC):
     """`block` units see one another; 1 is a diagonal.
 
     Newton's method takes at most `iterations`, and of each correction the share `damping`; rows that have not settled
@@ -47,6 +49,8 @@ class DiagonalSettings(SolvedSettings):
     """How often steps one after the other, and their gradients, read or write a hidden unit of a step."""
     kernels_of_step: ClassVar[int]
     cell: ClassVar[type[GatedCell]]
+    dense: ClassVar[type[DenseMixer]]
+    """The mixer whose step this one's is, but for the recurrent matrix."""
 
     block: int = 1
     iterations: int = 20
@@ -64,6 +68,15 @@ class DiagonalSettings(SolvedSettings):
                 f"{self.name} has iterations={self.iterations} and damping={self.damping:g}: use at least 1 "
                 "iteration and a damping above 0 and at most 1"
             )
+
+    @property
+    @abstractmethod
+    def biases(self) -> tuple[float, ...]:
+        """The bias of each gate at the start."""
+
+    def build(self) -> DiagonalMixer:
+        """The module."""
+        return DiagonalMixer(self)
 
     @property
     def systems(self) -> int:
@@ -127,7 +140,7 @@ class DiagonalSettings(SolvedSettings):
         return self.kept_by_step * batch * time
 
 
-class DiagonalMixer(SolvedMixer, ABC):
+class DiagonalMixer(SolvedMixer):
     """x_BTD -> y_BTD; the state is that of the dense cell."""
 
     settings: DiagonalSettings
@@ -137,13 +150,9 @@ class DiagonalMixer(SolvedMixer, ABC):
         self.recurrent = nn.Parameter(torch.empty(settings.rows, settings.block))
         self.init_rules["recurrent"] = orthogonal_blocks(settings.block)
 
-    @abstractmethod
     def bias_rule(self) -> InitRule:
-        """Fills the bias of the projection."""
-
-    @abstractmethod
-    def dense_step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """The dense cell: the state after one step from W x + b and U h, gate by gate."""
+        """As the settings say."""
+        return biases_per_gate(self.settings.directions, self.settings.biases)
 
     def limits(self) -> Limits:
         """As the settings say."""
@@ -160,7 +169,7 @@ class DiagonalMixer(SolvedMixer, ABC):
         h_kBN = state[0].unflatten(-1, (-1, self.settings.block)).movedim(-1, 0)
         recurrent_GkBN = (weights[0][..., None, :] * h_kBN).sum(2)
         recurrent_BG = recurrent_GkBN.permute(2, 0, 3, 1).flatten(1)
-        return self.dense_step(entering_BG, recurrent_BG, state)
+        return self.settings.dense.step(entering_BG, recurrent_BG, state)
 
 
 def orthogonal_blocks(block: int) -> InitRule:

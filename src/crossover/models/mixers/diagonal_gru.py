@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from crossover.models.mixers.base import InitRule, State
-from crossover.models.mixers.diagonal import DiagonalMixer, DiagonalSettings
-from crossover.models.mixers.gru import gru_step
-from crossover.models.mixers.recurrent import biases_per_gate
+from crossover.models.mixers.diagonal import DiagonalSettings
+from crossover.models.mixers.gru import GRUMixer
 from crossover.recurrence.gated import GRUCell
 
 
@@ -24,6 +20,7 @@ class DiagonalGRUSettings(DiagonalSettings):
     passes: ClassVar[tuple[int, int]] = (25, 109)
     kernels_of_step: ClassVar[int] = 6
     cell = GRUCell
+    dense = GRUMixer
     formula: ClassVar[str] = (
         "r, z = sigmoid(W x_t + u * h_{t-1} + b); n = tanh(W_n x_t + b_n + r u_n * h_{t-1}); "
         "h_t = (1-z) n + z h_{t-1}"
@@ -33,20 +30,7 @@ class DiagonalGRUSettings(DiagonalSettings):
 
     forget_bias: float = 0.0
 
-    def build(self) -> DiagonalGRUMixer:
-        """The module."""
-        return DiagonalGRUMixer(self)
-
-
-class DiagonalGRUMixer(DiagonalMixer):
-    """x_BTD -> y_BTD; state (h [B, hidden],)."""
-
-    settings: DiagonalGRUSettings
-
-    def bias_rule(self) -> InitRule:
+    @property
+    def biases(self) -> tuple[float, ...]:
         """Zeros, but for the update gate's."""
-        return biases_per_gate(self.settings.directions, (0.0, self.settings.forget_bias, 0.0))
-
-    def dense_step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """See `gru_step`."""
-        return gru_step(entering_BG, recurrent_BG, state)
+        return (0.0, self.forget_bias, 0.0)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from crossover.models.mixers.base import InitRule, State
-from crossover.models.mixers.diagonal import DiagonalMixer, DiagonalSettings
-from crossover.models.mixers.lstm import lstm_step
-from crossover.models.mixers.recurrent import biases_per_gate
+from crossover.models.mixers.diagonal import DiagonalSettings
+from crossover.models.mixers.lstm import LSTMMixer
 from crossover.recurrence.gated import LSTMCell
 
 
@@ -25,6 +21,7 @@ class DiagonalLSTMSettings(DiagonalSettings):
     kernels_of_step: ClassVar[int] = 8
     state_parts: ClassVar[int] = 2
     cell = LSTMCell
+    dense = LSTMMixer
     formula: ClassVar[str] = (
         "i, f, o = sigmoid(W x_t + u * h_{t-1} + b); g = tanh(…); c_t = f c_{t-1} + i g; h_t = o tanh(c_t)"
     )
@@ -33,20 +30,7 @@ class DiagonalLSTMSettings(DiagonalSettings):
 
     forget_bias: float = 1.0
 
-    def build(self) -> DiagonalLSTMMixer:
-        """The module."""
-        return DiagonalLSTMMixer(self)
-
-
-class DiagonalLSTMMixer(DiagonalMixer):
-    """x_BTD -> y_BTD; state (h [B, hidden], c [B, hidden])."""
-
-    settings: DiagonalLSTMSettings
-
-    def bias_rule(self) -> InitRule:
+    @property
+    def biases(self) -> tuple[float, ...]:
         """Zeros, but for the forget gate's."""
-        return biases_per_gate(self.settings.directions, (0.0, self.settings.forget_bias, 0.0, 0.0))
-
-    def dense_step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """See `lstm_step`."""
-        return lstm_step(entering_BG, recurrent_BG, state)
+        return (0.0, self.forget_bias, 0.0, 0.0)

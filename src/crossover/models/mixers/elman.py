@@ -46,11 +46,7 @@ class ElmanMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"weight_hh_l0": orthogonal_per_gate(1, settings.gain)})
 
-    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """See `elman_step`."""
-        return elman_step(entering_BG, recurrent_BG, state)
-
-
-def elman_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-    """h = tanh(W x + U h + b)."""
-    return (torch.tanh(entering_BG + recurrent_BG),)
+    @staticmethod
+    def step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """h = tanh(W x + U h + b)."""
+        return (torch.tanh(entering_BG + recurrent_BG),)

@@ -48,15 +48,11 @@ class GRUMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"bias_ih_l0": gate_bias(3, 1, settings.forget_bias)})
 
-    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """See `gru_step`."""
-        return gru_step(entering_BG, recurrent_BG, state)
-
-
-def gru_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-    """Gates in PyTorch's order r, z, n."""
-    r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
-    from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
-    r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
-    n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
-    return (n_BH + z_BH * (state[0] - n_BH),)
+    @staticmethod
+    def step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """Gates in PyTorch's order r, z, n."""
+        r_BH, z_BH, n_BH = entering_BG.chunk(3, dim=-1)
+        from_r_BH, from_z_BH, from_n_BH = recurrent_BG.chunk(3, dim=-1)
+        r_BH, z_BH = torch.sigmoid(r_BH + from_r_BH), torch.sigmoid(z_BH + from_z_BH)
+        n_BH = torch.tanh(n_BH + r_BH * from_n_BH)
+        return (n_BH + z_BH * (state[0] - n_BH),)

@@ -56,16 +56,12 @@ class LSTMMixer(DenseMixer):
         super().__init__(settings)
         self.add_rules({"bias_ih_l0": gate_bias(4, 1, settings.forget_bias)})
 
-    def step(self, entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-        """See `lstm_step`."""
-        return lstm_step(entering_BG, recurrent_BG, state)
-
-
-def lstm_step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
-    """Gates in PyTorch's order i, f, g, o."""
-    i_BH, f_BH, g_BH, o_BH = (entering_BG + recurrent_BG).chunk(4, dim=-1)
-    c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
-    return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
+    @staticmethod
+    def step(entering_BG: Tensor, recurrent_BG: Tensor, state: State) -> State:
+        """Gates in PyTorch's order i, f, g, o."""
+        i_BH, f_BH, g_BH, o_BH = (entering_BG + recurrent_BG).chunk(4, dim=-1)
+        c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
+        return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
 
 
 def _leading(size: int) -> int:

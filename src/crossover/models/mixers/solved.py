@@ -56,6 +56,12 @@ class SolvedSettings(RecurrentSettings):
         """Those that may be used."""
         return ("sequential", self.at_once) if self.solver == "auto" else (cast(Solver, self.solver),)
 
+    def solver_for(self, time: int, fastest: Solver | None = None) -> Solver:
+        """The solver of rows of `time` steps; `fastest` is what was measured, if anything."""
+        if self.solver != "auto":
+            return cast(Solver, self.solver)
+        return "sequential" if time < SHORTEST else fastest or self.usually
+
     @property
     def rows(self) -> int:
         """Gates of all units of both directions."""
@@ -104,8 +110,8 @@ class SolvedMixer(RecurrentMixer, ABC):
         self.projection = nn.Linear(settings.width, settings.rows)
         self.exchange: Agreement | None = None
         """Set where the rows are a stretch of longer ones, of which other ranks hold the rest."""
-        self.fastest: Solver = settings.usually
-        """The solver that ``auto`` stands for; see `crossover.measure.solvers`."""
+        self.fastest: Solver | None = None
+        """The solver that was measured to be so; see `crossover.measure.solvers`."""
         self.tally = Tally()
         """What Newton's method did; whoever reads it starts another."""
         self.init_rules = {"projection.bias": self.bias_rule()}
@@ -170,13 +176,9 @@ class SolvedMixer(RecurrentMixer, ABC):
 
     def _manner(self, time: int) -> Manner:
         """As the settings say; for ``auto`` the fastest, and over ranks the solver in which they need not wait."""
-        solver = self.settings.solver
-        if solver == "auto" and self.exchange is not None:
-            solver = self.settings.at_once
-        elif solver == "auto":
-            solver = "sequential" if time < SHORTEST else self.fastest
-        limits = self.limits()
-        return Manner(solver=cast(Solver, solver), limits=limits, exchange=self.exchange, tally=self.tally)
+        waits = self.settings.solver == "auto" and self.exchange is not None
+        solver = self.settings.at_once if waits else self.settings.solver_for(time, self.fastest)
+        return Manner(solver=solver, limits=self.limits(), exchange=self.exchange, tally=self.tally)
 
 
 def use_solvers(mixers: Iterable[Mixer], chosen: Mapping[str, Solver]) -> None:

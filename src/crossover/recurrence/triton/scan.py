@@ -15,15 +15,18 @@ _WIDE, _STEPS = 64, 128
 
 
 @triton.jit
-def _reduced(
-    a, b, product, last, time, width, chunks, a_row, a_step, b_row, b_step,
-    STEPS: tl.constexpr, WIDE: tl.constexpr, REVERSE: tl.constexpr,
+def _chunk(
+    a, b, starts, product, last, h_out, time, width, chunks, a_row, a_step, b_row, b_step, h_row, h_step,
+    STEPS: tl.constexpr, WIDE: tl.constexpr, REVERSE: tl.constexpr, SOLVES: tl.constexpr,
 ):  # fmt: skip
     row, chunk = tl.program_id(0), tl.program_id(1)
     place = tl.program_id(2) * WIDE + tl.arange(0, WIDE)
     real = place < width
+    at_chunk = (row * chunks + chunk) * width + place
     h = tl.zeros((WIDE,), dtype=product.dtype.element_ty)
     passed = h + 1
+    if SOLVES:
+        h = tl.load(starts + at_chunk, mask=real, other=0.0)
     for number in range(STEPS):
         step = chunk * STEPS + number
         here = real & (step < time)
@@ -31,10 +34,13 @@ def _reduced(
         a_t = tl.load(a + row * a_row + at * a_step + place, mask=here, other=1.0)
         b_t = tl.load(b + row * b_row + at * b_step + place, mask=here, other=0.0)
         h = a_t * h + b_t
-        passed = passed * a_t
-    to = (row * chunks + chunk) * width + place
-    tl.store(product + to, passed, mask=real)
-    tl.store(last + to, h, mask=real)
+        if SOLVES:
+            tl.store(h_out + row * h_row + at * h_step + place, h, mask=here)
+        else:
+            passed = passed * a_t
+    if not SOLVES:
+        tl.store(product + at_chunk, passed, mask=real)
+        tl.store(last + at_chunk, h, mask=real)
 
 
 @triton.jit
@@ -49,25 +55,6 @@ def _starts(product, last, initial, starts, chunks, width, initial_row, WIDE: tl
         h = tl.load(product + at, mask=real, other=0.0) * h + tl.load(last + at, mask=real, other=0.0)
 
 
-@triton.jit
-def _solved(
-    a, b, starts, h_out, time, width, chunks, a_row, a_step, b_row, b_step, h_row, h_step,
-    STEPS: tl.constexpr, WIDE: tl.constexpr, REVERSE: tl.constexpr,
-):  # fmt: skip
-    row, chunk = tl.program_id(0), tl.program_id(1)
-    place = tl.program_id(2) * WIDE + tl.arange(0, WIDE)
-    real = place < width
-    h = tl.load(starts + (row * chunks + chunk) * width + place, mask=real, other=0.0)
-    for number in range(STEPS):
-        step = chunk * STEPS + number
-        here = real & (step < time)
-        at = time - 1 - step if REVERSE else step
-        a_t = tl.load(a + row * a_row + at * a_step + place, mask=here, other=1.0)
-        b_t = tl.load(b + row * b_row + at * b_step + place, mask=here, other=0.0)
-        h = a_t * h + b_t
-        tl.store(h_out + row * h_row + at * h_step + place, h, mask=here)
-
-
 def solve_into(h_BTD: Tensor, a_BTD: Tensor, b_BTD: Tensor, initial_BD: Tensor, *, reverse: bool) -> None:
     """See `crossover.recurrence.scan.solve_into`; the last dim must be contiguous, other strides are free."""
     batch, time, width = b_BTD.shape
@@ -75,15 +62,15 @@ def solve_into(h_BTD: Tensor, a_BTD: Tensor, b_BTD: Tensor, initial_BD: Tensor, 
         return
     chunks, blocks = triton.cdiv(time, _STEPS), triton.cdiv(width, _WIDE)
     product_BCD, last_BCD, starts_BCD = (b_BTD.new_empty(batch, chunks, width) for _ in range(3))
-    strides = (*a_BTD.stride()[:2], *b_BTD.stride()[:2])
-    sizes = {"STEPS": _STEPS, "WIDE": _WIDE, "REVERSE": reverse}
-    grid = (batch, chunks, blocks)
-    initial_BD = initial_BD.contiguous()
-    _reduced[grid](a_BTD, b_BTD, product_BCD, last_BCD, time, width, chunks, *strides, **sizes)
+    initial_BD, grid = initial_BD.contiguous(), (batch, chunks, blocks)
+    given = (a_BTD, b_BTD, starts_BCD, product_BCD, last_BCD, h_BTD, time, width, chunks)
+    strides = (*a_BTD.stride()[:2], *b_BTD.stride()[:2], *h_BTD.stride()[:2])
+    options = {"STEPS": _STEPS, "WIDE": _WIDE, "REVERSE": reverse}
+    _chunk[grid](*given, *strides, SOLVES=False, **options)
     _starts[(batch, blocks)](
         product_BCD, last_BCD, initial_BD, starts_BCD, chunks, width, initial_BD.stride(0), WIDE=_WIDE
     )
-    _solved[grid](a_BTD, b_BTD, starts_BCD, h_BTD, time, width, chunks, *strides, *h_BTD.stride()[:2], **sizes)
+    _chunk[grid](*given, *strides, SOLVES=True, **options)
 
 
 def fits(*tensors: Tensor) -> bool:
