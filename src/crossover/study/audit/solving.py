@@ -110,6 +110,13 @@ def compare_solvers(settings: SolvingSettings, bench: Bench) -> Evidence:
                 "Step by step and all steps at once are timed in turn after their outputs were found equal, dense "
                 "cells step by step in the fastest kernel of the device; the ratio is taken round by round."
             ),
+            _(
+                "Ranks that divide time are timed against one rank in training steps of two blocks of {models}, width "
+                "{width}, under {layouts}.",
+                models=listing(settings.shared),
+                width=number(settings.width),
+                layouts=listing(settings.layouts),
+            ),
         ),
         steady=max(apart + apart_too) <= UNSTEADY,
         missing=tuple(missing),
