@@ -111,8 +111,8 @@ def compare_solvers(settings: SolvingSettings, bench: Bench) -> Evidence:
                 "cells step by step in the fastest kernel of the device; the ratio is taken round by round."
             ),
             _(
-                "Ranks that divide time are timed against one rank in training steps of two blocks of {models}, width "
-                "{width}, under {layouts}.",
+                "Ranks that divide time are timed against one rank in training steps of two blocks of {models}, "
+                "width {width}, under {layouts}.",
                 models=listing(settings.shared),
                 width=number(settings.width),
                 layouts=listing(settings.layouts),
