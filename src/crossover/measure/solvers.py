@@ -27,6 +27,8 @@ _LIMIT_SECONDS = 1.0
 """After so long no further round is begun."""
 _LONGEST = 2048
 """Steps that are measured on a CPU: there every solver's time grows with them alike."""
+_CLEARLY = 0.8
+"""The share of the usual solver's time that another may take to be preferred."""
 _MEASURED: dict[tuple[object, ...], dict[Solver, float]] = {}
 
 
@@ -57,11 +59,16 @@ def solver_seconds(
 def fastest_solvers(
     mixers: Iterable[MixerSettings], *, batch: int, time: int, device: str = "cpu", gradients: bool = True
 ) -> dict[str, Solver]:
-    """The fastest solver by the name of a mixer, of those that leave it to be chosen."""
+    """The fastest solver by the name of a mixer, of those that leave it to be chosen.
+
+    Another than the usual one must be clearly faster: two that take about as long would be chosen by chance, and the
+    same run would round differently on another day.
+    """
     chosen: dict[str, Solver] = {}
     for name, settings in left_open(mixers).items() if time >= SHORTEST else ():
         found = solver_seconds(settings, batch=batch, time=time, device=device, gradients=gradients)
-        chosen[name] = min(found, key=found.__getitem__)
+        best = min(found, key=found.__getitem__)
+        chosen[name] = best if found[best] <= _CLEARLY * found[settings.usually] else settings.usually
     return chosen
 
 

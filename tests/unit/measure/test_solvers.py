@@ -34,11 +34,13 @@ def test_measuring_draws_nothing_that_others_would_have_drawn():
 
 
 def test_the_fastest_is_chosen_of_mixers_that_leave_it_open(monkeypatch):
-    timed = {"diagonal-gru": {"sequential": 2.0, "newton": 1.0}, "mingru": {"sequential": 1.0, "scan": 3.0}}
+    timed = {"diagonal-gru": {"sequential": 2.0, "newton": 1.5}, "mingru": {"sequential": 1.0, "scan": 3.0}}
     monkeypatch.setattr(solvers, "solver_seconds", lambda settings, **sizes: timed[settings.name])
     mixers = [DiagonalGRUSettings(width=8), MinGRUSettings(width=8), LSTMSettings(width=8)]
     assert fastest_solvers(mixers, batch=2, time=64) == {"diagonal-gru": "newton", "mingru": "sequential"}
     assert fastest_solvers(mixers, batch=2, time=15) == {}
+    timed |= {"diagonal-gru": {"sequential": 2.0, "newton": 1.7}, "mingru": {"sequential": 0.9, "scan": 1.0}}
+    assert fastest_solvers(mixers, batch=2, time=64) == {"diagonal-gru": "sequential", "mingru": "scan"}
     fixed = [DiagonalGRUSettings(width=8, solver="sequential")]
     assert fastest_solvers(fixed, batch=2, time=64) == {}
 
