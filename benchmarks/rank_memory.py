@@ -39,18 +39,23 @@ CASES = [
 ]
 
 
-def grown(model: str, layout: str, time: int) -> int:
-    """Bytes by which this rank's resident memory grows at the most."""
-    own, settings = Layout.parse(layout), parse_model(model + SIZES)
-    workload = Workload(
+def workload(model: str, batch: int, time: int, *, threads: int = 1) -> Workload:
+    """Four blocks over such rows, from and to one number a step."""
+    settings = parse_model(model + SIZES)
+    return Workload(
         model=replace(settings, max_length=max(settings.max_length, time)),
         inputs=Continuous(channels=1),
         outputs=PerStep(size=1),
-        batch=BATCH,
+        batch=batch,
         time=time,
-        numerics=Numerics(threads=1),
+        numerics=Numerics(threads=threads),
     )
-    step = prepare_spread(workload, own, make_mesh(own))
+
+
+def grown(model: str, layout: str, batch: int, time: int) -> int:
+    """Bytes by which this rank's resident memory grows at the most."""
+    own = Layout.parse(layout)
+    step = prepare_spread(workload(model, batch, time), own, make_mesh(own))
     count_anew()
     before = resident_bytes()
     for _ in range(STEPS):
@@ -59,13 +64,13 @@ def grown(model: str, layout: str, time: int) -> int:
     return peak_resident_bytes() - before
 
 
-def peak(model: str, layout: str) -> float:
+def peak(model: str, layout: str, batch: int = BATCH, time: int = TIME, repeats: int = REPEATS) -> float:
     """That of the rank with the most; a short step beforehand brings the libraries' own pages in."""
     found = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         with RankPool(Layout.parse(layout).devices, seconds=900) as pool:
-            pool.run(grown, model, layout, 64)
-            found.append(max(pool.run(grown, model, layout, TIME)))
+            pool.run(grown, model, layout, batch, 64)
+            found.append(max(pool.run(grown, model, layout, batch, time)))
     return median(found)
 
 

@@ -26,6 +26,8 @@ CASES = [
         (2, "gpt", "tensor=2"),
         (2, "lstm", "tensor=2"),
         (2, "mingru", "tensor=2,recompute=blocks"),
+        (2, "mingru", "tensor=2,recompute=chunks,chunks=4"),
+        (2, "lstm", "tensor=2,recompute=chunks,chunks=4"),
         (2, "gpt", "sequence=2"),
         (2, "lstm", "sequence=2,microbatches=2"),
         (2, "mingru", "sequence=2"),
@@ -33,6 +35,8 @@ CASES = [
         (2, "lstm", "pipeline=2,chunks=4"),
         (4, "gpt", "data=2,tensor=2"),
         (4, "gpt", "data=2,sequence=2"),
+        (4, "lstm", "tensor=2,sequence=2"),
+        (4, "gru", "pipeline=2,tensor=2,chunks=4"),
         (4, "transformer", "pipeline=2,tensor=2,microbatches=2"),
         (4, "lstm", "data=2,pipeline=2,microbatches=2"),
     ]

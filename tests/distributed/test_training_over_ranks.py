@@ -53,6 +53,8 @@ CASES = [
     (2, Training("recall", "lstm", "pipeline=2,chunks=3,recompute=blocks", "adamw")),
     (2, Training("recall", "gru", "tensor=2,recompute=blocks", "adamw", accumulate=2)),
     (2, Training("recall", "mingru", "sequence=2,recompute=blocks")),
+    (2, Training("recall", "window-transformer", "data=2,recompute=chunks,chunks=3", "adamw")),
+    (2, Training("recall", "lstm", "tensor=2,recompute=chunks,chunks=3", "adamw", accumulate=2)),
     (2, Training("recall", "lstm", "data=2,shard_parameters=true", "adamw", accumulate=3)),
     (2, Training("sentiment/headlines", "bert", "data=2,shard_parameters=true", batch=5)),
     (2, Training("language-modeling/python-docs", "gpt", "data=2,shard_parameters=true,recompute=blocks", "adamw")),

@@ -18,7 +18,7 @@ from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh
 from crossover.parallel.pipeline import Pipeline
-from crossover.parallel.recompute import recompute_blocks
+from crossover.parallel.recompute import recompute_blocks, recompute_chunks
 from crossover.parallel.sequence import share_time
 from crossover.parallel.shards import held, shard_parameters
 from crossover.parallel.stages import own_stages
@@ -77,6 +77,8 @@ class Spread:
             )
         if layout.recompute == "blocks":
             recompute_blocks(self.trained)
+        elif layout.recompute == "chunks":
+            recompute_chunks(self.trained, layout.chunks)
         if mesh.pipeline.size > 1:
             stages, weight = own_stages(self.trained, layout, mesh.pipeline), next(model.parameters())
             self.pipeline = Pipeline(stages, layout, mesh.pipeline, width=model.settings.width, dtype=weight.dtype)

@@ -24,7 +24,7 @@ SINGLE = "single"
 _WORDS = {
     "schedule": ("auto", "gpipe", "1f1b", "interleaved", "wavefront"),
     "sequence_method": ("auto", "hand-on", "scan", "gather", "ring"),
-    "recompute": ("none", "blocks"),
+    "recompute": ("none", "blocks", "chunks"),
     "gradients": ("fp32", "bf16", "powersgd"),
     "shards": ("random", "sorted"),
 }
@@ -40,9 +40,10 @@ class Layout:
     """Degrees of the four axes, and how they are run.
 
     `microbatches` cut the batch and `chunks` cut time for the pipeline; `accumulate` cuts every batch into that many
-    row slices, computed one after the other. `stages` is the number of blocks of each pipeline stage (None: as even
-    as can be), `interleave` the stages per rank. With `synchronise` above 1, or ``"end"``, replicas train by
-    themselves, and their weights are averaged every that many steps, or never before the end. Under
+    row slices, computed one after the other. With `recompute` blocks, or `chunks` in time of all of them, keep what
+    entered them, and compute the rest again on the way back. `stages` is the number of blocks of each pipeline stage
+    (None: as even as can be), `interleave` the stages per rank. With `synchronise` above 1, or ``"end"``, replicas
+    train by themselves, and their weights are averaged every that many steps, or never before the end. Under
     ``shards="sorted"`` batches are handed out by class, so that each replica sees few of them, as where data stay
     where they arose. A value that is not admissible is a LayoutError; what a layout asks of a model and a task is for
     `check`.
@@ -191,6 +192,10 @@ class Layout:
             reasons.append(
                 "pipeline with sequence is not carried out by this version: give the pipeline chunks in time"
             )
+        if self.recompute == "chunks":
+            beside = [f"{axis}={getattr(self, axis)}" for axis in ("pipeline", "sequence") if getattr(self, axis) > 1]
+            beside += ["shard_parameters"] if self.shard_parameters else []
+            reasons += [f"recompute=chunks beside {other} is not carried out by this version" for other in beside]
         if self.shard_parameters:
             beside = [f"{axis}={getattr(self, axis)}" for axis in ("pipeline", "tensor") if getattr(self, axis) > 1]
             beside += [f"synchronise={self.synchronise}"] if self.independent else []
@@ -212,13 +217,13 @@ class Layout:
             if sum(self.stages) != layers:
                 reasons.append(f"stages={_plus(self.stages)} hold {sum(self.stages)} blocks, the model has {layers}")
         for name in ("microbatches", "chunks", "interleave", "schedule"):
-            if self.pipeline == 1 and getattr(self, name) != getattr(Layout, name) and not self._chunks_a_row(name):
+            if self.pipeline == 1 and getattr(self, name) != getattr(Layout, name) and not self._cuts_a_row(name):
                 reasons.append(f"{name}={getattr(self, name)} says how a pipeline is filled: it needs pipeline>1")
         return reasons
 
-    def _chunks_a_row(self, name: str) -> bool:
-        """A row split over `sequence` is filled by micro-batches too."""
-        return name == "microbatches" and self.sequence > 1
+    def _cuts_a_row(self, name: str) -> bool:
+        """A row split over `sequence` is filled by micro-batches too, and one computed again is cut into chunks."""
+        return (name == "microbatches" and self.sequence > 1) or (name == "chunks" and self.recompute == "chunks")
 
     def _tensor_reasons(
         self, settings: ModelSettings, mixers: dict[str, MixerSettings], task: TaskSpec | None
@@ -253,7 +258,7 @@ class Layout:
         for name in ("sequence", "chunks"):
             if getattr(self, name) > 1 and _reads_source(task):
                 reasons.append(f"{name}={getattr(self, name)} splits rows in time, and a source is read whole")
-        if self.chunks > 1 and task is not None and hasattr(task.outputs, "pool"):
+        if self.chunks > 1 and self.pipeline > 1 and task is not None and hasattr(task.outputs, "pool"):
             reasons.append(
                 f"chunks={self.chunks} in time need an output at every step, {task.name} has one for each row"
             )
@@ -275,6 +280,13 @@ class Layout:
                 f"chunks={self.chunks} in time need a causal model, {name} is bidirectional here"
                 for name, mixer in mixers.items()
                 if not mixer.causal
+            ]
+        if self.recompute == "chunks":
+            reasons += ["recompute=chunks needs chunks>1, into which it cuts time"] if self.chunks == 1 else []
+            reasons += [
+                f"recompute=chunks keeps the state between chunks, and that of {name} grows with the row"
+                for name, mixer in mixers.items()
+                if mixer.state_grows
             ]
         if self.sequence == 1 and self.sequence_method != "auto":
             reasons.append(f"sequence_method={self.sequence_method} needs sequence>1")

@@ -22,6 +22,7 @@ from crossover.models.mixers.base import Span, State
 from crossover.models.model import SequenceModel
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
+from crossover.parallel.stretch import cuts
 
 _COUNTED_STEPS = 128
 """The length at which the blocks of stages are weighed against one another."""
@@ -199,10 +200,8 @@ def _drop(blocks: nn.ModuleList, numbers: set[int], first: int) -> None:
 def cut_time(part: Part, chunks: int) -> list[Part]:
     """`part` as chunks in time, as equal as can be; fewer where there are fewer steps."""
     time = part.inputs.shape[1]
-    chunks = max(1, min(chunks, time))
-    ends = [number * time // chunks for number in range(chunks + 1)]
     found = []
-    for start, stop in pairwise(ends):
+    for start, stop in cuts(time, max(1, min(chunks, time))):
         steps = slice(start, stop)
         features = {name: value[:, steps] for name, value in part.features.items()}
         scored_N = None if part.scored_N is None else _within(part.scored_N, time, start, stop)

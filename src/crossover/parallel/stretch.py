@@ -12,6 +12,11 @@ from crossover.models.mixers.base import Span
 from crossover.parallel.collectives import Axis
 
 
+def cuts(time: int, parts: int) -> list[tuple[int, int]]:
+    """Where each of so many parts of `time` steps starts and stops: as equal as can be, and empty if need be."""
+    return list(pairwise(number * time // parts for number in range(parts + 1)))
+
+
 @dataclass
 class Stretch:
     """This rank's part of the rows under way: steps `start` to `stop` of `time`, of which `span` tells.
@@ -38,8 +43,7 @@ class Stretch:
     @property
     def sizes(self) -> list[int]:
         """Steps of every rank: as equal as can be, none empty unless there are fewer steps than ranks."""
-        ends = [rank * self.time // self.axis.size for rank in range(self.axis.size + 1)]
-        return [stop - start for start, stop in pairwise(ends)]
+        return [stop - start for start, stop in cuts(self.time, self.axis.size)]
 
     @property
     def start(self) -> int:

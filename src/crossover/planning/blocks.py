@@ -108,15 +108,15 @@ class Blocks:
             said += around_over_tensor(job.model, time=steps, source=job.read if looks else 0, **size)
         if cut.sequence > 1 and not mixer.sharding().refusal:
             whole = max(2 * cut.sequence, time // (2 * cut.sequence) * 2 * cut.sequence)
-            found = mixer_over_sequence(
+            said += mixer_over_sequence(
                 mixer,
                 rows=cut.rows,
                 time=whole,
                 ranks=cut.sequence,
                 rank=rank,
+                tensor=cut.tensor,
                 element_bytes=job.element_bytes,
             )
-            said += found.shared(cut.tensor) if cut.tensor > 1 else found
         return said
 
     def said_again(self, number: int, cut: Cut, rank: int = 0) -> tuple[Sent, ...]:

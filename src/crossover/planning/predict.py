@@ -173,13 +173,13 @@ class Planner:
 
     def _computing(self, layout: Layout, of: Table) -> np.ndarray:
         """Seconds of work on a micro-batch forward and backward, by stage or by rank."""
-        again = of["again"] if layout.recompute == "blocks" else 0.0
+        again = of["again"] if layout.recompute != "none" else 0.0
         return of["forward"] + of["backward"] + again
 
     def _messages(self, layout: Layout, of: Table) -> np.ndarray:
         """Seconds in which messages of a micro-batch are waited for, by stage or by rank."""
         between = self._between_stages(layout) * layout.pipeline * layout.interleave
-        again = of["forward_messages"] if layout.recompute == "blocks" else 0.0
+        again = of["forward_messages"] if layout.recompute != "none" else 0.0
         said = of["forward_messages"] + of["backward_messages"] + again
         said = said + between / len(said)
         return np.maximum(said - self._computing(layout, of), 0.0) if self.practice.overlapped else said
@@ -256,9 +256,15 @@ class Planner:
     def _memory(self, layout: Layout, stages: Table) -> Memory:
         """Of the rank that holds the most."""
         ranks, count = stages.ranks(layout.pipeline), layout.pipeline
-        waiting = self._waiting(replace(Layout(), **{name: getattr(layout, name) for name in _FILLING}))
+        filling = replace(Layout(), **{name: getattr(layout, name) for name in _FILLING})
         kept, entering = (ranks[name] / layout.interleave for name in ("kept", "entering"))
-        logits = np.where(np.arange(count) == count - 1, stages.logits, 0.0)
+        last = stages.logits
+        if layout.recompute == "chunks":
+            # One chunk is there at a time, between the whole of what enters the first block and leaves the last.
+            filling, last = replace(filling, chunks=1), last * layout.chunks
+            kept = kept + 2 * layout.chunks * entering / len(self.job.mixers)
+        waiting = self._waiting(filling)
+        logits = np.where(np.arange(count) == count - 1, last, 0.0)
         per = self.job.per_parameter
         states = ranks["parameters"] * (per.weight + per.gradient + per.optimizer)
         left = entering if layout.recompute == "blocks" else kept

@@ -140,20 +140,32 @@ def _saving(planner: Planner, layout: Layout, given: dict[str, Any]) -> Iterator
     in_shards = replace(layout, shard_parameters=True)
     if layout.data > 1 and "shard_parameters" not in given and not in_shards.unwritten_reasons():
         ways.append(in_shards)
-    for own in ways:
-        for recompute in ("none", "blocks"):
-            if recompute != own.recompute and "recompute" in given:
-                continue
-            if recompute == "blocks" and own.sequence > 1 and _hands_on(planner):
-                continue
+    for way in ways:
+        for own in _recomputing(planner, way, given):
             found = None
             for slices in _slices(rows, 1) if "accumulate" not in given else (own.accumulate,):
-                found = planner.predict(replace(own, recompute=recompute, accumulate=slices))
+                found = planner.predict(replace(own, accumulate=slices))
                 yield found
                 if found.fits or layout.pipeline > 1:
                     break
             if found is not None and found.fits:
                 break
+
+
+def _recomputing(planner: Planner, layout: Layout, given: dict[str, Any]) -> Iterator[Layout]:
+    """`layout` as it is, with its blocks computed again, and with chunks in time where they have no other use."""
+    job = planner.job
+    for recompute in ("none", "blocks"):
+        if recompute != layout.recompute and "recompute" in given:
+            continue
+        if recompute == "none" or layout.sequence == 1 or not _hands_on(planner):
+            yield replace(layout, recompute=recompute)
+    if given.get("recompute", "chunks") != "chunks":
+        return
+    for chunks in _CHUNKS if "chunks" not in given else (layout.chunks,):
+        cut = replace(layout, recompute="chunks", chunks=chunks)
+        if chunks <= job.steps and not [*cut.reasons(cut.devices, job.model, job.spec), *cut.unwritten_reasons()]:
+            yield cut
 
 
 def _hands_on(planner: Planner) -> bool:

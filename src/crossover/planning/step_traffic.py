@@ -8,7 +8,7 @@ from itertools import accumulate
 from crossover.parallel.layout import Layout
 from crossover.parallel.traffic import Sent
 from crossover.planning.predict import BUCKET_BYTES, Planner
-from crossover.planning.traffic import Passes, summed
+from crossover.planning.traffic import Passes, state_over_tensor, summed
 
 _EXACT, _SQUARE = 4, 8
 """Bytes of a gradient, and of a sum of squares."""
@@ -29,20 +29,33 @@ def step_traffic(
     sizes = layout.stages or planner.stage_sizes(layout.pipeline * layout.interleave)
     ends = list(accumulate(sizes))
     own = [range(ends[n] - sizes[n], ends[n]) for n in range(stage, len(sizes), layout.pipeline)]
-    said = Passes()
+    said, states = Passes(), Passes()
     for number in (number for blocks in own for number in blocks):
         passes = planner.blocks.passes(number, cut, stretch)
         said += passes
-        if layout.recompute == "blocks":
-            said += Passes(planner.blocks.said_again(number, cut, stretch))
-    first, last = planner.blocks.ends(cut)
-    said += first if own[0].start == 0 else Passes()
-    said += last if own[-1].stop == len(job.mixers) else Passes()
+        states += state_over_tensor(
+            job.mixers[number], rows=cut.rows, ranks=cut.tensor, element_bytes=job.element_bytes
+        )
+        if layout.recompute != "none":
+            spared = layout.recompute == "blocks" or (number == len(job.mixers) - 1 and job.model.style == "classic")
+            said += Passes(planner.blocks.said_again(number, cut, stretch) if spared else passes.forward)
     actions = layout.microbatches * layout.chunks * layout.accumulate
-    each = summed(said.forward + said.backward)
-    lines = [replace(line, count=line.count * actions, bytes=line.bytes * actions) for line in each]
+    # Where blocks go through time in chunks by themselves, the ends do not.
+    whole = layout.chunks if layout.recompute == "chunks" else 1
+    first, last = planner.blocks.ends(replace(cut, chunks=cut.chunks // whole))
+    at_ends = first if own[0].start == 0 else Passes()
+    at_ends += last if own[-1].stop == len(job.mixers) else Passes()
+    # A chunk goes on from the one before it, and a stretch of time from the one on the rank before.
+    going_on = actions if stretch else actions - actions // layout.chunks
+    lines = [*_times(said, actions), *_times(at_ends, actions // whole), *_times(states, going_on)]
     lines += _along_pipeline(planner, layout, stage, actions)
     return summed([*lines, *_replicas(planner, layout, stage), *_norm(layout)])
+
+
+def _times(said: Passes, actions: int) -> list[Sent]:
+    """What is said in so many actions."""
+    each = summed(said.forward + said.backward)
+    return [replace(line, count=line.count * actions, bytes=line.bytes * actions) for line in each]
 
 
 def _along_pipeline(planner: Planner, layout: Layout, stage: int, actions: int) -> list[Sent]:

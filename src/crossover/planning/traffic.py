@@ -81,6 +81,14 @@ def mixer_over_tensor(mixer: MixerSettings, *, rows: int, time: int, ranks: int,
     return Passes(summed(forward), summed(backward))
 
 
+def state_over_tensor(mixer: MixerSettings, *, rows: int, ranks: int, element_bytes: int = 4) -> Passes:
+    """What a mixer says more where the state before its first step takes a gradient."""
+    sharding = mixer.sharding().tensor
+    if sharding is None or ranks == 1 or not isinstance(mixer, RecurrentSettings) or not sharding.stepwise:
+        return Passes()
+    return Passes(backward=(_sent("all-reduce", 1, rows * element_bytes * mixer.hidden),))
+
+
 def around_over_tensor(
     settings: ModelSettings, *, rows: int, time: int, source: int, ranks: int, element_bytes: int = 4
 ) -> Passes:
@@ -131,18 +139,26 @@ def mixer_over_sequence(
     time: int,
     ranks: int,
     rank: int = 0,
+    tensor: int = 1,
     element_bytes: int = 4,
     iterations: int = _ITERATIONS,
 ) -> Passes:
     """What rank `rank` says along `sequence` of rows of `time` steps, none of which goes on from a state.
 
-    Keys and values are gathered; `time` is a multiple of twice the ranks. Newton's method takes so many `iterations`.
+    Each of `tensor` ranks says its own part. Keys and values are gathered; `time` is a multiple of twice the ranks.
+    Newton's method takes so many `iterations`.
     """
     if ranks == 1:
         return Passes()
+    if mixer.sharding().state == "hand-on":
+        return _handed_on(mixer, rows, ranks, rank, tensor, element_bytes)
+    return _exchanged(mixer, rows, time, ranks, rank, element_bytes, iterations).shared(tensor)
+
+
+def _exchanged(
+    mixer: MixerSettings, rows: int, time: int, ranks: int, rank: int, element_bytes: int, iterations: int
+) -> Passes:
     travels = mixer.sharding().state
-    if travels == "hand-on":
-        return _handed_on(mixer, rows, ranks, rank, element_bytes)
     if travels == "gather" and isinstance(mixer, AttentionSettings):
         return _gathered(mixer, rows, time, ranks, rank, element_bytes)
     if isinstance(mixer, DiagonalSettings):
@@ -150,13 +166,19 @@ def mixer_over_sequence(
     return _combined(mixer, rows, ranks, element_bytes)
 
 
-def _handed_on(mixer: MixerSettings, rows: int, ranks: int, rank: int, element_bytes: int) -> Passes:
+def _handed_on(mixer: MixerSettings, rows: int, ranks: int, rank: int, tensor: int, element_bytes: int) -> Passes:
     """A message for each tensor of the state, and for each that has a gradient one the other way."""
-    tensor = mixer.sharding().tensor
-    parts = len(tensor.state) if tensor is not None else 1
+    sharding = mixer.sharding().tensor
+    parts = len(sharding.state) if sharding is not None else 1
     whole = int(mixer.cost(Shape(batch=rows, time=1), Execution(element_bytes=element_bytes)).state_bytes)
     counters = int(mixer.family == "attention")  # how many of its keys are real
-    known = (parts - counters, whole - counters * rows * _COUNTER_BYTES)
+    counted = counters * rows * _COUNTER_BYTES
+    undivided = counted
+    if isinstance(mixer, RecurrentSettings) and sharding is not None and sharding.stepwise:
+        # Every rank has the whole h of the step before, and its own part of what else there is.
+        undivided += rows * mixer.hidden * element_bytes
+    whole = undivided + (whole - undivided) // tensor
+    known = (parts - counters, whole - counted)
     forward, backward = [], []
     if rank > 0:
         forward.append(_sent("receive", parts, whole, "sequence"))

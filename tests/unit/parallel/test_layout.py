@@ -88,6 +88,8 @@ def test_what_training_carries_out_is_let_through_and_the_rest_named():
         ("data=2,shard_parameters=true,gradients=bf16", 2),
         ("sequence=2,microbatches=2", 2),
         ("recompute=blocks", 1),
+        ("recompute=chunks,chunks=4", 1),
+        ("data=2,tensor=2,recompute=chunks,chunks=4", 4),
     ):
         Layout.parse(text).check(devices, "lstm", TASK)
     for text, model, named in (
@@ -95,6 +97,10 @@ def test_what_training_carries_out_is_let_through_and_the_rest_named():
         ("data=2,shard_parameters=true,synchronise=2", "lstm", "shard_parameters beside synchronise=2 is not"),
         ("data=2,shard_parameters=true,gradients=powersgd", "lstm", "shard_parameters beside gradients=powersgd"),
         ("sequence=2,recompute=blocks", "lstm", "recompute=blocks would ask for the state of lstm twice"),
+        ("recompute=chunks", "lstm", "recompute=chunks needs chunks>1"),
+        ("recompute=chunks,chunks=2", "gpt", "keeps the state between chunks, and that of attention grows"),
+        ("pipeline=2,recompute=chunks,chunks=2", "lstm", "recompute=chunks beside pipeline=2 is not carried out"),
+        ("sequence=2,recompute=chunks,chunks=2", "mingru", "recompute=chunks beside sequence=2 is not carried out"),
         ("data=2,pipeline=2,gradients=bf16", "lstm", "gradients=bf16 under a pipeline are not carried out"),
         ("data=2,tensor=2,synchronise=end", "lstm", "synchronise=end beside another axis than data"),
         ("data=2,gradients=bf16,synchronise=8", "lstm", "gradients=bf16 are not sent where replicas synchronise=8"),

@@ -63,6 +63,13 @@ def test_recompute_trades_time_for_memory() -> None:
     assert 1.15 < again.compute_seconds / plain.compute_seconds < 1.4
 
 
+def test_chunks_computed_again_leave_one_of_them_and_what_enters_and_leaves_all_blocks() -> None:
+    plain, again = (predicted(f"{way}", name="lstm", time=16_384) for way in ("single", "recompute=chunks,chunks=16"))
+    whole = 2 * 64 * 16_384 * 1024 * 4
+    assert again.memory.activations == pytest.approx(plain.memory.activations / 16 + whole, rel=0.05)
+    assert again.compute_seconds > 1.15 * plain.compute_seconds
+
+
 def test_parameters_in_shards_are_held_once_by_all_ranks() -> None:
     whole, shards = predicted("data=8"), predicted("data=8,shard_parameters=true")
     assert shards.memory.parameters == pytest.approx(whole.memory.parameters / 8)
@@ -165,6 +172,13 @@ def test_where_memory_is_short_the_best_layout_saves_some() -> None:
     planner = Planner(job(layers=32, width=4096), H100)
     found = search(planner, 8)
     assert found.best is not None and found.best.fits and found.too_large
+
+
+def test_long_rows_that_do_not_fit_are_cut_into_chunks_where_the_state_can_be_carried() -> None:
+    recurrent = search(Planner(job("mingru", rows=1, time=131_072, layers=96), H100), 1)
+    assert recurrent.best is not None and recurrent.best.layout.recompute == "chunks"
+    attending = search(Planner(job("gpt", rows=1, time=131_072, layers=96), H100), 1)
+    assert {each.layout.recompute for each in attending.ranked} <= {"none", "blocks"}
 
 
 def test_no_legal_layout_names_a_number_of_devices_that_has_one() -> None:
