@@ -2,8 +2,8 @@
 
     CROSSOVER_DATA=… python benchmarks/memory_on_off.py
 
-It is the experiment of claim C42 (`crossover.study.audit.carrying`) in small: segments of 32 characters of
-tinyshakespeare, few steps, attention that reaches back 64 characters. Keeps its table in benchmarks/results.
+It is the experiment of claim C42 (`crossover.study.audit.experiments.carrying`) in small: segments of 32 characters
+of tinyshakespeare, few steps, attention that reaches back 64 characters. Keeps its table in benchmarks/results.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from table import keep
 
 from crossover.measure.numerics import Numerics
-from crossover.study.audit.carrying import OFF, ON, CarryingSettings, measure_carrying
 from crossover.study.audit.evidence import Bench, Curve
+from crossover.study.audit.experiments.carrying import OFF, ON, CarryingSettings, measure_carrying
 from crossover.study.store import Store
 
 STEPS = 300

@@ -21,7 +21,7 @@ from table import keep
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "integration"))
 import two_hosts
 
-from crossover.study.audit.device_seconds import lowest_loss, seconds_to
+from crossover.study.audit.experiments.device_seconds import lowest_loss, seconds_to
 
 MEGABITS = 100
 SECONDS = 150

@@ -1,5 +1,5 @@
 """The audit: common claims about RNNs and Transformers as data, settled by measurement or by counting.
 
-A claim (`claim`, ``claims/*.toml``) names experiments, which measure curves (`evidence`), and a rule (`rules`) whose
-numbers are fixed beforehand and which turns the curves into a verdict. `run` carries an audit out.
+A claim (`claim`, ``claims/*.toml``) names `experiments`, which measure curves (`evidence`), and one of the `rules`,
+whose numbers are fixed beforehand and which turns the curves into a verdict. `run` carries an audit out.
 """

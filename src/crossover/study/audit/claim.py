@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, get_args
 from crossover.config import build, load_toml
 from crossover.errors import ConfigError, listing, unknown
 from crossover.models.presets import parse_model
-from crossover.study.audit.evidence import EXPERIMENTS
+from crossover.study.audit.experiments import EXPERIMENTS
 from crossover.study.audit.rules import RULES
 
 Level = Literal["quick", "full"]

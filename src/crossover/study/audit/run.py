@@ -16,7 +16,8 @@ from crossover.files import write_json
 from crossover.measure.numerics import Numerics, check_device, choose
 from crossover.models.presets import family_of, parse_model
 from crossover.study.audit.claim import Claim, find_claims
-from crossover.study.audit.evidence import EXPERIMENTS, Bench, Curve, Evidence
+from crossover.study.audit.evidence import Bench, Curve, Evidence
+from crossover.study.audit.experiments import EXPERIMENTS
 from crossover.study.audit.rules import RULES, Finding, Observed
 from crossover.study.audit.words import _, alternatives, sentences
 from crossover.study.machine import machine

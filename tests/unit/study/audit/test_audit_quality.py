@@ -14,13 +14,13 @@ from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
 from crossover.study import outcome, verdict
-from crossover.study.audit import contrasts
-from crossover.study.audit.cases import QualitySettings
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench, Curve, Evidence
-from crossover.study.audit.quality import measure_quality
+from crossover.study.audit.experiments import contrasts
+from crossover.study.audit.experiments.cases import QualitySettings
+from crossover.study.audit.experiments.quality import measure_quality
 from crossover.study.audit.rules import Observed
-from crossover.study.audit.rules_of_quality import (
+from crossover.study.audit.rules.quality import (
     AboveZeroParameters,
     BetterParameters,
     LevelParameters,

@@ -12,8 +12,8 @@ from crossover.measure.statistics import Interval, score_interval
 from crossover.models.counting import count_parameters
 from crossover.models.matching import match_parameters
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.experiments.arithmetic import check_lengths
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import prepare_model
 from crossover.study.outcome import RESAMPLES

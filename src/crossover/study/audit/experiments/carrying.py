@@ -20,9 +20,9 @@ from crossover.errors import ConfigError, DataError
 from crossover.measure.statistics import bootstrap, decide, score_interval
 from crossover.models.counting import model_cost
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.language_runs import (
+from crossover.study.audit.experiments.arithmetic import check_lengths
+from crossover.study.audit.experiments.language_runs import (
     UNTRAINED,
     Runs,
     TextSettings,

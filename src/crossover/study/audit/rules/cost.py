@@ -10,7 +10,7 @@ import numpy as np
 from crossover.errors import ConfigError, MeasurementError, unknown
 from crossover.measure.statistics import Interval, fit_exponent
 from crossover.study.audit.evidence import Curve
-from crossover.study.audit.growth import PASS_NAMES
+from crossover.study.audit.experiments.growth import PASS_NAMES
 from crossover.study.audit.rules import (
     Finding,
     Observed,

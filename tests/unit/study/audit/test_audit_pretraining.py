@@ -10,11 +10,11 @@ from crossover.config import build
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.study import outcome, verdict
-from crossover.study.audit import contrasts
 from crossover.study.audit.evidence import Bench, Evidence
-from crossover.study.audit.pretraining import PretrainingSettings, measure_pretraining
+from crossover.study.audit.experiments import contrasts
+from crossover.study.audit.experiments.pretraining import PretrainingSettings, measure_pretraining
 from crossover.study.audit.rules import Observed
-from crossover.study.audit.rules_of_quality import AboveZeroParameters, gains
+from crossover.study.audit.rules.quality import AboveZeroParameters, gains
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 

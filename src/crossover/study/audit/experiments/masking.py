@@ -22,9 +22,9 @@ from crossover.inference.forward import batch_outputs
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import bootstrap, score_interval
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.arithmetic import check_lengths
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.language_runs import Runs, equal_models
+from crossover.study.audit.experiments.arithmetic import check_lengths
+from crossover.study.audit.experiments.language_runs import Runs, equal_models
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks.base import Batch, Sums, Task

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crossover.errors import ConfigError
-from crossover.study.audit.directed import Comparison, above, above_zero, courses, directed, figure, growth
 from crossover.study.audit.evidence import Curve
 from crossover.study.audit.rules import (
     Finding,
@@ -20,6 +19,7 @@ from crossover.study.audit.rules import (
     holding,
     not_measured,
 )
+from crossover.study.audit.rules.directed import Comparison, above, above_zero, courses, directed, figure, growth
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"

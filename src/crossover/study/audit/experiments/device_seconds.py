@@ -18,7 +18,7 @@ from crossover.models.settings import ModelSettings
 from crossover.parallel.launch import Team
 from crossover.parallel.layout import Layout
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.several_ranks import check_layouts, each_case, here_and_not, how_done
+from crossover.study.audit.experiments.several_ranks import check_layouts, each_case, here_and_not, how_done
 from crossover.study.audit.words import _, listing, number
 from crossover.study.contest import enter
 from crossover.tasks import TASKS

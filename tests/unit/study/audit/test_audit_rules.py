@@ -6,7 +6,7 @@ from crossover.errors import ConfigError, MeasurementError
 from crossover.measure.statistics import Interval
 from crossover.study.audit.evidence import Curve, Evidence
 from crossover.study.audit.rules import RULES, Finding, Observed, across, both
-from crossover.study.audit.rules_of_cost import fit_terms
+from crossover.study.audit.rules.cost import fit_terms
 from crossover.study.audit.words import english
 
 LENGTHS = (128.0, 256.0, 512.0, 1024.0, 2048.0)

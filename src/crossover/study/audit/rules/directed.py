@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Literal
 
 from crossover.measure.statistics import Interval
-from crossover.study.audit.cases import of_series
 from crossover.study.audit.evidence import Label
+from crossover.study.audit.experiments.cases import of_series
 from crossover.study.audit.rules import Observed, Verdict
 from crossover.study.audit.words import Said, _, listing, number
 

@@ -13,11 +13,11 @@ from crossover.measure.statistics import Interval
 from crossover.models.mixers.diagonal_gru import DiagonalGRUSettings
 from crossover.models.mixers.gru import GRUSettings
 from crossover.models.mixers.mingru import MinGRUSettings
-from crossover.study.audit import solving
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench, Curve, Evidence
+from crossover.study.audit.experiments import solving
+from crossover.study.audit.experiments.solving import SolvingSettings, compare_solvers, ways
 from crossover.study.audit.rules import RULES, Observed
-from crossover.study.audit.solving import SolvingSettings, compare_solvers, ways
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 

@@ -11,17 +11,24 @@ import pytest
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
-from crossover.study.audit.device_seconds import (
+from crossover.study.audit.evidence import Bench, Curve, Evidence
+from crossover.study.audit.experiments.device_seconds import (
     DeviceSecondsSettings,
     lowest_loss,
     measure_device_seconds,
     seconds_to,
 )
-from crossover.study.audit.evidence import Bench, Curve, Evidence
-from crossover.study.audit.ranks import ExchangeSettings, SlowRankSettings, measure_exchange, measure_slow_rank
-from crossover.study.audit.ranks_speed import SpeedSettings, measure_speed
+from crossover.study.audit.experiments.ranks import (
+    ExchangeSettings,
+    SlowRankSettings,
+    measure_exchange,
+    measure_slow_rank,
+)
+from crossover.study.audit.experiments.ranks_speed import SpeedSettings, measure_speed
+from crossover.study.audit.experiments.sending import PLAIN, SendingSettings, measure_sending
+from crossover.study.audit.experiments.several_ranks import sized_workload
 from crossover.study.audit.rules import Observed
-from crossover.study.audit.rules_of_ranks import (
+from crossover.study.audit.rules.ranks import (
     AtLeastParameters,
     LayoutBelowParameters,
     ModelBelowParameters,
@@ -31,8 +38,6 @@ from crossover.study.audit.rules_of_ranks import (
     model_below,
     reached,
 )
-from crossover.study.audit.sending import PLAIN, SendingSettings, measure_sending
-from crossover.study.audit.several_ranks import sized_workload
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 

@@ -16,7 +16,9 @@ from crossover.measure.statistics import Interval
 from crossover.models.model import build_model
 from crossover.models.settings import ModelSettings
 from crossover.report.messages import translate
-from crossover.study.audit.carrying import (
+from crossover.study.audit.claim import built_in_claims
+from crossover.study.audit.evidence import Bench, Curve, Evidence
+from crossover.study.audit.experiments.carrying import (
     OFF,
     ON,
     CarryingSettings,
@@ -25,10 +27,8 @@ from crossover.study.audit.carrying import (
     segment_places,
     steps_without,
 )
-from crossover.study.audit.claim import built_in_claims
-from crossover.study.audit.evidence import Bench, Curve, Evidence
-from crossover.study.audit.language_runs import equal_models, read_text_task
-from crossover.study.audit.masking import (
+from crossover.study.audit.experiments.language_runs import equal_models, read_text_task
+from crossover.study.audit.experiments.masking import (
     ALONE,
     CHANCE,
     ENTROPY,
@@ -40,10 +40,10 @@ from crossover.study.audit.masking import (
     chain_task,
     measure_masking,
 )
+from crossover.study.audit.experiments.text_figures import Known, distinct_shares, told_apart
+from crossover.study.audit.experiments.writing import WritingSettings, cut_passages, measure_writing, write_passages
 from crossover.study.audit.rules import RULES, Finding, Observed
-from crossover.study.audit.text_figures import Known, distinct_shares, told_apart
 from crossover.study.audit.words import english
-from crossover.study.audit.writing import WritingSettings, cut_passages, measure_writing, write_passages
 from crossover.study.store import Store
 from crossover.tasks.objectives import IGNORE
 

@@ -16,7 +16,7 @@ from crossover.parallel.mesh import everyones, largest, make_mesh
 from crossover.parallel.timeline import split_time, watching
 from crossover.parallel.traffic import Traffic
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.several_ranks import (
+from crossover.study.audit.experiments.several_ranks import (
     RankSettings,
     check_layouts,
     each_case,

@@ -10,8 +10,8 @@ from typing import Literal
 from crossover.errors import ConfigError
 from crossover.measure.statistics import Interval
 from crossover.study.audit.evidence import Curve, Label
-from crossover.study.audit.gradients import mean_interval
-from crossover.study.audit.retention import first_lost, longest_solved
+from crossover.study.audit.experiments.gradients import mean_interval
+from crossover.study.audit.experiments.retention import first_lost, longest_solved
 from crossover.study.audit.rules import (
     Finding,
     Observed,

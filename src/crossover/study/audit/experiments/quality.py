@@ -11,9 +11,9 @@ from itertools import combinations
 from crossover.errors import DataError
 from crossover.measure.statistics import Interval
 from crossover.parallel.layout import SINGLE
-from crossover.study.audit.cases import Case, QualitySettings, between, of_series
-from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
+from crossover.study.audit.experiments.cases import Case, QualitySettings, between, of_series
+from crossover.study.audit.experiments.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.compare import Comparison
 from crossover.study.outcome import Outcome, by_model

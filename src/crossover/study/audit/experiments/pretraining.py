@@ -9,10 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from crossover.errors import ConfigError, DataError, TrainingError
 from crossover.models.presets import parse_model, preset_name, with_setting
-from crossover.study.audit.cases import Case, QualitySettings
-from crossover.study.audit.contrasts import Contrast, alone, margin_of
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.quality import Found, carry_out, contrast_curves, in_buckets, scope_of, score_curves
+from crossover.study.audit.experiments.cases import Case, QualitySettings
+from crossover.study.audit.experiments.contrasts import Contrast, alone, margin_of
+from crossover.study.audit.experiments.quality import (
+    Found,
+    carry_out,
+    contrast_curves,
+    in_buckets,
+    scope_of,
+    score_curves,
+)
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import enter, read_task
 from crossover.study.outcome import by_model

@@ -19,7 +19,7 @@ from crossover.measure.workload import Workload
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import Mesh, largest, make_mesh
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.several_ranks import (
+from crossover.study.audit.experiments.several_ranks import (
     RankSettings,
     check_layouts,
     each_case,

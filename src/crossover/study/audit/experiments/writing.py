@@ -18,8 +18,8 @@ from crossover.measure.statistics import Bootstrap, Interval, bootstrap, score_i
 from crossover.models.model import SequenceModel
 from crossover.models.settings import ModelSettings
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.gradients import mean_interval
-from crossover.study.audit.language_runs import (
+from crossover.study.audit.experiments.gradients import mean_interval
+from crossover.study.audit.experiments.language_runs import (
     UNTRAINED,
     Runs,
     TextSettings,
@@ -28,7 +28,7 @@ from crossover.study.audit.language_runs import (
     trained_scope,
     unmeasured,
 )
-from crossover.study.audit.text_figures import FOLDS, Known, distinct_shares, told_apart
+from crossover.study.audit.experiments.text_figures import FOLDS, Known, distinct_shares, told_apart
 from crossover.study.audit.words import Said, _, number
 from crossover.study.outcome import RESAMPLES
 from crossover.tasks.base import Sums

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from crossover.errors import ConfigError
 from crossover.measure.statistics import Interval
-from crossover.study.audit.carrying import OFF, ON
 from crossover.study.audit.evidence import Curve
-from crossover.study.audit.masking import ALONE, CHANCE, ENTROPY, IN_VIEW, MASKED, UNMASKED
+from crossover.study.audit.experiments.carrying import OFF, ON
+from crossover.study.audit.experiments.masking import ALONE, CHANCE, ENTROPY, IN_VIEW, MASKED, UNMASKED
+from crossover.study.audit.experiments.writing import REAL
 from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured, nothing_measured
 from crossover.study.audit.words import Said, _, listing, number, sentences
-from crossover.study.audit.writing import REAL
 
 
 @dataclass(frozen=True, kw_only=True)

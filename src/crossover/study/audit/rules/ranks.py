@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crossover.parallel.layout import Layout
-from crossover.study.audit.directed import figure
 from crossover.study.audit.evidence import Curve, Label
-from crossover.study.audit.growth import PASS_NAMES
+from crossover.study.audit.experiments.growth import PASS_NAMES
 from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured
-from crossover.study.audit.rules_of_cost import less_at, unsteady
+from crossover.study.audit.rules.cost import less_at, unsteady
+from crossover.study.audit.rules.directed import figure
 from crossover.study.audit.words import Said, _, listing, number
 
 

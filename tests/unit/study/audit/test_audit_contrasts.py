@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from crossover.study.audit.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
+from crossover.study.audit.experiments.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.outcome import Outcome
 from crossover.study.verdict import verdicts
 from crossover.tasks.base import Sums

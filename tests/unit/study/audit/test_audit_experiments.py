@@ -5,12 +5,18 @@ import pytest
 
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
-from crossover.study.audit.arithmetic import FlopSettings, ParameterSettings, count_all_parameters, count_flops
-from crossover.study.audit.evidence import EXPERIMENTS, Bench, Evidence
-from crossover.study.audit.gradients import GradientSettings, measure_gradients
-from crossover.study.audit.growth import MemorySettings, TimeSettings, measure_memory, time_layers
-from crossover.study.audit.retention import RetentionSettings, measure_retention
-from crossover.study.audit.rules_of_cost import fit_terms
+from crossover.study.audit.evidence import Bench, Evidence
+from crossover.study.audit.experiments import EXPERIMENTS
+from crossover.study.audit.experiments.arithmetic import (
+    FlopSettings,
+    ParameterSettings,
+    count_all_parameters,
+    count_flops,
+)
+from crossover.study.audit.experiments.gradients import GradientSettings, measure_gradients
+from crossover.study.audit.experiments.growth import MemorySettings, TimeSettings, measure_memory, time_layers
+from crossover.study.audit.experiments.retention import RetentionSettings, measure_retention
+from crossover.study.audit.rules.cost import fit_terms
 from crossover.study.store import Store
 
 

@@ -23,8 +23,8 @@ from crossover.models.model import build_model
 from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.arithmetic import check_lengths, layer
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.experiments.arithmetic import check_lengths, layer
 from crossover.study.audit.words import Said, _, listing, number
 
 _SAMPLES = 3

@@ -19,10 +19,10 @@ from crossover.models.mixers.base import MixerSettings, Span
 from crossover.models.mixers.dense import DenseSettings
 from crossover.models.mixers.solved import SolvedSettings
 from crossover.parallel.layout import Layout
-from crossover.study.audit.arithmetic import check_lengths, layer
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
-from crossover.study.audit.ranks_speed import compare
-from crossover.study.audit.several_ranks import (
+from crossover.study.audit.experiments.arithmetic import check_lengths, layer
+from crossover.study.audit.experiments.ranks_speed import compare
+from crossover.study.audit.experiments.several_ranks import (
     RankSettings,
     check_layouts,
     each_case,
