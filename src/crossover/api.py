@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars
 
     from crossover.planning.plan import Plan
+    from crossover.study.audit.verify import Verification
     from crossover.train.progress import OnBegin, OnProgress
 
 Tell = Callable[[str], None]
@@ -176,6 +177,16 @@ def audit(
 
     folder = Path(out) if out is not None else new_folder("audit")
     return Study(folder, run_audit(claims, folder, level=level, tell=tell, **options))
+
+
+def verify(
+    card: Path | str, *, out: Path | str | None = None, tell: Tell | None = None, command: str | None = None
+) -> Verification:
+    """Settle the claim of an audit's card again on this machine; see `crossover.study.audit.verify.verify_card`."""
+    from crossover.study.audit.verify import verify_card
+
+    folder = Path(out) if out is not None else new_folder("verify")
+    return verify_card(Path(card), folder, command=command, tell=tell)
 
 
 def train(

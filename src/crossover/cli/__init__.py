@@ -18,6 +18,10 @@ _COMMANDS = {
     "predict": ("predict:predict", "Predict with a run, or with the run that a study recommends."),
     "export": ("export:export", "Export a run as safetensors or ONNX."),
     "audit": ("audit:audit", "Settle common claims about RNNs and Transformers by measurement."),
+    "verify": (
+        "verify:verify",
+        "Settle a claim of an audit again on this machine: confirmed or refuted.",
+    ),
     "tasks": ("tasks:tasks", "List the tasks, or tell all about one."),
     "models": ("models:models", "List the models, or tell all about one."),
     "data": ("data:app", "List the data sets that can be had by name, or get one."),

@@ -24,6 +24,8 @@ from crossover.report.blocks import (
 from crossover.report.messages import Message, Text, _, stored
 from crossover.report.palette import styles
 
+_FALSE = 0.05
+"""The share of 95 % intervals that miss what they are of."""
 VERDICTS: dict[str, tuple[Message, Tone]] = {
     "holds": (_("holds"), "good"),
     "holds where": (_("holds where"), "warning"),
@@ -51,6 +53,24 @@ def overview(claims: list[Mapping[str, Any]]) -> Table:
             )
         )
     return Table(_("The claims and what the measurements say"), columns, tuple(rows))
+
+
+def chance(claims: list[Mapping[str, Any]]) -> Paragraph | None:
+    """How many of the verdicts that rest on intervals may be false by chance; None where none does."""
+    decided = [claim for claim in claims if claim["verdict"] != "not decided"]
+    measured = sum(bool(claim.get("measured")) for claim in decided)
+    if not measured:
+        return None
+    expected = f"{measured * _FALSE:.1f}".removesuffix(".0")
+    return Paragraph(
+        _(
+            "{measured} of {decided} verdicts rest on 95 % intervals: as many as {expected} of them may be false by "
+            "chance alone. The others are counted.",
+            measured=str(measured),
+            decided=str(len(decided)),
+            expected=expected,
+        )
+    )
 
 
 def claim_section(claim: Mapping[str, Any]) -> Section:

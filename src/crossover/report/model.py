@@ -71,6 +71,8 @@ def _summary(study: Mapping[str, Any]) -> list[Block]:
     blocks += verdict_callouts(study)
     if study.get("claims"):
         blocks.append(claims.overview(study["claims"]))
+        if told := claims.chance(study["claims"]):
+            blocks.append(told)
     if crossings := crossing_sentences(study):
         blocks.append(Bullets(crossings))
     return blocks

@@ -54,6 +54,14 @@ def find_crossings(
     return found or [Crossing(None, searched)]
 
 
+def ratio_interval(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """The middle of the ratios of a to b, pair by pair, with its 95 % interval; unequal numbers are refused."""
+    sample = _log_ratios(a, b, 0.0)
+    low, high = _range(sample)
+    middle = float(np.median(sample) if len(sample) >= _ENOUGH_FOR_MEDIAN else sample.mean())
+    return Interval(exp(middle), exp(low), exp(high))
+
+
 def _log_ratios(a: Sequence[float], b: Sequence[float], x: float) -> np.ndarray:
     if len(a) != len(b) or not len(a):
         raise MeasurementError(f"measurements at {x:g} make no pairs: {len(a)} against {len(b)}")

@@ -14,12 +14,11 @@ from typing import Any, Literal
 
 from crossover.files import write_json
 from crossover.measure.numerics import Numerics, check_device, choose
-from crossover.models.presets import family_of, parse_model
+from crossover.study.audit.card import card, tell_claim
 from crossover.study.audit.claim import Claim, find_claims
-from crossover.study.audit.evidence import Bench, Curve, Evidence
+from crossover.study.audit.evidence import Bench, Evidence
 from crossover.study.audit.experiments import EXPERIMENTS
-from crossover.study.audit.rules import RULES, Finding, Observed
-from crossover.study.audit.words import _, alternatives, sentences
+from crossover.study.audit.rules import RULES, Observed
 from crossover.study.machine import machine
 from crossover.study.store import Store
 from crossover.train.record import finite
@@ -45,10 +44,22 @@ def run_audit(
     """
     claims = find_claims(names, level)
     asked = list(names) or [claim.id for claim in claims]
-    device = check_device(device)
-    audit = _Audit(folder, level, device, precision, command, tell or (lambda line: None))
+    return settle(dict(zip(asked, claims, strict=True)), folder, level, device, precision, command, tell)
+
+
+def settle(
+    claims: Mapping[str, Claim],
+    folder: Path,
+    level: str,
+    device: str,
+    precision: Literal["auto", "fp32", "bf16"],
+    command: str | None,
+    tell: Tell | None,
+) -> dict[str, Any]:
+    """The same for claims that were read and checked, by the names that they are asked for by."""
+    audit = _Audit(folder, level, check_device(device), precision, command, tell or (lambda line: None))
     try:
-        for claim, name in zip(claims, asked, strict=True):
+        for name, claim in claims.items():
             audit.settle(claim, name)
     except KeyboardInterrupt:
         audit.save()
@@ -84,10 +95,11 @@ class _Audit:
         evidence = {name: self._evidence(name, claim) for name in claim.experiments}
         finding = RULES.get(claim.rule).decide(Observed(evidence), claim.rule_parameters())
         path = self.store.folder / "cards" / f"{claim.id}.json"
-        card = _card(claim, finding, evidence, self._command(asked))
-        write_json(path, finite({**card, "level": self.level, "claim": asdict(claim)}))
-        self.cards.append({**card, "card": str(path)})
+        told = tell_claim(claim, finding, evidence, self._command(asked))
         steady = [found.steady for found in evidence.values() if found.steady is not None]
+        here = machine(self.numerics, steady=all(steady) if steady else None)
+        write_json(path, finite(card(told, claim, self.level, here)))
+        self.cards.append({**told, "card": str(path)})
         if steady:
             self.steady = all(steady) and self.steady is not False
 
@@ -140,51 +152,3 @@ def _given(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _given(item) for key, item in value.items() if item not in ("", ())}
     return [_given(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _card(claim: Claim, finding: Finding, evidence: Mapping[str, Evidence], command: str) -> dict[str, Any]:
-    """The claim with its verdict, as ``study.json`` and the claim's own file hold it."""
-    scope = alternatives(found.scope for found in evidence.values())
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "verdict": finding.verdict,
-        "where": finding.where,
-        "scope": scope,
-        "sentence": sentences([finding.sentence, _("Scope: {scope}.", scope=scope)]),
-        "figure": _figure(finding.drawn, claim),
-        "how": [line for found in evidence.values() for line in found.how],
-        "command": command,
-    }
-
-
-def _figure(curves: Sequence[Curve], claim: Claim) -> dict[str, Any] | None:
-    """The curves that decided, over every x that one of them has; None where there are none."""
-    if not curves:
-        return None
-    measure = curves[0].measure
-    axes = next(
-        found.measures[measure] for found in map(EXPERIMENTS.get, claim.experiments) if measure in found.measures
-    )
-    points = dict.fromkeys(value for curve in curves for value in curve.x)
-    x = list(points) if any(isinstance(point, str) for point in points) else sorted(points)
-    return {
-        "x": x,
-        "series": [_series(curve, x) for curve in curves if curve.measure == measure],
-        "x_title": axes.x,
-        "y_title": axes.y,
-        "log_x": axes.log_x,
-        "log_y": axes.log_y,
-    }
-
-
-def _series(curve: Curve, x: Sequence[float | str]) -> dict[str, Any]:
-    at = dict(zip(curve.x, curve.y, strict=True))
-    found = [at.get(value) for value in x]
-    return {
-        "name": curve.title,
-        "family": "baseline" if curve.labels.get("baseline") else family_of(parse_model(curve.name)),
-        "y": [interval and interval.value for interval in found],
-        "low": [interval and interval.low for interval in found],
-        "high": [interval and interval.high for interval in found],
-    }

@@ -88,6 +88,10 @@ RULES.add("at-least", f"{_HERE}.ranks:AT_LEAST", "a share is at least a number, 
 RULES.add("reached", f"{_HERE}.ranks:REACHED", "a figure reaches a number under some layout, and which")
 RULES.add("layout-below", f"{_HERE}.ranks:LAYOUT_BELOW", "a figure is smaller under one layout than another")
 RULES.add("model-below", f"{_HERE}.ranks:MODEL_BELOW", "one model is below another, layout by layout")
+RULES.add("faster", f"{_HERE}.pace:FASTER", "one model takes less time than another, and where that turns")
+RULES.add("same-order", f"{_HERE}.pace:SAME_ORDER", "two models' times grow with the same power")
+RULES.add("flatter", f"{_HERE}.pace:FLATTER", "one model's loss falls less with size than another's")
+RULES.add("dated", f"{_HERE}.documents:DATED", "publications are of certain years")
 RULES.add("retention", f"{_HERE}.memory:RETENTION", "one kind of model loses, the other keeps")
 
 

@@ -13,6 +13,9 @@ from crossover.study.audit.rules.cost import less_at, unsteady
 from crossover.study.audit.rules.directed import figure
 from crossover.study.audit.words import Said, _, listing, number
 
+PREDICTED = "predicted"
+"""The label ``"by"`` of a curve that the planner predicted: it is told, and decides nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureParameters:
@@ -53,6 +56,8 @@ def at_least(observed: Observed, parameters: AtLeastParameters) -> Finding:
 
 
 def _against(curve: Curve, x: float, parameters: AtLeastParameters) -> Verdict:
+    if curve.labels.get("by") == PREDICTED:
+        return "not decided"
     interval = curve.y[curve.x.index(x)]
     above, below = interval.low >= parameters.bound, interval.high < parameters.bound
     if not above and not below:
@@ -66,6 +71,8 @@ class LayoutBelowParameters(MeasureParameters):
 
     subjects: tuple[str, ...]
     reference: str
+    above: bool = False
+    """Turned round: it is larger."""
 
 
 def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Finding:
@@ -75,7 +82,8 @@ def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Findi
     cases: list[tuple[Said, Verdict]] = []
     compared = [curve for curve in _under(curves, parameters.subjects) if curve.name in references]
     for curve in compared:
-        cases += _told(curve, [(x, less_at(curve, references[curve.name], x)) for x in curve.x])
+        pair = (references[curve.name], curve) if parameters.above else (curve, references[curve.name])
+        cases += _told(curve, [(x, less_at(*pair, x)) for x in curve.x])
     drawn = [*compared, *references.values()]
     return _found(observed, cases, drawn)
 

@@ -1,0 +1,144 @@
+"""How many times as fast a GPU is as a CPU: measured where there is one, else predicted from the machines' files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from crossover.errors import ConfigError, unknown
+from crossover.measure.clock import UNSTEADY
+from crossover.measure.numerics import Numerics, processor
+from crossover.measure.statistics import Interval, median_interval
+from crossover.measure.stopwatch import Stopwatch
+from crossover.measure.workload import PASSES, Workload
+from crossover.parallel.layout import Layout
+from crossover.planning.here import this_machine
+from crossover.planning.job import Job
+from crossover.planning.machine import Machine, load_machine
+from crossover.planning.predict import Planner
+from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
+from crossover.study.audit.experiments.arithmetic import check_lengths
+from crossover.study.audit.experiments.several_ranks import RankSettings, sized_workload
+from crossover.study.audit.words import Said, _, listing, number
+
+_ROUNDS = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings(RankSettings):
+    """Steps over `lengths` for each of `batches`, on a CPU and on a GPU; without one, on `gpu` by its file."""
+
+    layouts: tuple[str, ...] = ()
+    passes: tuple[str, ...] = ("train",)
+    lengths: tuple[int, ...] = (64, 256, 1024)
+    batches: tuple[int, ...] = (8, 64)
+    width: int = 256
+    layers: int = 4
+    gpu: str = "a100-80"
+
+    def __post_init__(self) -> None:
+        check_lengths("lengths", self.lengths)
+        for kind in self.passes:
+            if kind not in PASSES:
+                raise ConfigError(unknown("pass", kind, PASSES))
+        load_machine(self.gpu)
+
+
+def compare_devices(settings: DeviceSettings, bench: Bench) -> Evidence:
+    """For each model, pass and batch: the CPU's seconds over the GPU's, by length."""
+    measured = torch.cuda.is_available()
+    stages = Stages(bench, "devices", len(settings.models) * len(settings.passes) * len(settings.batches))
+    curves, apart = list[Curve](), list[float]()
+    for name in settings.models:
+        for kind in settings.passes:
+            for batch in settings.batches:
+                stages.begin(f"{name}, {kind}, batch {batch}")
+                labels: dict[str, Label] = {"pass": kind, "batch": batch}
+                labels |= {} if measured else {"by": "predicted"}
+                ratios = []
+                for length in settings.lengths:
+                    sized = replace(settings, length=length)
+                    workload = sized_workload(name, sized, batch, Numerics.default("cpu"), kind=kind)
+                    if measured:
+                        ratio, difference = _measured(workload)
+                        apart.append(difference)
+                    else:
+                        ratio = _predicted(workload, settings.gpu)
+                    ratios.append(ratio)
+                curves.append(
+                    Curve(name=name, measure="GPU over CPU", x=settings.lengths, y=tuple(ratios), labels=labels)
+                )
+    return Evidence(
+        curves=tuple(curves),
+        scope=_scope(settings, measured),
+        how=(_("The same workload on both devices, each with its own fastest kernels; the ratio is of medians."),)
+        if measured
+        else (
+            _(
+                "Predicted, not measured: both from the files of the machines, whose figures have their sources "
+                "(docs/planning.md); bands are 80 % intervals of the planner."
+            ),
+        ),
+        steady=max(apart) <= UNSTEADY if apart else None,
+        missing=() if measured else (_("a GPU: there is none here, so what is told is predicted"),),
+    )
+
+
+def _measured(workload: Workload) -> tuple[Interval, float]:
+    """The ratio of the seconds, and how far the CPU's are from themselves."""
+    taken, difference = {}, 0.0
+    for device in ("cpu", "cuda"):
+        watch = Stopwatch()
+        watch.begin("step", replace(workload, numerics=Numerics.default(device).apply()))
+        if device == "cpu":
+            difference = watch.pair_difference("step", rounds=_ROUNDS, device=device)
+        taken[device] = watch.time(["step"], rounds=_ROUNDS, minimum=3, device=device, time_limit=20.0)["step"]
+    pairs = zip(taken["cpu"], taken["cuda"], strict=False)
+    return median_interval([cpu / cuda for cpu, cuda in pairs]), difference
+
+
+def _predicted(workload: Workload, gpu: str) -> Interval:
+    here = this_machine(processor(), workload.numerics.threads, 1) or load_machine("cpu")
+    low, value, high = predicted_seconds(workload, here)
+    low_there, value_there, high_there = predicted_seconds(workload, load_machine(gpu))
+    return Interval(value / value_there, low / high_there, high / low_there)
+
+
+def predicted_seconds(
+    workload: Workload, machine: Machine, layout: Layout | None = None
+) -> tuple[float, float, float]:
+    """Low end, value and high end of what the planner says of a workload, 80 % intervals."""
+    job = Job(
+        model=workload.model,
+        inputs=workload.inputs,
+        outputs=workload.outputs,
+        rows=workload.batch,
+        time=workload.time,
+        causal=workload.causal,
+        precision="fp32",
+        kind=workload.kind,
+    )
+    found = Planner(job, machine).predict(layout or Layout())
+    low, high = found.interval
+    return low, found.step_seconds, high
+
+
+def _scope(settings: DeviceSettings, measured: bool) -> Said:
+    return _(
+        "{models}: {layers} blocks, width {width}, batch {batches}, {device} against {gpu}",
+        models=listing(settings.models),
+        layers=number(settings.layers),
+        width=number(settings.width),
+        batches=listing(map(number, settings.batches)),
+        device=processor(),
+        gpu=torch.cuda.get_device_name() if measured else load_machine(settings.gpu).title,
+    )
+
+
+DEVICES = Experiment(
+    settings=DeviceSettings,
+    run=compare_devices,
+    measures={"GPU over CPU": Axes(x=_("length"), y=_("times as fast as the CPU"))},
+    full={"passes": ("train", "encode"), "lengths": (64, 256, 1024, 4096), "batches": (1, 8, 64)},
+)

@@ -1,0 +1,116 @@
+"""Rules about pace, documents and layouts, each also turned round."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossover.measure.statistics import Interval
+from crossover.study.audit.evidence import Curve, Evidence
+from crossover.study.audit.rules import RULES, Finding, Observed
+from crossover.study.audit.words import english
+
+LENGTHS = (64.0, 256.0, 1024.0)
+PAIR = {"of": ("seconds",), "subject": "transformer", "reference": "lstm"}
+
+
+def decide(rule: str, curves: list[Curve], *, steady: bool | None = None, **parameters) -> Finding:
+    evidence = Evidence(curves=tuple(curves), scope="", how=(), steady=steady)
+    chosen = RULES.get(rule)
+    return chosen.decide(Observed({"measured": evidence}), chosen.parameters(**parameters))
+
+
+def seconds(name: str, *values: float, measure: str = "seconds", spread: float = 0.01, **labels) -> Curve:
+    samples = tuple(tuple(value * (1 + spread * (i % 3 - 1)) for i in range(9)) for value in values)
+    y = tuple(Interval(value, value * (1 - spread), value * (1 + spread)) for value in values)
+    return Curve(name=name, measure=measure, x=LENGTHS[: len(values)], y=y, samples=samples, labels=labels)
+
+
+def test_a_model_that_is_faster_everywhere_is_and_turned_round_it_is_not() -> None:
+    curves = [seconds("lstm", 2.0, 4.0, 8.0), seconds("transformer", 1.0, 2.0, 4.0)]
+    assert decide("faster", curves, **PAIR).verdict == "holds"
+    turned = {**PAIR, "subject": "lstm", "reference": "transformer"}
+    assert decide("faster", curves, **turned).verdict == "does not hold"
+
+
+def test_where_two_models_cross_is_told() -> None:
+    curves = [seconds("lstm", 1.0, 4.0, 16.0), seconds("transformer", 2.0, 4.0 * 1.001, 8.0)]
+    found = decide("faster", curves, **PAIR)
+    assert found.verdict == "holds where"
+    assert english(found.where or "") == "seconds at 1,024"
+    assert "both take the same at" in english(found.sentence)
+
+
+def test_models_are_compared_under_the_same_condition_only() -> None:
+    curves = [
+        seconds("lstm", 1.0, 1.0, **{"pass": "encode", "batch": 1}),
+        seconds("transformer", 0.5, 0.5, **{"pass": "encode", "batch": 1}),
+        seconds("lstm", 1.0, 1.0, **{"pass": "decode", "batch": 1}),
+        seconds("transformer", 3.0, 3.0, **{"pass": "decode", "batch": 1}),
+        seconds("transformer", 3.0, 3.0, **{"pass": "decode", "batch": 64}),
+    ]
+    found = decide("faster", curves, **PAIR)
+    assert found.verdict == "holds where"
+    assert english(found.where or "") == "encoding whole sequences, batch 1 at 64, 256"
+    assert "batch 64" not in english(found.sentence)
+
+
+def test_few_and_scattered_pairs_decide_nothing() -> None:
+    curves = [
+        Curve(name=name, measure="seconds", x=(64.0,), y=(Interval(1.0, 0.5, 1.5),), samples=(taken,))
+        for name, taken in (("lstm", (0.5, 1.0, 1.5)), ("transformer", (1.5, 0.9, 0.6)))
+    ]
+    assert decide("faster", curves, **PAIR).verdict == "not decided"
+
+
+@pytest.mark.parametrize("rule", ["faster", "same-order"])
+def test_an_unsteady_machine_decides_nothing_about_time(rule: str) -> None:
+    curves = [seconds("lstm", 2.0, 4.0, 8.0), seconds("transformer", 1.0, 2.0, 4.0)]
+    assert decide(rule, curves, steady=False, **PAIR).verdict == "not decided"
+
+
+def test_two_models_grow_alike_or_not() -> None:
+    linear = [seconds("lstm", 1.0, 4.0, 16.0), seconds("transformer", 2.0, 8.0, 32.0)]
+    assert decide("same-order", linear, **PAIR).verdict == "holds"
+    apart = [seconds("lstm", 1.0, 4.0, 16.0), seconds("transformer", 1.0, 16.0, 256.0)]
+    found = decide("same-order", apart, **PAIR)
+    assert found.verdict == "does not hold"
+    assert "a difference of 1 (1 to 1)" in english(found.sentence)
+    assert decide("same-order", list(map(shortened, apart)), **PAIR).verdict == "not decided"
+
+
+def shortened(curve: Curve) -> Curve:
+    return Curve(name=curve.name, measure=curve.measure, x=curve.x[:2], y=curve.y[:2], samples=curve.samples[:2])
+
+
+def test_a_loss_that_falls_less_with_size_is_flatter_and_turned_round_it_is_not() -> None:
+    of = {"of": ("loss by size",), "beside": ("loss by depth",)}
+    curves = [
+        seconds("lstm", 2.0, 1.9, 1.8, measure="loss by size", spread=0.001),
+        seconds("transformer", 2.0, 1.6, 1.3, measure="loss by size", spread=0.001),
+        seconds("lstm", 2.0, 2.1, measure="loss by depth"),
+    ]
+    found = decide("flatter", curves, **of, subject="lstm", reference="transformer")
+    assert found.verdict == "holds"
+    assert "lstm, validation loss by layers: 2 at 64, 2.1 at 256." in english(found.sentence)
+    assert decide("flatter", curves, **of, subject="transformer", reference="lstm").verdict == "does not hold"
+
+
+def test_publications_are_of_certain_years_or_not() -> None:
+    curves = [Curve.counted(name, "year", (year,), (year,)) for name, year in (("early", 1986), ("late", 1997))]
+    found = decide("dated", curves, first=1980, last=1989)
+    assert (found.verdict, english(found.where or "")) == ("holds where", "early (1986)")
+    assert decide("dated", curves, first=1998, last=1999).verdict == "does not hold"
+
+
+def test_a_layout_with_more_of_something_is_above_another() -> None:
+    curves = [Curve.counted("crossover", "lines", (2,), (n,), layout=name) for name, n in (("a", 10), ("b", 20))]
+    told = {"measure": "lines", "subjects": ("b",), "reference": "a"}
+    assert decide("layout-below", curves, **told, above=True).verdict == "holds"
+    assert decide("layout-below", curves, **told).verdict == "does not hold"
+
+
+def test_what_is_predicted_is_told_and_decides_nothing() -> None:
+    curve = Curve(name="lstm", measure="ratio", x=(64,), y=(Interval(9.0, 7.0, 12.0),), labels={"by": "predicted"})
+    found = decide("at-least", [curve], measure="ratio", bound=1.0)
+    assert found.verdict == "not decided"
+    assert "lstm, predicted: 9 (7 to 12) at 64." in english(found.sentence)
