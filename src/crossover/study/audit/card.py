@@ -69,13 +69,14 @@ def load_card(path: Path) -> tuple[dict[str, Any], Claim]:
 def tell_claim(claim: Claim, finding: Finding, evidence: Mapping[str, Evidence], command: str) -> dict[str, Any]:
     """The claim with its verdict, as ``study.json`` and its card hold it."""
     scope = alternatives(found.scope for found in evidence.values())
+    foretold = [line for found in evidence.values() for line in found.foretold]
     return {
         "id": claim.id,
         "statement": claim.statement,
         "verdict": finding.verdict,
         "where": finding.where,
         "scope": scope,
-        "sentence": sentences([finding.sentence, _("Scope: {scope}.", scope=scope)]),
+        "sentence": sentences([finding.sentence, *foretold, _("Scope: {scope}.", scope=scope)]),
         "figure": _figure(finding.drawn, claim),
         "how": [line for found in evidence.values() for line in found.how],
         "measured": any(interval.low < interval.high for curve in finding.drawn for interval in curve.y),

@@ -77,13 +77,15 @@ class Curve:
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """The curves of one experiment, its scope (sizes, budget, device), how it was done, and whether the machine was
-    steady (None where no time was measured). `missing` says what could not be measured."""
+    steady (None where no time was measured). `missing` says what could not be measured, `foretold` what was predicted
+    instead, and decides nothing."""
 
     curves: tuple[Curve, ...]
     scope: Said
     how: tuple[Said, ...]
     steady: bool | None = None
     missing: tuple[Said, ...] = ()
+    foretold: tuple[Said, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -93,6 +95,7 @@ class Evidence:
             "how": list(self.how),
             "steady": self.steady,
             "missing": list(self.missing),
+            "foretold": list(self.foretold),
         }
 
     @classmethod
@@ -104,6 +107,7 @@ class Evidence:
             how=tuple(value["how"]),
             steady=value["steady"],
             missing=tuple(value["missing"]),
+            foretold=tuple(value.get("foretold", ())),
         )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from crossover.models.settings import ModelSettings
 from crossover.parallel.launch import Team
 from crossover.parallel.layout import Layout
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.experiments.predicted import Foreseen, device_seconds, foretell
 from crossover.study.audit.experiments.several_ranks import check_layouts, each_case, here_and_not, how_done
 from crossover.study.audit.words import _, listing, number
 from crossover.study.contest import enter
@@ -41,6 +42,7 @@ class DeviceSecondsSettings:
     budget: str = "200steps"
     evaluations: int = 20
     seeds: int = 3
+    foreseen: Foreseen = field(default_factory=Foreseen)
 
     def __post_init__(self) -> None:
         check_layouts(self.layouts, self.seeds)
@@ -86,6 +88,7 @@ def measure_device_seconds(settings: DeviceSecondsSettings, bench: Bench) -> Evi
             _("The seconds of training of all ranks are added, up to the loss that both runs reach."),
         ),
         missing=tuple(missing),
+        foretold=foretell(settings.foreseen, device_seconds, _("device-seconds over those of one device")),
     )
 
 

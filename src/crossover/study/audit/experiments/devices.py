@@ -14,11 +14,11 @@ from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.workload import PASSES, Workload
 from crossover.parallel.layout import Layout
 from crossover.planning.here import this_machine
-from crossover.planning.job import Job
-from crossover.planning.machine import Machine, load_machine
+from crossover.planning.machine import load_machine
 from crossover.planning.predict import Planner
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
 from crossover.study.audit.experiments.arithmetic import check_lengths
+from crossover.study.audit.experiments.predicted import job_of, ratio
 from crossover.study.audit.experiments.several_ranks import RankSettings, sized_workload
 from crossover.study.audit.words import Said, _, listing, number
 
@@ -61,11 +61,11 @@ def compare_devices(settings: DeviceSettings, bench: Bench) -> Evidence:
                     sized = replace(settings, length=length)
                     workload = sized_workload(name, sized, batch, Numerics.default("cpu"), kind=kind)
                     if measured:
-                        ratio, difference = _measured(workload)
+                        found, difference = _measured(workload)
                         apart.append(difference)
                     else:
-                        ratio = _predicted(workload, settings.gpu)
-                    ratios.append(ratio)
+                        found = _predicted(workload, settings.gpu)
+                    ratios.append(found)
                 curves.append(
                     Curve(name=name, measure="GPU over CPU", x=settings.lengths, y=tuple(ratios), labels=labels)
                 )
@@ -100,28 +100,8 @@ def _measured(workload: Workload) -> tuple[Interval, float]:
 
 def _predicted(workload: Workload, gpu: str) -> Interval:
     here = this_machine(processor(), workload.numerics.threads, 1) or load_machine("cpu")
-    low, value, high = predicted_seconds(workload, here)
-    low_there, value_there, high_there = predicted_seconds(workload, load_machine(gpu))
-    return Interval(value / value_there, low / high_there, high / low_there)
-
-
-def predicted_seconds(
-    workload: Workload, machine: Machine, layout: Layout | None = None
-) -> tuple[float, float, float]:
-    """Low end, value and high end of what the planner says of a workload, 80 % intervals."""
-    job = Job(
-        model=workload.model,
-        inputs=workload.inputs,
-        outputs=workload.outputs,
-        rows=workload.batch,
-        time=workload.time,
-        causal=workload.causal,
-        precision="fp32",
-        kind=workload.kind,
-    )
-    found = Planner(job, machine).predict(layout or Layout())
-    low, high = found.interval
-    return low, found.step_seconds, high
+    cpu, there = (Planner(job_of(workload), machine).predict(Layout()) for machine in (here, load_machine(gpu)))
+    return ratio(cpu, there)
 
 
 def _scope(settings: DeviceSettings, measured: bool) -> Said:

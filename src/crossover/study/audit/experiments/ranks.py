@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossover.errors import ConfigError
 from crossover.measure.spread import prepare_spread
@@ -16,6 +16,7 @@ from crossover.parallel.mesh import everyones, largest, make_mesh
 from crossover.parallel.timeline import split_time, watching
 from crossover.parallel.traffic import Traffic
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.experiments.predicted import Foreseen, exposed_share, foretell
 from crossover.study.audit.experiments.several_ranks import (
     RankSettings,
     check_layouts,
@@ -36,6 +37,7 @@ class ExchangeSettings(RankSettings):
 
     batches: tuple[int, ...] = (4, 16, 64)
     steps: int = 7
+    foreseen: Foreseen = field(default_factory=Foreseen)
 
     def __post_init__(self) -> None:
         check_layouts(self.layouts, self.steps)
@@ -107,8 +109,13 @@ def measure_exchange(settings: ExchangeSettings, bench: Bench) -> Evidence:
             curves.append(Curve.counted(name, "bytes sent", settings.batches, sent, layout=layout))
             shares = [median_interval(one.exposed) for one in found]
             curves.append(_curve(name, "exposed share", settings.batches, shares, layout))
-    how = (*how_done(layouts), exposed_means())
-    return Evidence(curves=tuple(curves), scope=scope_of(settings, bench), how=how, missing=tuple(missing))
+    return Evidence(
+        curves=tuple(curves),
+        scope=scope_of(settings, bench),
+        how=(*how_done(layouts), exposed_means()),
+        missing=tuple(missing),
+        foretold=foretell(settings.foreseen, exposed_share, _("exposed share of a step")),
+    )
 
 
 def measure_slow_rank(settings: SlowRankSettings, bench: Bench) -> Evidence:

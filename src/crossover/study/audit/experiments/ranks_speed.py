@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossover.errors import ConfigError, LayoutError, unknown
 from crossover.measure.clock import seconds_of
@@ -13,6 +13,7 @@ from crossover.measure.workload import PASSES, Workload
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import alone, largest, make_mesh
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
+from crossover.study.audit.experiments.predicted import Foreseen, foretell, speed_up
 from crossover.study.audit.experiments.several_ranks import (
     RankSettings,
     check_layouts,
@@ -39,6 +40,7 @@ class SpeedSettings(RankSettings):
     length: int = 128
     width: int = 128
     rounds: int = 9
+    foreseen: Foreseen = field(default_factory=Foreseen)
 
     def __post_init__(self) -> None:
         check_layouts(self.layouts, self.rounds)
@@ -93,6 +95,7 @@ def measure_speed(settings: SpeedSettings, bench: Bench) -> Evidence:
         how=(*how_done(layouts), means),
         steady=max(apart) <= _UNSTEADY if apart else None,
         missing=tuple(missing),
+        foretold=foretell(settings.foreseen, speed_up, _("times as fast as one rank")),
     )
 
 
