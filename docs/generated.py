@@ -112,6 +112,38 @@ def claims() -> str:
     )
 
 
+def experiments() -> str:
+    """What the audit can measure."""
+    from crossover.study.audit.experiments import EXPERIMENTS
+
+    return _table(
+        ("experiment", "measures", "curves"),
+        (
+            (f"`{entry.name}`", entry.summary, ", ".join(EXPERIMENTS.get(entry.name).measures))
+            for entry in EXPERIMENTS
+        ),
+    )
+
+
+def rules() -> str:
+    """How the audit can decide, with the parameters of each rule."""
+    from dataclasses import fields
+
+    from crossover.study.audit.rules import RULES
+
+    return _table(
+        ("rule", "decides whether", "parameters"),
+        (
+            (
+                f"`{entry.name}`",
+                entry.summary,
+                ", ".join(f"`{field.name}`" for field in fields(RULES.get(entry.name).parameters)),
+            )
+            for entry in RULES
+        ),
+    )
+
+
 def mixer_checks() -> str:
     """What the conformance suite holds every mixer to."""
     from crossover.testing.conformance import CAUSAL, COMMON, NOT_CAUSAL
@@ -134,6 +166,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "datasets": datasets,
     "commands": commands,
     "claims": claims,
+    "experiments": experiments,
+    "rules": rules,
     "mixer-checks": mixer_checks,
     "task-checks": task_checks,
 }

@@ -16,16 +16,24 @@ import pytest
 import crossover
 from crossover.cli import build_app
 from crossover.models.presets import parse_model, split_models
+from crossover.study.audit.claim import built_in_claims
 from crossover.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *READMES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(set((ROOT / "docs").rglob("*.md")) - set((ROOT / "docs" / "_build").rglob("*"))),
+]
+SOURCE = Path(crossover.__file__).parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 OWN = {"leaky-integrator", "sorting"}
 """Names that the examples register."""
 
 CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TABLE = re.compile(r"<!-- demo-table -->.*?<!-- /demo-table -->", re.DOTALL)
 
@@ -39,13 +47,20 @@ def code(page: Path, *languages: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[Path, str]]:
-    """Every line of a page's shell blocks, and of the examples' docstrings, that calls crossover."""
+    """Every line of a page's shell blocks and table cell, and of the examples' docstrings, that calls crossover."""
     for page in PAGES:
         for block in code(page, "bash"):
             yield from ((page, line) for line in block.splitlines() if line.startswith("crossover "))
+        if page.parent.name == "concepts" or page.name.startswith("coverage"):
+            yield from ((page, span) for span in spans(page) if span.startswith("crossover "))
     for file in EXAMPLES:
         docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
         yield from ((file, line) for line in map(str.strip, docstring.splitlines()) if line.startswith("crossover "))
+
+
+def spans(page: Path) -> list[str]:
+    """What stands between single backquotes."""
+    return SPAN.findall(CODE.sub("", page.read_text(encoding="utf-8")))
 
 
 COMMANDS = list(commands())
@@ -97,9 +112,17 @@ def test_commands_can_be_typed(page, line):
     names = [*given.get("tasks", ()), *([given["task"]] if tokens[0] == "train" else [])]
     for task in names:
         assert task in TASKS or task in OWN
+    for claim in given.get("claims", ()):
+        assert claim.endswith(".toml") or claim in built_in_claims()
     for model in split_models(given["models"]) if "models" in given else ():
         if model not in OWN:
             parse_model(model)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_source_files_that_a_page_names_are_there(page):
+    named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+(/[a-z_]+)+\.py", span)]
+    assert not [file for file in named if not (SOURCE / file).is_file() and not (ROOT / file).is_file()]
 
 
 def test_a_command_that_cannot_be_typed_is_found():
