@@ -24,7 +24,6 @@ from crossover.measure.workload import Workload
 from crossover.models.presets import parse_model
 from crossover.parallel.launch import Team
 from crossover.parallel.layout import Layout
-from crossover.planning.job import Job
 from crossover.planning.machine import Machine
 from crossover.planning.predict import Planner
 
@@ -52,16 +51,7 @@ class Cell:
 
     def predicted(self, machine: Machine) -> float:
         """Seconds of a step."""
-        own = self.workload(1)
-        job = Job(
-            model=own.model,
-            inputs=own.inputs,
-            outputs=own.outputs,
-            rows=self.batch,
-            time=self.time,
-            precision="fp32",
-        )
-        return Planner(job, machine).predict(Layout.parse(self.layout)).step_seconds
+        return Planner(self.workload(1).job(), machine).predict(Layout.parse(self.layout)).step_seconds
 
     def measured(self, watch: Stopwatch, threads: int) -> float:
         """The same, measured."""

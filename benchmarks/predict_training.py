@@ -63,8 +63,55 @@ def summary(name: str, own: list[Compared]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """How much of N times one device's throughput N devices reach, as published and as predicted."""
+
+    label: str
+    published: float
+    predicted: float
+
+    @classmethod
+    def of(cls, one: Compared, many: Compared) -> Scaling:
+        """From the steps of one device and of many."""
+        devices, rows = many.case.layout.devices, many.case.job.rows / one.case.job.rows
+        published = rows * one.case.seconds / many.case.seconds / devices
+        return cls(many.case.label, published, rows * one.found.step_seconds / many.found.step_seconds / devices)
+
+
+def scaling(own: list[Compared]) -> list[Scaling]:
+    """Every case of several devices against the one of a single device that is labelled alike."""
+
+    def alike(each: Compared) -> tuple[str, str]:
+        before, _, precision = each.case.label.rpartition(", ")
+        return before.rpartition(" x ")[0], precision
+
+    single = {alike(each): each for each in own if each.case.layout.devices == 1}
+    several = [each for each in own if each.case.layout.devices > 1 and alike(each) in single]
+    return [Scaling.of(single[alike(each)], each) for each in several]
+
+
+def scaling_lines(own: list[Compared]) -> list[str]:
+    """The table of efficiencies."""
+    found = scaling(own)
+    apart = [abs(each.predicted - each.published) for each in found]
+    lines = [
+        "",
+        "Scaling efficiency of replicas: the throughput of N devices over N times that of one.",
+        "",
+        "| row | published | predicted | points apart |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.label} | {each.published:.2f} | {each.predicted:.2f} | "
+        f"{100 * (each.predicted - each.published):+.0f} |"
+        for each in found
+    ]
+    return [*lines, "", f"Mean {100 * mean(apart):.1f} points apart, at the most {100 * max(apart):.0f}."]
+
+
 def main() -> None:
-    """Predict, print and keep the table."""
+    """Predict, print and keep the tables."""
     by_source, left_out = compared(training(folder()))
     by_machine: defaultdict[str, list[Compared]] = defaultdict(list)
     for source, own in by_source.items():
@@ -74,6 +121,7 @@ def main() -> None:
     rows.append(summary("all", [each for own in by_source.values() for each in own]))
     lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += scaling_lines([each for own in by_source.values() for each in own])
     lines += ["", *(f"- left out: {count} rows, {reason}" for reason, count in sorted(left_out.items()))]
     keep("predict_training", "Predicted beside published training steps", lines, measured=False)
 

@@ -52,6 +52,8 @@ _ATTENDED = (8, 4, 256, 64)
 """Rows, heads, steps and features of a head of the attention that is timed."""
 _MESSAGES = (1 << 10, 1 << 20, 1 << 23)
 """Bytes of the messages that ranks send one another."""
+_WORKED = (256, 256)
+"""Of matrices that are multiplied between two messages: some hundred microseconds."""
 _FIGURES = (
     "memory_bytes",
     "memory_bandwidth",
@@ -261,15 +263,22 @@ def _link(devices: int, seconds: Sequence[float]) -> Link:
 
 
 def _time_sums(sizes: Sequence[int], threads: int) -> list[float]:
-    """Every rank's part: the median seconds of a sum of so many bytes, those of the first rank."""
+    """Every rank's part: the median seconds of a sum of so many bytes, those of the first rank.
+
+    In a step a message follows some work, after which the other ranks have to be waked up first: so it does here.
+    """
     torch.set_num_threads(threads)
     world, found = whole_world(), []
+    left, right = torch.ones(_WORKED), torch.ones(_WORKED)
     for size in sizes:
-        tensor = torch.zeros(size // 4)
+        tensor, taken = torch.zeros(size // 4), list[float]()
 
         def add_up(tensor: Tensor = tensor) -> None:
             dist.all_reduce(tensor, group=world.group)
 
         add_up()
-        found.append(median(seconds_of(add_up) for _ in range(4 * _REPEATS)))
+        for _ in range(4 * _REPEATS):
+            torch.mm(left, right)
+            taken.append(seconds_of(add_up))
+        found.append(median(taken))
     return found

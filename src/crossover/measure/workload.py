@@ -31,6 +31,7 @@ from crossover.models.ports import (
     steps_of,
 )
 from crossover.models.settings import ModelSettings
+from crossover.planning.job import Job
 from crossover.recurrence.checks import Solver
 
 Pass = Literal["train", "encode", "decode"]
@@ -90,6 +91,37 @@ class Workload:
                 "outputs": port_from_json(value["outputs"]),
                 "numerics": Numerics.from_json(value["numerics"]),
             }
+        )
+
+    @classmethod
+    def of(cls, job: Job, numerics: Numerics) -> Workload:
+        """What is planned, to be measured with these numerics."""
+        return cls(
+            model=job.model,
+            inputs=job.inputs,
+            outputs=job.outputs,
+            causal=job.causal,
+            batch=job.rows,
+            time=job.time,
+            source=job.source,
+            kind=job.kind,
+            fused=job.fused,
+            numerics=numerics,
+        )
+
+    def job(self, precision: str = "fp32") -> Job:
+        """What is measured, to be planned in this number format."""
+        return Job(
+            model=self.model,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            causal=self.causal,
+            rows=self.batch,
+            time=self.time,
+            source=self.source,
+            kind=self.kind,
+            fused=self.fused,
+            precision=precision,
         )
 
     def cost(self) -> Cost:

@@ -40,18 +40,7 @@ def check_plan(job: Job, predictions: Sequence[Prediction], *, device: str = "au
     finite.
     """
     numerics = choose(device=device, precision="bf16" if job.element_bytes == 2 else "fp32")
-    workload = Workload(
-        model=job.model,
-        inputs=job.inputs,
-        outputs=job.outputs,
-        causal=job.causal,
-        batch=job.rows,
-        time=job.time,
-        source=job.source,
-        kind=job.kind,
-        fused=job.fused,
-        numerics=numerics,
-    )
+    workload = Workload.of(job, numerics)
     for found in predictions:
         yield Checked(found, _seconds(workload, found.layout, numerics))
 

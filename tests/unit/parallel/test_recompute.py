@@ -8,8 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from crossover.models.mixers import MIXERS
@@ -19,6 +17,7 @@ from crossover.models.ports import Continuous, PerStep
 from crossover.models.presets import PRESETS
 from crossover.models.settings import ModelSettings
 from crossover.parallel.recompute import recompute_chunks
+from crossover.testing.live import LiveBytes
 
 EXACT = 1e-9
 CHANNELS = 3
@@ -79,26 +78,8 @@ def test_rows_shorter_than_the_chunks_are_cut_into_fewer() -> None:
     assert all(torch.allclose(found[name], value) for name, value in expected.items())
 
 
-class Live(TorchDispatchMode):
-    """The most bytes of tensors that are there at one time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: dict[StorageWeakRef, int] = {}
-        self.most = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        outputs = function(*args, **(kwargs or {}))
-        for leaf in tree_leaves(outputs):
-            if isinstance(leaf, Tensor):
-                self.sizes[StorageWeakRef(leaf.untyped_storage())] = leaf.untyped_storage().nbytes()
-        self.sizes = {storage: size for storage, size in self.sizes.items() if not storage.expired()}
-        self.most = max(self.most, sum(self.sizes.values()))
-        return outputs
-
-
 def most_bytes(model: SequenceModel) -> int:
-    with Live() as live:
+    with LiveBytes() as live:
         model(torch.zeros(1, 1024, CHANNELS), span=Span(carry=False))[0].sum().backward()
     return live.most
 

@@ -18,7 +18,7 @@ from crossover.planning.machine import load_machine
 from crossover.planning.predict import Planner
 from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
 from crossover.study.audit.experiments.arithmetic import check_lengths
-from crossover.study.audit.experiments.predicted import job_of, ratio
+from crossover.study.audit.experiments.predicted import ratio
 from crossover.study.audit.experiments.several_ranks import RankSettings, sized_workload
 from crossover.study.audit.words import Said, _, listing, number
 
@@ -100,7 +100,7 @@ def _measured(workload: Workload) -> tuple[Interval, float]:
 
 def _predicted(workload: Workload, gpu: str) -> Interval:
     here = this_machine(processor(), workload.numerics.threads, 1) or load_machine("cpu")
-    cpu, there = (Planner(job_of(workload), machine).predict(Layout()) for machine in (here, load_machine(gpu)))
+    cpu, there = (Planner(workload.job(), machine).predict(Layout()) for machine in (here, load_machine(gpu)))
     return ratio(cpu, there)
 
 

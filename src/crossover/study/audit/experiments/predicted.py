@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
-from crossover.measure.workload import Workload
 from crossover.parallel.layout import Layout
-from crossover.planning.job import Job
 from crossover.planning.machine import load_machine
 from crossover.planning.predict import SPREAD, Planner, Prediction
 from crossover.study.audit.experiments.several_ranks import RankSettings, sized_workload
@@ -107,20 +105,6 @@ def ratio(over: Prediction, under: Prediction) -> Interval:
     return Interval(over.step_seconds / under.step_seconds, low / high_under, high / low_under)
 
 
-def job_of(workload: Workload, precision: str = "fp32") -> Job:
-    """What the planner is asked about a workload."""
-    return Job(
-        model=workload.model,
-        inputs=workload.inputs,
-        outputs=workload.outputs,
-        rows=workload.batch,
-        time=workload.time,
-        causal=workload.causal,
-        precision=precision,
-        kind=workload.kind,
-    )
-
-
 def _prediction(name: str, settings: Foreseen, rows: int, layout: Layout) -> Prediction:
     workload = sized_workload(name, settings, rows, Numerics())
-    return Planner(job_of(workload, "bf16"), load_machine(settings.hardware)).predict(layout)
+    return Planner(workload.job("bf16"), load_machine(settings.hardware)).predict(layout)
