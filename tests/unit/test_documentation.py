@@ -122,7 +122,14 @@ def test_commands_can_be_typed(page, line):
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_source_files_that_a_page_names_are_there(page):
     named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+(/[a-z_]+)+\.py", span)]
-    assert not [file for file in named if not (SOURCE / file).is_file() and not (ROOT / file).is_file()]
+    named += [span for span in spans(page) if re.fullmatch(r"benchmarks/results/[\w.-]+", span)]
+    assert not [file for file in named if not (SOURCE / file).exists() and not (ROOT / file).exists()]
+
+
+def test_coverage_is_the_same_in_both_languages():
+    english, chinese = (ROOT / "docs" / name for name in ("coverage.md", "coverage.zh-CN.md"))
+    assert outline(english) == outline(chinese)
+    assert spans(english) == spans(chinese)
 
 
 def test_a_command_that_cannot_be_typed_is_found():
