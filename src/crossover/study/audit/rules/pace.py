@@ -68,7 +68,7 @@ class Pair:
 
 
 def pairs(observed: Observed, parameters: PairParameters) -> list[Pair]:
-    """The subject and the reference under every condition that both were measured under."""
+    """The subject and the reference under every condition, where both were measured at some x."""
     found = []
     for measure in parameters.of:
         curves = observed.curves(measure, parameters.models)
@@ -76,7 +76,7 @@ def pairs(observed: Observed, parameters: PairParameters) -> list[Pair]:
         for curve in curves:
             if curve.name == parameters.subject and _condition(curve) in references:
                 found.append(Pair(curve, references[_condition(curve)]))
-    return found
+    return [pair for pair in found if pair.common]
 
 
 def _condition(curve: Curve) -> tuple[tuple[str, Label], ...]:
