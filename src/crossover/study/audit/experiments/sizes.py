@@ -60,7 +60,7 @@ def train_sizes(settings: SizeSettings, bench: Bench) -> Evidence:
                 model = sized(name, size, layers, task)
                 losses = []
                 for seed in range(settings.seeds):
-                    stages.begin(f"{name}, {size:,} parameters, {layers} layers, seed {seed}")
+                    stages.begin(f"{name}, {size:,} parameters, layers {layers}, seed {seed}")
                     asked = TrainSettings(
                         budget=settings.budget, batch=settings.batch, evaluations=settings.evaluations, seed=seed
                     )

@@ -96,7 +96,9 @@ def above_zero(found: Directed) -> Verdict:
 
 
 def figure(interval: Interval) -> Said:
-    """A value with its interval."""
+    """A value with its interval; one that is counted has none."""
+    if interval.low == interval.high:
+        return number(interval.value)
     return _("{value} ({low} to {high})", **{key: number(value) for key, value in interval.to_json().items()})
 
 
