@@ -16,7 +16,7 @@ from crossover.costs import Execution, Shape
 from crossover.models.block import feed_forward_width
 from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.base import MixerSettings
-from crossover.models.mixers.diagonal import DiagonalSettings
+from crossover.models.mixers.diagonal import TYPICAL_ITERATIONS, DiagonalSettings
 from crossover.models.mixers.linear_attention import LinearAttentionSettings
 from crossover.models.mixers.recurrent import RecurrentSettings
 from crossover.models.ports import Inputs, Outputs, PerStep, SourceTarget, Tokens, steps_of
@@ -25,8 +25,8 @@ from crossover.parallel.traffic import Sent
 
 _COUNTER_BYTES = 8
 """Of a whole number in a state, which takes no gradient."""
-_ITERATIONS, _AGREED = 4, 3
-"""Of Newton's method where its trajectories contract; numbers of each row by which ranks stop it together."""
+_AGREED = 3
+"""Numbers of each row by which ranks stop Newton's method together."""
 _EXACT, _SUMS = 4, 3
 """Bytes of what is summed in fp32 in any case; numbers of each step that its loss is made of."""
 
@@ -141,7 +141,7 @@ def mixer_over_sequence(
     rank: int = 0,
     tensor: int = 1,
     element_bytes: int = 4,
-    iterations: int = _ITERATIONS,
+    iterations: int = TYPICAL_ITERATIONS,
 ) -> Passes:
     """What rank `rank` says along `sequence` of rows of `time` steps, none of which goes on from a state.
 

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from crossover.costs import Cost, Shape
+from crossover.costs import Cost, Execution, Shape
+from crossover.models.backbones import mixer_settings
 from crossover.models.counting import block_costs, end_costs
+from crossover.models.initialise import initialise
 from crossover.models.mixers.base import Span
+from crossover.models.mixers.diagonal import TYPICAL_ITERATIONS
 from crossover.models.model import build_model
 from crossover.models.ports import PerStep, Tokens
-from crossover.models.presets import PRESETS
+from crossover.models.presets import PRESETS, parse_model
 from crossover.models.settings import ModelSettings
 
 BATCH, TIME, WIDTH, VOCABULARY = 8, 64, 64, 50
@@ -88,3 +91,16 @@ def test_streamed_bytes_are_those_of_the_kernels_that_run(name: str) -> None:
     settings = replace(PRESETS.get(name), **changes, norm="layer")
     for found, told in zip(counted(settings), said(settings), strict=True):
         assert told == pytest.approx(found, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["diagonal-elman", "diagonal-gru", "diagonal-lstm"])
+def test_streamed_bytes_of_newtons_method_are_those_of_its_iterations(name: str) -> None:
+    settings = mixer_settings(parse_model(f"{name}[width={WIDTH},{name}.solver=newton]"), causal=True)[0]
+    mixer = settings.build()
+    initialise(mixer, 0)
+    with Streams() as streams, torch.no_grad():
+        mixer(torch.randn(BATCH, 4 * TIME, WIDTH), None, Span(carry=False))
+    cost = settings.cost(Shape(batch=BATCH, time=4 * TIME), Execution())
+    told = sum(term.streamed_forward.bytes for term in cost.terms)
+    assert told * mixer.tally.iterations / TYPICAL_ITERATIONS == pytest.approx(streams.bytes, rel=0.15)
+    assert abs(mixer.tally.iterations - TYPICAL_ITERATIONS) <= 3

@@ -27,6 +27,8 @@ from crossover.recurrence.scan import kernels_of_scan
 from crossover.sharding import Sharding, TensorSharding
 
 BLOCKS = (1, 2, 3, 4)
+TYPICAL_ITERATIONS = 6
+"""Of Newton's method where its trajectories contract: 5 to 9 with weights as they start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class DiagonalSettings(SolvedSettings, ABC):
     passes: ClassVar[tuple[int, int]]
     """How often steps one after the other, and their gradients, read or write a hidden unit of a step."""
     kernels_of_step: ClassVar[int]
+    passes_of_iteration: ClassVar[int]
+    kernels_of_iteration: ClassVar[int]
+    """The same of an iteration of Newton's method; kernels without those of its scan."""
     cell: ClassVar[type[GatedCell]]
     dense: ClassVar[type[DenseMixer]]
     """The mixer whose step this one's is, but for the recurrent matrix."""
@@ -105,7 +110,7 @@ class DiagonalSettings(SolvedSettings, ABC):
         )
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
-        """One product batched over time; what follows it has none, and is counted as T steps in sequence."""
+        """One product batched over time; what follows it has none, and is T steps in sequence, or Newton's scans."""
         return Cost.of(
             self.input_product(shape, execution),
             Term(
@@ -113,17 +118,30 @@ class DiagonalSettings(SolvedSettings, ABC):
                 parameters=self.rows * self.block,
                 activation_bytes=self._kept(shape, execution) * execution.element_bytes,
                 state_bytes=self.state_bytes(shape.batch, execution.element_bytes),
-                serial_steps=shape.time,
+                serial_steps=self._serial_steps(shape),
                 scales_with=("batch", "time", "hidden"),
-                streamed_forward=self._streamed(shape, execution, self.kernels_of_step * shape.time, self.passes[0]),
+                streamed_forward=self._streamed(shape, execution, *self._forward(shape)),
                 streamed_backward=self._streamed(shape, execution, self._kernels_back(shape), self.passes[1]),
             ),
         )
 
     def _streamed(self, shape: Shape, execution: Execution, kernels: int, passes: int) -> Streamed:
-        """Solved step by step, with block=1."""
+        """With block=1."""
         elements = shape.batch * shape.time * self.units
         return Streamed(kernels, passes * elements * execution.element_bytes, self.gates * elements)
+
+    def _forward(self, shape: Shape) -> tuple[int, int]:
+        """Kernels, and passes over a hidden unit of all steps."""
+        if self.solver != "newton":
+            return self.kernels_of_step * shape.time, self.passes[0]
+        scan = self.block * self.state_parts * kernels_of_scan(shape.batch, shape.time, self.units)
+        kernels = self.kernels_of_iteration + scan
+        return TYPICAL_ITERATIONS * kernels, TYPICAL_ITERATIONS * self.passes_of_iteration
+
+    def _serial_steps(self, shape: Shape) -> int:
+        if self.solver != "newton":
+            return shape.time
+        return TYPICAL_ITERATIONS * kernels_of_scan(shape.batch, shape.time, self.units)
 
     def _kernels_back(self, shape: Shape) -> int:
         """One scan of small matrices, and what stands around it."""

@@ -19,6 +19,8 @@ class DiagonalElmanSettings(DiagonalSettings):
     kept_by_step: ClassVar[int] = 1
     passes: ClassVar[tuple[int, int]] = (9, 35)
     kernels_of_step: ClassVar[int] = 2
+    passes_of_iteration: ClassVar[int] = 46
+    kernels_of_iteration: ClassVar[int] = 55
     cell = ElmanCell
     dense = ElmanMixer
     formula: ClassVar[str] = "h_t = tanh(W x_t + u * h_{t-1} + b), u a number or a small block for each unit"

@@ -19,6 +19,8 @@ class DiagonalGRUSettings(DiagonalSettings):
     kept_by_step: ClassVar[int] = 8
     passes: ClassVar[tuple[int, int]] = (25, 109)
     kernels_of_step: ClassVar[int] = 6
+    passes_of_iteration: ClassVar[int] = 103
+    kernels_of_iteration: ClassVar[int] = 72
     cell = GRUCell
     dense = GRUMixer
     formula: ClassVar[str] = (

@@ -19,6 +19,8 @@ class DiagonalLSTMSettings(DiagonalSettings):
     kept_by_step: ClassVar[int] = 7
     passes: ClassVar[tuple[int, int]] = (37, 183)
     kernels_of_step: ClassVar[int] = 8
+    passes_of_iteration: ClassVar[int] = 172
+    kernels_of_iteration: ClassVar[int] = 75
     state_parts: ClassVar[int] = 2
     cell = LSTMCell
     dense = LSTMMixer
