@@ -102,7 +102,7 @@ def _measured(threads: int, devices: int) -> Machine:
         launch_seconds=_launch_seconds(),
         rates={name: _rate(dtype) for name, dtype in _DTYPES.items()},
     )
-    return replace(machine, recurrent={"fp32": _recurrences(machine)})
+    return replace(machine, recurrent=_recurrences(machine))
 
 
 def to_mapping(machine: Machine, source: str) -> dict[str, Any]:
@@ -215,8 +215,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, found: list[Tensor]) -> None:
     found.append(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
 
-def _recurrences(machine: Machine) -> RecurrentLaw:
-    return fit_law(list(_kernels(machine)), _BATCHES)
+def _recurrences(machine: Machine) -> dict[str, RecurrentLaw]:
+    """The law of all cells together, for parts of them, and of each by itself: a CPU has a kernel for LSTMs alone."""
+    kernels = list(_kernels(machine))
+    own = {f"fp32/{gates}": [kernel for kernel in kernels if kernel.gates == gates] for gates in _CELLS}
+    return {name: fit_law(some, _BATCHES) for name, some in {"fp32": kernels, **own}.items()}
 
 
 def _kernels(machine: Machine) -> Iterator[Kernel]:

@@ -137,10 +137,10 @@ def backward_products(product: Product, *, input_gradient: bool = True) -> tuple
 
 def recurrence_seconds(machine: Machine, precision: str, product: Product) -> dict[Pass, float]:
     """Seconds of each pass of a dense recurrence whose steps multiply by `product`; directions follow one another."""
-    law = machine.recurrent_law(precision)
+    gates = product.columns / product.depth
+    law = machine.recurrent_law(precision, gates)
 
     def of(kind: Pass) -> float:
-        gates = product.columns / product.depth
         kernel = Kernel(gates=gates, hidden=product.depth, batch=product.rows, time=product.serial, kind=kind)
         return law.seconds(kernel) * product.count
 

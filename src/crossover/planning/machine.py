@@ -133,10 +133,15 @@ class Machine:
             raise ConfigError(unknown(f"precision of {self.name}", precision, self.rates))
         return self.rates[precision]
 
-    def recurrent_law(self, precision: str) -> RecurrentLaw:
-        """What was measured of recurrences on it, or what data sheets make of another format's or machine's."""
-        if precision in self.recurrent:
-            return self.recurrent[precision]
+    def recurrent_law(self, precision: str, gates: float) -> RecurrentLaw:
+        """What was measured of recurrences on it, or what data sheets make of another format's or machine's.
+
+        Cells of so many gates may have a law of their own (``"fp32/4"``), where a device has kernels of its own for
+        each.
+        """
+        for kind in (f"{precision}/{gates:g}", precision):
+            if kind in self.recurrent:
+                return self.recurrent[kind]
         if self.recurrent:
             return scaled_law(self, next(iter(self.recurrent)), self, precision)
         kind = "fp32" if ELEMENT_BYTES[precision] == 4 else "fp16"

@@ -83,7 +83,7 @@ def test_a_recurrence_follows_its_own_law_and_not_that_of_products():
     machine, product = load_machine("v100-16"), Product(16, 1024, 4096, serial=25)
     found = recurrence_seconds(machine, "fp16", product)
     kernel = Kernel(gates=4, hidden=1024, batch=16, time=25, kind="forward")
-    assert found["forward"] == machine.recurrent_law("fp16").seconds(kernel)
+    assert found["forward"] == machine.recurrent_law("fp16", 4).seconds(kernel)
     assert found["forward"] > 3 * product_seconds(machine, "fp16", product)
     both = recurrence_seconds(machine, "fp16", replace(product, count=2))
     assert both["backward"] == pytest.approx(2 * found["backward"])

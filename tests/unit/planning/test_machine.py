@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_every_known_machine_has_figures_that_go_together_and_a_source_for_each(
         assert machine.sources[figure]
     for precision in machine.rates:
         assert machine.sources[f"rates.{precision}.peak"] and machine.sources[f"rates.{precision}.achievable"]
-        assert machine.recurrent_law(precision).call > 0
+        assert machine.recurrent_law(precision, 4).call > 0
     for link in machine.links:
         assert machine.sources[f"links.{link.name}.bandwidth"] and machine.sources[f"links.{link.name}.latency"]
 
@@ -113,3 +114,11 @@ def test_an_unknown_machine_or_format_is_told_what_there_is(tmp_path):
         load_machine(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="unknown machine to be like 'a100'"):
         load_machine(written(tmp_path, 'like = "a100"\n' + SMALL))
+
+
+def test_a_cell_with_a_law_of_its_own_follows_that_and_a_part_of_it_the_common_one() -> None:
+    v100 = load_machine("v100-16")
+    own = v100.recurrent["fp32"].scaled(memory=2.0, product=2.0)
+    machine = replace(v100, recurrent={**v100.recurrent, "fp32/4": own})
+    assert machine.recurrent_law("fp32", 4) == own
+    assert machine.recurrent_law("fp32", 2) == machine.recurrent_law("fp32", 3) == v100.recurrent["fp32"]

@@ -58,7 +58,7 @@ def test_between_two_batches_a_step_lies_on_the_line_and_above_the_last_it_grows
 
 def test_time_is_never_linear_in_the_batch():
     one, many = (Kernel(gates=4, hidden=1024, batch=batch, time=25, kind="forward") for batch in (16, 128))
-    law = load_machine("v100-16").recurrent_law("fp16")
+    law = load_machine("v100-16").recurrent_law("fp16", 4)
     assert law.seconds(many) < 1.6 * law.seconds(one)
 
 
@@ -74,7 +74,7 @@ def test_time_is_never_linear_in_the_batch():
 )
 def test_an_lstm_of_1024_units_on_a_v100_takes_what_was_published(batch, kind, microseconds):
     """Per step, of DeepBench da81ba7820, DeepBench_NV_V100.xlsx, fp16: 25 steps."""
-    law = load_machine("v100-16").recurrent_law("fp16")
+    law = load_machine("v100-16").recurrent_law("fp16", 4)
     kernel = Kernel(gates=4, hidden=1024, batch=batch, time=25, kind=kind)
     assert law.seconds(kernel) / 25 * 1e6 == pytest.approx(microseconds, rel=0.2)
 
