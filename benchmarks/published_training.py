@@ -215,10 +215,10 @@ def _nemo(row: Row) -> Case | str:
 
 
 def _korthikanti(row: Row) -> Case | str:
-    if row["recompute"] not in _FULL | _NONE:
-        return "selective recompute"
     said = {**row, "note": row["note"].replace(",", " ")}
-    practice = Practice(scattered=True)
+    # Their selective recomputation is that of the scores; messages are as many bytes with their sequence parallelism.
+    again = ("scores",) if row["recompute"].startswith("selective") else ()
+    practice = Practice(scattered=True, again=again)
     found = _megatron(said, "Korthikanti", machine="a100-80", precision="fp16", practice=practice)
     # Of 2022: scores are written out.
     return replace(found, job=replace(found.job, fused=False)) if isinstance(found, Case) else found

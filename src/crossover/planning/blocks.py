@@ -76,11 +76,14 @@ class Table:
 
 
 class Blocks:
-    """Tables of a job on a machine; each is made once. Of streamed bytes the share `streamed` counts."""
+    """Tables of a job on a machine; each is made once.
 
-    def __init__(self, job: Job, network: Network, *, streamed: float = 1.0) -> None:
+    Of streamed bytes the share `streamed` counts; terms named `again` are computed a second time on the way back.
+    """
+
+    def __init__(self, job: Job, network: Network, *, streamed: float = 1.0, again: tuple[str, ...] = ()) -> None:
         self.job, self.network, self.machine = job, network, network.machine
-        self.streamed = streamed
+        self.streamed, self.again = streamed, again
         self.table = cache(self._table)
         self._costs = cache(job.blocks)
 
@@ -181,6 +184,9 @@ class Blocks:
             kept += self._gathered(mixer, cut)
         said = self.passes(number, cut)
         forward, backward = self._seconds(own, parameters, said)
+        twice = Cost.of(*(term for term in own.terms if term.name in self.again))
+        backward += self._seconds(twice, 0, Passes())[0]
+        kept -= twice.activation_bytes
         ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
         return [forward, backward, ahead, back, forward, kept, entering, parameters]
 

@@ -15,13 +15,15 @@ class Practice:
     to compute; with `scattered` each of the tensor ranks of a stage sends the next one its part of the activations
     (Narayanan et al. 2021, arXiv 2104.04473, section 4.1). `attention` is what its kernel of attention reaches of the
     peak, forward and backward (None: as the machine's file says), and `streamed` the share of other kernels' bytes
-    that are left where they are fused.
+    that are left where they are fused. Of a block the terms named `again` keep nothing for the way back and are
+    computed twice (attention's ``"scores"``: selective recomputation, Korthikanti et al. 2022, arXiv 2205.05198).
     """
 
     overlapped: bool = False
     scattered: bool = False
     attention: tuple[float, float] | None = None
     streamed: float = 1.0
+    again: tuple[str, ...] = ()
 
     def on(self, machine: Machine) -> Machine:
         """The machine with this program's kernel of attention."""

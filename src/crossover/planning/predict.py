@@ -120,7 +120,7 @@ class Planner:
         self.job, self.machine = job, self.practice.on(machine)
         self.memory_bytes = memory_bytes or machine.memory_bytes
         self.network = Network(self.machine, order)
-        self.blocks = Blocks(job, self.network, streamed=self.practice.streamed)
+        self.blocks = Blocks(job, self.network, streamed=self.practice.streamed, again=self.practice.again)
         self.stage_sizes = cache(self._stage_sizes)
         self._waiting = cache(_waiting)
 
