@@ -24,7 +24,7 @@ from crossover.planning.predict import Planner
 from crossover.testing.live import LiveBytes
 
 MODELS = ("lstm", "gru", "elman", "mingru", "linear-attention", "transformer")
-SHAPES = tuple(product((256, 1024), (16, 64)))
+SHAPES = ((256, 16), (256, 64), (1024, 16))
 SIZES = "[layers=4,width=256,dropout=0.0]"
 LEAST = 300e6
 BARS = {"measured": (0.12, 0.30), "live": (0.03, 0.03)}
