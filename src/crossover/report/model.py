@@ -22,6 +22,8 @@ TITLES = {
     "scale": _("What recurrent networks and Transformers cost, and where the costs cross"),
     "audit": _("What is said of recurrent networks and Transformers, and what was measured"),
 }
+_MOST_CROSSINGS = 8
+"""Pairs that are all told of; of more, only those that cross."""
 _LISTS = ("table", "runs", "verdicts", "recommendation", "trials", "details", "samples")
 
 
@@ -114,15 +116,21 @@ def verdict_callouts(study: Mapping[str, Any]) -> list[Callout]:
 
 
 def crossing_sentences(study: Mapping[str, Any]) -> tuple[Text, ...]:
-    """Where the costs cross, in time first; none on time from an unsteady machine."""
+    """Where the costs cross, in time first; none on time from an unsteady machine. Of many pairs, those that do."""
     scale = study.get("scale")
     if not scale:
         return ()
     unsteady = study["machine"].get("steady") is False
-    return tuple(
+    found = [c for c in scale["crossings"] if not (unsteady and c["measure"] == "time")]
+    told = found if len(found) <= _MOST_CROSSINGS else [c for c in found if c["at"] is not None]
+    sentences: list[Text] = [
         crossing_sentence(
             c, c.get("axis", scale["axis"]), [k for k in scale["curves"] if k["axis"] == c.get("axis", scale["axis"])]
         )
-        for c in scale["crossings"]
-        if not (unsteady and c["measure"] == "time")
-    )
+        for c in told
+    ]
+    if left := len(found) - len(told):
+        sentences.append(
+            ngettext("{count} other pair does not cross there.", "{count} other pairs do not cross there.", left)
+        )
+    return tuple(sentences)

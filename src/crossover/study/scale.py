@@ -262,10 +262,10 @@ class _Scaling:
 
 def in_every_way(model: str) -> list[str]:
     """A model once for each solver of its recurrences, or as it is where there is no choice."""
-    names = [model, model]
-    for mixer in left_open(mixer_settings(parse_model(model), causal=True)).values():
-        ways = ("sequential", mixer.at_once)
-        names = [with_setting(name, f"{mixer.name}.solver", way) for name, way in zip(names, ways, strict=True)]
+    names, open_ = [model, model], left_open(mixer_settings(parse_model(model), causal=True))
+    for mixer in open_.values():
+        key, ways = "solver" if len(open_) == 1 else f"{mixer.name}.solver", ("sequential", mixer.at_once)
+        names = [with_setting(name, key, way) for name, way in zip(names, ways, strict=True)]
     return list(dict.fromkeys(names))
 
 

@@ -8,7 +8,7 @@ from crossover.errors import CheckpointError, ConfigError
 from crossover.report.html import render_html, write_report
 from crossover.report.messages import translate
 from crossover.report.model import build_report
-from unit.report.example_costs import audit_study, scale_study
+from unit.report.example_costs import audit_study, scale_curve, scale_study
 from unit.report.example_study import HEADLINES, compare_study
 
 VOID = {"meta", "link", "br", "wbr", "img", "input", "hr"}
@@ -117,3 +117,13 @@ def test_a_task_name_breaks_after_its_slash() -> None:
     name = HEADLINES.replace("/", "/<wbr>")
     assert text.count(f">{name}</a>") == text.count(f">{name}</h2>") == text.count(f">{name}</p>") == 1
     assert f'<th scope="row">{name}</th>' in text
+
+
+def test_a_chart_of_many_curves_is_wide_and_has_room_for_its_legend() -> None:
+    few = page(scale_study())[0]
+    assert not any("wide" in (given.get("class") or "").split() for _tag, given in few.attributes)
+    study = scale_study()
+    study["scale"]["curves"] += [scale_curve(name, "recurrent", 0.01, 1.0) for name in ("gru", "elman", "minlstm")]
+    many = page(study)[0]
+    assert any((given.get("class") or "").split() == ["chart", "wide"] for _tag, given in many.attributes)
+    assert any(given.get("style") == "height: 412px" for _tag, given in many.attributes)

@@ -1,6 +1,6 @@
 from crossover.report.blocks import Callout, Chart, Report, Section, Table
 from crossover.report.messages import translate
-from crossover.report.model import build_report
+from crossover.report.model import build_report, crossing_sentences
 from unit.report.example_costs import audit_study, scale_study
 from unit.report.example_study import DIGITS, FORECAST, HEADLINES, compare_study
 
@@ -156,3 +156,12 @@ def test_a_study_made_from_python_has_no_command_of_its_own() -> None:
     study = {**compare_study(), "command": None}
     assert "commands" in names(build_report(study))
     assert "commands" not in names(build_report({**scale_study(), "command": None}))
+
+
+def test_of_many_pairs_those_that_cross_are_told_and_the_rest_counted() -> None:
+    study = scale_study()
+    told = [say(sentence) for sentence in crossing_sentences(study)]
+    assert len(told) == 3 and "do not cross" in told[-1]
+    study["scale"]["crossings"] += [{**study["scale"]["crossings"][-1], "measure": "flops"}] * 7
+    told = [say(sentence) for sentence in crossing_sentences(study)]
+    assert len(told) == 3 and told[-1] == "8 other pairs do not cross there."

@@ -103,7 +103,7 @@ def test_every_way_of_solving_is_a_curve_of_its_own_and_the_points_say_which(tmp
     options = {"width": 16, "layers": 1, "memory": False, "numerics": PLAIN, "folder": tmp_path, "batch": 2}
     document = scale(["diagonal-gru", "lstm"], "length=16,32", solvers="all", **options)
     curves = {curve["model"]: curve["points"] for curve in document["scale"]["curves"]}
-    ways = {f"diagonal-gru[diagonal-gru.solver={way}]": way for way in ("sequential", "newton")}
+    ways = {f"diagonal-gru[solver={way}]": way for way in ("sequential", "newton")}
     assert list(curves) == [*ways, "lstm"]
     for name, points in curves.items():
         assert [point["solver"] for point in points] == [ways.get(name, "default")] * 2
