@@ -22,7 +22,7 @@ from crossover.models.model import SequenceModel, build_model
 from crossover.parallel.recompute import recompute_chunks
 
 BATCH, TIME, CHUNKS = 1, 65_536, 32
-MODELS = ("mingru", "minlstm", "linear-attention", "diagonal-gru", "diagonal-lstm", "gru", "lstm")
+MODELS = ("mingru", "minlstm", "linear-attention", "diagonal-gru", "diagonal-lstm")
 BAR, CLOSE = 2e9, 1e-4
 
 
