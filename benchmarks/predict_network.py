@@ -9,13 +9,11 @@ calibrated beforehand, joined by memory; of the cable the planner is told its ra
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 from table import keep
 
@@ -57,19 +55,13 @@ def measured(megabits: int, folder: Path) -> dict[tuple[str, int], float]:
     tokens += ["--time-limit", f"{SECONDS}s", "--out", str(folder / "study"), "--json"]
     with two_hosts.TwoHosts() as hosts:
         hosts.slow_down(megabits)
-        logs = [folder / f"host{host}.log" for host in (0, 1)]
-        processes = [hosts.run(host, tokens, log=logs[host]) for host in (0, 1)]
-        printed = [process.communicate(timeout=5 * SECONDS)[0] for process in processes]
-    for text in printed:
-        if text.strip():
-            study: dict[str, Any] = json.loads(text)
-            return {
-                (curve["model"], point["x"]): point["step_seconds"]["value"]
-                for curve in study["scale"]["curves"]
-                for point in curve["points"]
-                if point["step_seconds"]
-            }
-    raise SystemExit(f"no host told a result: {logs[0].read_text()[-2000:]}")
+        study = hosts.document(tokens, folder, seconds=5 * SECONDS)
+    return {
+        (curve["model"], point["x"]): point["step_seconds"]["value"]
+        for curve in study["scale"]["curves"]
+        for point in curve["points"]
+        if point["step_seconds"]
+    }
 
 
 def main() -> None:

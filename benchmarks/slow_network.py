@@ -10,7 +10,6 @@ validation curve, training time alone.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -41,14 +40,7 @@ def trained(layout: str, folder: Path) -> dict[str, Any]:
     tokens = [*TRAIN, *PATIENT, "--layout", layout, "--out", str(folder / "run"), "--json"]
     with two_hosts.TwoHosts() as hosts:
         hosts.slow_down(MEGABITS)
-        logs = [folder / f"host{host}.log" for host in (0, 1)]
-        processes = [hosts.run(host, tokens, log=logs[host]) for host in (0, 1)]
-        printed = [process.communicate(timeout=20 * SECONDS)[0] for process in processes]
-    for text in printed:
-        if text.strip():
-            record: dict[str, Any] = json.loads(text)
-            return record
-    raise SystemExit(f"no host told a result: {logs[0].read_text()[-2000:]}")
+        return hosts.document(tokens, folder, seconds=20 * SECONDS)
 
 
 def main() -> None:

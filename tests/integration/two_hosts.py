@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree, which
 from types import TracebackType
+from typing import Any
 
 TORCHRUN_PORT = 29511
 APART = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -86,6 +88,20 @@ class TwoHosts:
             )
         self.started.append(process)
         return process
+
+    def document(self, tokens: Sequence[str], folder: Path, *, seconds: float) -> dict[str, Any]:
+        """The JSON document that a command prints on one of both hosts; their logs go to `folder`.
+
+        A RuntimeError with the first host's log where neither prints one; each is waited for `seconds`.
+        """
+        logs = [folder / f"host{host}.log" for host in (0, 1)]
+        processes = [self.run(host, tokens, log=logs[host]) for host in (0, 1)]
+        printed = [process.communicate(timeout=seconds)[0] for process in processes]
+        for text in printed:
+            if text.strip():
+                found: dict[str, Any] = json.loads(text)
+                return found
+        raise RuntimeError(f"no host told a result: {logs[0].read_text()[-2000:]}")
 
 
 def refusal() -> str | None:

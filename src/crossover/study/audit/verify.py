@@ -9,6 +9,7 @@ from typing import Any, Literal
 from crossover.measure.numerics import available_devices
 from crossover.study.audit.card import load_card
 from crossover.study.audit.run import Tell, settle
+from crossover.study.audit.words import english
 
 Outcome = Literal["confirmed", "refuted", "out of scope"]
 
@@ -49,12 +50,17 @@ def verify_card(path: Path, folder: Path, *, command: str | None = None, tell: T
         return Verification(claim=claim.id, outcome="out of scope", reason=reason, held=held, found=None)
     document = settle({claim.id: claim}, folder, value["level"], device, "auto", command, tell)
     found = _verdict(document["claims"][0])
-    outcome, reason = compare(held["verdict"], found["verdict"])
+    outcome, reason = compare(told(held), told(found))
     return Verification(claim=claim.id, outcome=outcome, reason=reason, held=held, found=found)
 
 
+def told(verdict: dict[str, Any]) -> str:
+    """A verdict in words, with where it holds: the same word with another range is another verdict."""
+    return " ".join(filter(None, (verdict["verdict"], english(verdict["where"] or ""))))
+
+
 def compare(held: str, found: str) -> tuple[Outcome, str]:
-    """What a verdict found here says of the one on a card."""
+    """What a verdict found here says of the one on a card; both as `told` has them."""
     if found == held:
         return "confirmed", f"both times: {held}"
     if found == "not decided":

@@ -46,6 +46,13 @@ def test_a_verdict_that_is_not_found_again_is_refuted(card: Path, tmp_path: Path
     assert found.reason == "the card says does not hold, and here it is: holds"
 
 
+def test_the_same_word_with_another_range_is_refuted(tmp_path: Path) -> None:
+    document = run_audit(["C32"], tmp_path / "study", device="cpu", precision="fp32")
+    card = Path(document["claims"][0]["card"])
+    assert verify_card(card, tmp_path / "again").outcome == "confirmed"
+    assert verify_card(changed(card, where="LSTM (1995)"), tmp_path / "once more").outcome == "refuted"
+
+
 def test_a_card_of_a_device_that_is_not_here_is_out_of_scope(card: Path, tmp_path: Path) -> None:
     held = json.loads(card.read_text(encoding="utf-8"))
     elsewhere = changed(card, machine={**held["machine"], "device": "NVIDIA H100"})
@@ -58,7 +65,9 @@ def test_a_card_of_a_device_that_is_not_here_is_out_of_scope(card: Path, tmp_pat
     ("held", "found", "outcome"),
     [
         ("holds", "holds", "confirmed"),
-        ("holds where", "holds", "refuted"),
+        ("holds where a", "holds", "refuted"),
+        ("holds where a", "holds where b", "refuted"),
+        ("holds where a", "holds where a", "confirmed"),
         ("holds", "not decided", "out of scope"),
         ("not decided", "not decided", "confirmed"),
     ],

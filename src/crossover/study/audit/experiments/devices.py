@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 
@@ -48,27 +49,21 @@ class DeviceSettings(RankSettings):
 def compare_devices(settings: DeviceSettings, bench: Bench) -> Evidence:
     """For each model, pass and batch: the CPU's seconds over the GPU's, by length."""
     measured = torch.cuda.is_available()
-    stages = Stages(bench, "devices", len(settings.models) * len(settings.passes) * len(settings.batches))
-    curves, apart = list[Curve](), list[float]()
-    for name in settings.models:
-        for kind in settings.passes:
-            for batch in settings.batches:
-                stages.begin(f"{name}, {kind}, batch {batch}")
-                labels: dict[str, Label] = {"pass": kind, "batch": batch}
-                labels |= {} if measured else {"by": "predicted"}
-                ratios = []
-                for length in settings.lengths:
-                    sized = replace(settings, length=length)
-                    workload = sized_workload(name, sized, batch, Numerics.default("cpu"), kind=kind)
-                    if measured:
-                        found, difference = _measured(workload)
-                        apart.append(difference)
-                    else:
-                        found = _predicted(workload, settings.gpu)
-                    ratios.append(found)
-                curves.append(
-                    Curve(name=name, measure="GPU over CPU", x=settings.lengths, y=tuple(ratios), labels=labels)
-                )
+    conditions = list(product(settings.models, settings.passes, settings.batches))
+    stages, curves, apart = Stages(bench, "devices", len(conditions)), list[Curve](), list[float]()
+    for name, kind, batch in conditions:
+        stages.begin(f"{name}, {kind}, batch {batch}")
+        labels: dict[str, Label] = {"pass": kind, "batch": batch}
+        labels |= {} if measured else {"by": "predicted"}
+        ratios = []
+        for length in settings.lengths:
+            sized = replace(settings, length=length)
+            workload = sized_workload(name, sized, batch, Numerics.default("cpu"), kind=kind)
+            found, difference = _measured(workload) if measured else (_predicted(workload, settings.gpu), 0.0)
+            ratios.append(found)
+            apart.append(difference)
+        curves.append(Curve(name=name, measure="GPU over CPU", x=settings.lengths, y=tuple(ratios), labels=labels))
+    bench.numerics.apply()
     return Evidence(
         curves=tuple(curves),
         scope=_scope(settings, measured),
@@ -80,22 +75,26 @@ def compare_devices(settings: DeviceSettings, bench: Bench) -> Evidence:
                 "(docs/planning.md); bands are 80 % intervals of the planner."
             ),
         ),
-        steady=max(apart) <= UNSTEADY if apart else None,
+        steady=max(apart) <= UNSTEADY if measured else None,
         missing=() if measured else (_("a GPU: there is none here, so what is told is predicted"),),
     )
 
 
 def _measured(workload: Workload) -> tuple[Interval, float]:
-    """The ratio of the seconds, and how far the CPU's are from themselves."""
-    taken, difference = {}, 0.0
+    """The ratio of the seconds, and how far the CPU's are from themselves.
+
+    The devices are not timed in turn, so the interval is as wide as those of both medians allow.
+    """
+    taken, difference = dict[str, Interval](), 0.0
     for device in ("cpu", "cuda"):
         watch = Stopwatch()
         watch.begin("step", replace(workload, numerics=Numerics.default(device).apply()))
         if device == "cpu":
             difference = watch.pair_difference("step", rounds=_ROUNDS, device=device)
-        taken[device] = watch.time(["step"], rounds=_ROUNDS, minimum=3, device=device, time_limit=20.0)["step"]
-    pairs = zip(taken["cpu"], taken["cuda"], strict=False)
-    return median_interval([cpu / cuda for cpu, cuda in pairs]), difference
+        seconds = watch.time(["step"], rounds=_ROUNDS, minimum=3, device=device, time_limit=20.0)["step"]
+        taken[device] = median_interval(seconds)
+    cpu, cuda = taken["cpu"], taken["cuda"]
+    return Interval(cpu.value / cuda.value, cpu.low / cuda.high, cpu.high / cuda.low), difference
 
 
 def _predicted(workload: Workload, gpu: str) -> Interval:
