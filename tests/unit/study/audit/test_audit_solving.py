@@ -16,6 +16,7 @@ from crossover.models.mixers.mingru import MinGRUSettings
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench, Curve, Evidence
 from crossover.study.audit.experiments import solving
+from crossover.study.audit.experiments.several_ranks import ratio_beside
 from crossover.study.audit.experiments.solving import SolvingSettings, compare_solvers, ways
 from crossover.study.audit.rules import RULES, Observed
 from crossover.study.audit.words import english
@@ -79,3 +80,11 @@ def test_the_claim_fails_where_something_is_faster_and_holds_where_it_is_slower(
     assert found.verdict == "holds where"
     assert english(found.where or "") == "gru"
     assert "It does not hold for diagonal-gru." in english(found.sentence)
+
+
+def test_a_ratio_is_as_much_wider_as_equal_measurements_are_apart() -> None:
+    one, other = [2.0] * 9, [1.0] * 9
+    assert ratio_beside(one, other, one) == (Interval(2.0, 2.0, 2.0), 0.0)
+    ratio, apart = ratio_beside(one, other, [1.6] * 9)
+    assert apart == pytest.approx(0.25)
+    assert (ratio.low, ratio.high) == pytest.approx((1.6, 2.5))

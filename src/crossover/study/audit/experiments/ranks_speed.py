@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from statistics import median
 
 from crossover.errors import ConfigError, LayoutError, unknown
-from crossover.measure.clock import seconds_of
+from crossover.measure.clock import UNSTEADY, seconds_of
 from crossover.measure.spread import prepare_spread
-from crossover.measure.statistics import Interval, median_interval
+from crossover.measure.statistics import Interval
 from crossover.measure.workload import PASSES, Workload
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import alone, largest, make_mesh
@@ -20,12 +21,11 @@ from crossover.study.audit.experiments.several_ranks import (
     each_case,
     here_and_not,
     how_done,
+    ratio_beside,
     scope_of,
     sized_workload,
 )
 from crossover.study.audit.words import _
-
-_UNSTEADY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +80,8 @@ def measure_speed(settings: SpeedSettings, bench: Bench) -> Evidence:
                 for batch in _batches(settings, spread, kind):
                     workload = sized_workload(name, settings, batch, numerics, kind=kind)
                     one, together, again = team.run(compare, workload, spread, settings.rounds)
-                    ratios[batch] = median_interval([a / b for a, b in zip(one, together, strict=True)])
-                    apart.append(abs(median_interval(one).value / median_interval(again).value - 1))
+                    ratios[batch], difference = ratio_beside(one, together, again)
+                    apart.append(difference)
                 if ratios:
                     labels: dict[str, Label] = {"layout": layout, "pass": kind}
                     found = tuple(ratios.values())
@@ -93,7 +93,7 @@ def measure_speed(settings: SpeedSettings, bench: Bench) -> Evidence:
         curves=tuple(curves),
         scope=scope_of(settings, bench),
         how=(*how_done(layouts), means),
-        steady=max(apart) <= _UNSTEADY if apart else None,
+        steady=median(apart) <= UNSTEADY if apart else None,
         missing=tuple(missing),
         foretold=foretell(settings.foreseen, speed_up, _("times as fast as one rank")),
     )

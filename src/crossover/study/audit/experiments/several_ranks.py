@@ -12,6 +12,7 @@ from typing import cast
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.measure.numerics import Numerics
+from crossover.measure.statistics import Interval, median_interval
 from crossover.measure.workload import Pass, Workload
 from crossover.models.counting import count_parameters
 from crossover.models.matching import match_parameters
@@ -117,6 +118,16 @@ def sized_workload(
 
 def _sized(name: str, settings: RankSettings) -> ModelSettings:
     return replace(parse_model(name), width=settings.width, layers=settings.layers, dropout=0.0)
+
+
+def ratio_beside(one: Sequence[float], other: Sequence[float], again: Sequence[float]) -> tuple[Interval, float]:
+    """The ratio of `one` to `other`, round by round, and how far `one` is from itself, measured `again` in turn.
+
+    The interval is as much wider as equal measurements were apart, so that one noisy point decides nothing by itself.
+    """
+    apart = abs(median_interval(one).value / median_interval(again).value - 1)
+    ratio = median_interval([a / b for a, b in zip(one, other, strict=True)])
+    return Interval(ratio.value, ratio.low / (1 + apart), ratio.high * (1 + apart)), apart
 
 
 def scope_of(settings: RankSettings, bench: Bench) -> Said:

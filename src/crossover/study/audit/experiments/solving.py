@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 from crossover.errors import ConfigError, MeasurementError
 from crossover.measure.clock import UNSTEADY, timings_in_turn
 from crossover.measure.numerics import Numerics
-from crossover.measure.statistics import median_interval
 from crossover.models.initialise import initialise
 from crossover.models.mixers.base import MixerSettings, Span
 from crossover.models.mixers.dense import DenseSettings
@@ -27,6 +27,7 @@ from crossover.study.audit.experiments.several_ranks import (
     check_layouts,
     each_case,
     here_and_not,
+    ratio_beside,
     sized_workload,
 )
 from crossover.study.audit.words import Said, _, listing, number
@@ -88,9 +89,9 @@ def compare_solvers(settings: SolvingSettings, bench: Bench) -> Evidence:
                 device=bench.numerics.device,
                 time_limit=settings.seconds,
             )
-            pairs = zip(timings["steps"].seconds, timings["once"].seconds, strict=True)
-            ratios.append(median_interval([steps / once for steps, once in pairs]))
-            apart.append(abs(timings["steps"].median / timings["again"].median - 1))
+            ratio, difference = ratio_beside(*(timings[way].seconds for way in ("steps", "once", "again")))
+            ratios.append(ratio)
+            apart.append(difference)
         curves.append(Curve(name=name, measure="speed-up", x=settings.lengths, y=tuple(ratios)))
     over_ranks, missing, apart_too = _over_ranks(settings, bench)
     return Evidence(
@@ -118,7 +119,7 @@ def compare_solvers(settings: SolvingSettings, bench: Bench) -> Evidence:
                 layouts=listing(settings.layouts),
             ),
         ),
-        steady=max(apart + apart_too) <= UNSTEADY,
+        steady=median(apart + apart_too) <= UNSTEADY,
         missing=tuple(missing),
     )
 
@@ -136,8 +137,9 @@ def _over_ranks(settings: SolvingSettings, bench: Bench) -> tuple[list[Curve], l
                 sizes = RankSettings(models=settings.shared, length=length, width=settings.width)
                 workload = sized_workload(name, sizes, settings.batch, numerics)
                 one, together, again = team.run(compare, workload, Layout.parse(layout), settings.rounds)
-                ratios.append(median_interval([a / b for a, b in zip(one, together, strict=True)]))
-                apart.append(abs(median_interval(one).value / median_interval(again).value - 1))
+                ratio, difference = ratio_beside(one, together, again)
+                ratios.append(ratio)
+                apart.append(difference)
             labels = {"layout": layout}
             curves.append(Curve(name=name, measure="speed-up", x=settings.lengths, y=tuple(ratios), labels=labels))
     return curves, missing, apart
