@@ -158,7 +158,7 @@ class TrainFlags:
     lr
         Peak learning rate (the preset's if not given).
     seed
-        Seed of a single run.
+        Seed of a single run; a comparison counts its seeds from it on.
     patience
         Stop after so many validations without a better score (0: never).
     compile

@@ -32,11 +32,11 @@ def fit_baselines(
     name = outcome.contest.spec.name
     splits = request.splits
     validations: dict[str, list[float]] = {}
-    for split in range(splits):
+    for split in splits:
         folder = store.task_folder(name) / f"baselines{split}"
         results = _load(folder)
         if results is None:
-            tell(f"fitting the baselines of {name}" + (f", split {split}" if splits > 1 else ""))
+            tell(f"fitting the baselines of {name}" + (f", split {split}" if len(splits) > 1 else ""))
             task = task_of(name, split)
             valid = {baseline.name: baseline.score for baseline in task.baselines("valid")}
             _save(folder, task.baselines("test"), valid)
@@ -45,7 +45,7 @@ def fit_baselines(
             outcome.baselines.setdefault(baseline.name, []).append(baseline)
             if validation is not None:
                 validations.setdefault(baseline.name, []).append(validation)
-    for partial in [name for name, found in outcome.baselines.items() if len(found) < splits]:
+    for partial in [name for name, found in outcome.baselines.items() if len(found) < len(splits)]:
         tell(f"{name}: baseline {partial!r} is not there on every split and is left out")
         del outcome.baselines[partial]
         validations.pop(partial, None)

@@ -98,7 +98,13 @@ class Comparison:
         self.store = Store.open(folder, "compare", request.identity())
         self.numerics = self._numerics(device)
         self.outcomes = [
-            Outcome(contest=contest, split_of=request.split_of, folds=request.folds) for contest in contests
+            Outcome(
+                contest=contest,
+                split_of=request.split_of,
+                first_split=request.splits.start,
+                folds=request.folds,
+            )
+            for contest in contests
         ]
         self.pair_difference: float | None = None
         self.unfinished = 0
@@ -129,10 +135,10 @@ class Comparison:
         trials = self.request.trials
         for index, (outcome, model) in enumerate(entries):
             self._search(outcome, model, partial(self._begin, "search", len(entries) * trials, index * trials))
-        for seed in range(self.request.runs):
-            for earlier, (outcome, model) in enumerate(entries, start=seed * len(entries)):
-                self._begin("train", len(entries) * self.request.runs, earlier)
-                self._attempt(outcome, model, seed)
+        runs = [(seed, *entry) for seed in self.request.runs for entry in entries]
+        for earlier, (seed, outcome, model) in enumerate(runs):
+            self._begin("train", len(runs), earlier)
+            self._attempt(outcome, model, seed)
         if measure:
             self._measure()
 
@@ -170,7 +176,7 @@ class Comparison:
         settings, limit = self.request.train, self.request.time_limit
         if limit is None or settings.budget is not None:
             return settings
-        runs = len(tasks) * len(self.request.models) * (self.request.runs + self.request.extra_trials)
+        runs = len(tasks) * len(self.request.models) * (len(self.request.runs) + self.request.extra_trials)
         seconds = (limit - self._measuring_seconds()) * TRAINING_SHARE / runs
         return replace(settings, budget=f"{max(seconds, 0.5):.3g}s")
 

@@ -28,9 +28,7 @@ def forecast(request: CompareRequest, settings: TrainSettings, outcomes: Sequenc
     for outcome in outcomes:
         spec = outcome.contest.spec
         for model in outcome.contest.models:
-            open_runs = sum(
-                not is_finished(store.run_folder(spec.name, model.name, seed)) for seed in range(request.runs)
-            )
+            open_runs = sum(not is_finished(store.run_folder(spec.name, model.name, seed)) for seed in request.runs)
             searched = saved_choice(store.run_folder(spec.name, model.name), request.trials) is not None
             units = open_runs + (0 if searched else request.extra_trials)
             budget = Budget.parse(resolve(settings, spec, model).budget or spec.budget)
@@ -43,7 +41,7 @@ def forecast(request: CompareRequest, settings: TrainSettings, outcomes: Sequenc
 
 def _counts(request: CompareRequest, left: int) -> str:
     tasks, models = len(request.tasks), len(request.models)
-    runs = tasks * models * request.runs
+    runs = tasks * models * len(request.runs)
     counts = [_counted(tasks, "task"), _counted(models, "model"), _counted(request.seeds, "seed")]
     factors = " x ".join([*counts, *([_counted(request.folds, "fold")] if request.data.backtest else [])])
     said = f"{_counted(runs, 'run')} ({factors})"

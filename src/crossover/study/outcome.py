@@ -35,14 +35,15 @@ class Attempt:
 class Outcome:
     """Everything known of one task.
 
-    `split_of` says on which split a run was trained and tested. `baselines` maps a name to its result on each split
-    (one, or one per seed when the split is drawn anew, or one for each of the `folds` of a backtest), and
-    `baselines_valid` to the validation scores. `measured` holds each model's figures that are not the run's own:
-    latency, memory, step time in turn.
+    `split_of` says on which split a run was trained and tested. `baselines` maps a name to its result on each split,
+    from `first_split` on (one, or one per seed when the split is drawn anew, or one for each of the `folds` of a
+    backtest), and `baselines_valid` to the validation scores. `measured` holds each model's figures that are not the
+    run's own: latency, memory, step time in turn.
     """
 
     contest: Contest
     split_of: Callable[[int], int] = lambda run: 0
+    first_split: int = 0
     folds: int = 1
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     baselines: dict[str, list[Baseline]] = field(default_factory=dict)
@@ -88,7 +89,8 @@ class Outcome:
     def splits(self, name: str) -> list[int]:
         """The split of each of `items`."""
         if name in self.baselines:
-            return [split for split, b in enumerate(self.baselines[name]) if b.items is not None]
+            fitted = enumerate(self.baselines[name], start=self.first_split)
+            return [split for split, baseline in fitted if baseline.items is not None]
         return [self.split_of(attempt.seed) for attempt in self.done(name) if attempt.items]
 
     def latest(self, model: str) -> list[Attempt]:

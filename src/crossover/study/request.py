@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,8 @@ class CompareRequest:
 
     `trials` is the number of settings that the search tries for every model (1: none, the preset's rate). `match`
     names what is made equal to the first model's: parameters without ends, forward FLOPs per token, measured step
-    time, or nothing. `resplit` draws a new split for every seed; `data.backtest` trains every seed at so many folds.
+    time, or nothing. Seeds count from `train.seed` on, so that a study can be split over machines by seed. `resplit`
+    draws a new split for every seed; `data.backtest` trains every seed at so many folds.
     `max_latency` is in seconds at batch 1, the 99th percentile; `max_memory` in bytes, the peak of inference;
     `time_limit` in seconds for the whole command. `model_changes` are dotted model settings that every model gets
     (``{"dropout": 0.2}``). `command` and `plugins` (files that were loaded for it) are told again with each row.
@@ -79,14 +80,15 @@ class CompareRequest:
         return self.data.backtest or 1
 
     @property
-    def runs(self) -> int:
+    def runs(self) -> range:
         """Runs of each model of a task: run r has the seed r."""
-        return self.seeds * self.folds
+        first = self.train.seed * self.folds
+        return range(first, first + self.seeds * self.folds)
 
     @property
-    def splits(self) -> int:
+    def splits(self) -> range:
         """Different splits among the runs."""
-        return self.seeds if self.resplit else self.folds
+        return self.runs if self.resplit else range(self.folds)
 
     def split_of(self, run: int) -> int:
         """The split that a run is trained and tested on: one of its own, or that of a fold."""
@@ -103,7 +105,7 @@ class CompareRequest:
         Seeds, trials, limits and the device's time may change from one call to the next; they add runs, or change
         the recommendation, and leave finished runs valid.
         """
-        values = self.to_json()
+        values = replace(self, train=replace(self.train, seed=0)).to_json()
         return {name: values[name] for name in _IDENTITY}
 
     def to_json(self) -> dict[str, Any]:

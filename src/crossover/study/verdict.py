@@ -129,6 +129,6 @@ def _paired_items(outcome: Outcome, a: str, b: str) -> tuple[list[Any], list[Any
 def _by_seed(outcome: Outcome, name: str) -> dict[int, Any]:
     if name not in outcome.baselines:
         return {attempt.seed: attempt.items for attempt in outcome.done(name)}
-    items = {split: b.items for split, b in enumerate(outcome.baselines[name]) if b.items is not None}
+    items = dict(zip(outcome.splits(name), outcome.items(name), strict=True))
     seeds = {attempt.seed for model in outcome.attempts for attempt in outcome.done(model)}
     return {seed: items[outcome.split_of(seed)] for seed in seeds if outcome.split_of(seed) in items}

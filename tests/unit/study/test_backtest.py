@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,10 @@ def test_a_study_draws_forecasts_and_goes_on_from_its_last_fold(study):
 
 def test_a_run_knows_its_fold():
     asked = request(seeds=2)
-    assert (asked.runs, asked.splits) == (4, 2)
-    assert [asked.split_of(run) for run in range(4)] == [0, 1, 0, 1]
+    assert (asked.runs, asked.splits) == (range(4), range(2))
+    assert [asked.split_of(run) for run in asked.runs] == [0, 1, 0, 1]
+    later = request(seeds=1, train=replace(asked.train, seed=3))
+    assert (later.runs, later.splits) == (range(6, 8), range(2))
 
 
 def test_what_contradicts_a_backtest_is_refused():

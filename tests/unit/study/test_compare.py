@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,24 @@ def test_finished_runs_and_figures_are_read_back(tmp_path: Path) -> None:
     assert not seen and not any("measuring" in line for line in begun)
     assert again["table"] == first["table"] and again["verdicts"] == first["verdicts"]
     assert again["recommendation"][0]["meets"].keys() == {"latency", "memory"}
+
+
+@pytest.mark.parametrize("resplit", [False, True])
+def test_a_study_split_by_seed_is_the_same_study(resplit: bool, tmp_path: Path) -> None:
+    """What two machines did, copied into one folder, is gone on with as if it had been done there."""
+    whole = run_comparison(request(resplit=resplit), tmp_path / "whole")
+    for seed in (1, 0):
+        part = request(resplit=resplit, seeds=1, train=TrainSettings(budget="4steps", seed=seed))
+        document = run_comparison(part, tmp_path / f"part{seed}")
+        assert [entry["seed"] for entry in document["runs"]] == [seed, seed]
+    shutil.copytree(tmp_path / "part1" / "runs", tmp_path / "part0" / "runs", dirs_exist_ok=True)
+    seen: list[Progress] = []
+    both = run_comparison(request(resplit=resplit), tmp_path / "part0", on_progress=seen.append)
+    assert not seen
+    for document in (whole, both):
+        for entry in document["runs"]:
+            del entry["folder"], entry["curve"], entry["step_seconds"]
+    assert both["runs"] == whole["runs"] and both["verdicts"] == whole["verdicts"]
 
 
 def test_ctrl_c_saves_what_is_finished_and_is_raised_again(tmp_path: Path) -> None:

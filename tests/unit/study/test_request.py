@@ -49,6 +49,7 @@ def test_what_would_change_finished_runs_is_part_of_the_identity(change: dict) -
     "change",
     [
         {"seeds": 9},
+        {"train": TrainSettings(seed=4)},
         {"trials": 3},
         {"max_latency": 0.1},
         {"max_memory": 1e9},
