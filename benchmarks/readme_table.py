@@ -1,4 +1,4 @@
-"""Write the table of a study into both READMEs, between the demo-table marks.
+"""Write the table of a study into both READMEs, between its marks: of the demo, or of the audit that is kept.
 
 python benchmarks/readme_table.py STUDY_DIR
 """
@@ -8,14 +8,21 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-MARKS = re.compile(r"<!-- demo-table -->\n.*?<!-- /demo-table -->", re.DOTALL)
+from crossover.report.claims import overview, tally
+from crossover.report.markdown import render_table
+from crossover.report.messages import Translator, translate
+
+READMES = {"en": Path("README.md"), "zh": Path("README.zh-CN.md")}
 HEADINGS = {
-    "README.md": ("task", "model", "score", "95 % interval", "step", "peak memory"),
-    "README.zh-CN.md": ("任务", "模型", "得分", "95 % 区间", "每步", "峰值内存"),
+    "en": ("task", "model", "score", "95 % interval", "step", "peak memory"),
+    "zh": ("任务", "模型", "得分", "95 % 区间", "每步", "峰值内存"),
 }
+UNFOLD = {"en": "Every claim and its verdict", "zh": "每条论断及其判定"}
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -32,22 +39,39 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def demo_table(study: dict[str, Any], say: Translator) -> str:
+    """Scores, steps and memory of every model on every task."""
+    headings = HEADINGS[say.lang]
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    return "\n".join([*lines, *("| " + " | ".join(cells(row)) + " |" for row in study["table"])])
+
+
+def audit_table(study: dict[str, Any], say: Translator) -> str:
+    """How many claims got which verdict; folded up, each with its own."""
+    whole = overview(study["claims"])
+    rows = tuple(replace(row, cells=row.cells[:3]) for row in whole.rows)
+    table = render_table(replace(whole, columns=whole.columns[:3], rows=rows), say)
+    told = say(tally(study["claims"]).text)
+    return f"{told}\n\n<details><summary>{UNFOLD[say.lang]}</summary>\n\n{table}\n\n</details>"
+
+
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any], Translator], str]]] = {
+    "compare": ("demo-table", demo_table),
+    "audit": ("audit-table", audit_table),
+}
+
+
 def main() -> None:
     """Rewrite both READMEs."""
     study = json.loads((Path(sys.argv[1]) / "study.json").read_text(encoding="utf-8"))
+    name, table = TABLES[study["kind"]]
     machine = study["machine"]
-    for name, headings in HEADINGS.items():
-        lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-        lines += ["| " + " | ".join(cells(row)) + " |" for row in study["table"]]
-        lines += [
-            "",
-            f"{study['created'][:10]}, {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}",
-        ]
-        path = Path(name)
+    measured = f"{study['created'][:10]}, {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
+    for lang, path in READMES.items():
         text = path.read_text(encoding="utf-8")
-        found = MARKS.search(text)
+        found = re.search(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, re.DOTALL)
         start, end = found.span() if found else (len(text), len(text))
-        block = "<!-- demo-table -->\n" + "\n".join(lines) + "\n<!-- /demo-table -->"
+        block = f"<!-- {name} -->\n{table(study, translate(lang))}\n\n{measured}\n<!-- /{name} -->"
         path.write_text(text[:start] + block + text[end:], encoding="utf-8")
 
 

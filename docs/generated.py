@@ -5,10 +5,14 @@ A line ``<!-- generated: NAME -->`` in a page stands for what the function of th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+AUDIT = Path(__file__).parents[1] / "benchmarks" / "results" / "audit" / "study.json"
+"""The audit that is kept."""
 _MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 _CONTENTS = re.compile(r"^#+ Table of Contents\n.*?(?=^\*\*Commands\*\*)", re.MULTILINE | re.DOTALL)
 
@@ -112,6 +116,27 @@ def claims() -> str:
     )
 
 
+def verdicts(lang: str = "en") -> str:
+    """What the audit that is kept says of every claim, each beside a link to its section of the report."""
+    from crossover.report.claims import overview, tally
+    from crossover.report.html import anchor
+    from crossover.report.markdown import render_table
+    from crossover.report.messages import translate
+
+    say, claims = translate(lang), json.loads(AUDIT.read_text(encoding="utf-8"))["claims"]
+    table = overview(claims)
+    text = render_table(table, say)
+    for row in table.rows:
+        name, section = say(row.cells[0].text), anchor(row.cells[0].section)
+        text = text.replace(f"\n| {name} |", f'\n| <a href="audit/{lang}/report.html#{section}">{name}</a> |')
+    return f"{say(tally(claims).text)}\n\n{text}"
+
+
+def verdicts_in_chinese() -> str:
+    """The same in Chinese."""
+    return verdicts("zh")
+
+
 def experiments() -> str:
     """What the audit can measure."""
     from crossover.study.audit.experiments import EXPERIMENTS
@@ -166,6 +191,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "datasets": datasets,
     "commands": commands,
     "claims": claims,
+    "verdicts": verdicts,
+    "verdicts-in-chinese": verdicts_in_chinese,
     "experiments": experiments,
     "rules": rules,
     "mixer-checks": mixer_checks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import sys
@@ -16,6 +17,8 @@ import pytest
 import crossover
 from crossover.cli import build_app
 from crossover.models.presets import parse_model, split_models
+from crossover.report.claims import VERDICTS
+from crossover.report.messages import translate
 from crossover.study.audit.claim import built_in_claims
 from crossover.tasks import TASKS
 
@@ -36,6 +39,8 @@ CODE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 TABLE = re.compile(r"<!-- demo-table -->.*?<!-- /demo-table -->", re.DOTALL)
+VERDICT = re.compile(r"^\| (C\d+) \|.*\| ([^|]+) \|$", re.MULTILINE)
+AUDIT = ROOT / "benchmarks" / "results" / "audit" / "study.json"
 
 
 def relative(path: Path) -> str:
@@ -95,6 +100,15 @@ def test_readme_opens_with_the_two_commands_and_a_picture():
     first = code(READMES[0], "bash")[0].splitlines()
     assert [line.split("#")[0].strip() for line in first] == ["make demo", "make test"]
     assert text.index("make demo") < text.index("![") < text.index("<!-- demo-table -->") < text.index("\n## ")
+
+
+@pytest.mark.parametrize(("page", "lang"), zip(READMES, ("en", "zh"), strict=True))
+def test_a_readme_shows_the_verdicts_of_the_audit_that_is_kept(page, lang):
+    claims, say = json.loads(AUDIT.read_text(encoding="utf-8"))["claims"], translate(lang)
+    shown = dict(VERDICT.findall(page.read_text(encoding="utf-8")))
+    assert list(shown) == [claim["id"] for claim in claims] == list(built_in_claims())
+    for claim in claims:
+        assert shown[claim["id"]].startswith(say(VERDICTS[claim["verdict"]][0]))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)
@@ -189,6 +203,9 @@ def test_pages_are_filled_from_the_registries(monkeypatch):
     assert "generated:" not in filled
     assert "## crossover compare" in generated.commands()
     assert "Table of Contents" not in generated.commands()
+    for lang in ("en", "zh"):
+        for claim in built_in_claims():
+            assert f'<a href="audit/{lang}/report.html#claim-{claim.lower()}">{claim}</a>' in generated.verdicts(lang)
 
 
 def test_constraints_pin_every_dependency():

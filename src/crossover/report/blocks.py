@@ -50,7 +50,8 @@ class Command:
 class Cell:
     """A table cell; `minor` is said smaller (bounds, a source), `color` is a palette name for the dot before it.
 
-    `picture` is a PNG data URI, drawn above the text, which is its alternative.
+    `picture` is a PNG data URI, drawn above the text, which is its alternative. `section` is the name of the section
+    that tells more.
     """
 
     text: Text
@@ -59,6 +60,7 @@ class Cell:
     tone: Tone = "neutral"
     code: bool = False
     picture: str = ""
+    section: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from crossover.report.blocks import (
     Table,
     Tone,
 )
-from crossover.report.messages import Message, Text, _, stored
+from crossover.report.messages import Listing, Message, Text, _, ngettext, stored
 from crossover.report.palette import styles
 
 _FALSE = 0.05
@@ -47,12 +48,23 @@ def overview(claims: list[Mapping[str, Any]]) -> Table:
         word, tone = _verdict(claim)
         where = stored(claim["where"]) if claim.get("where") else ""
         verdict = Cell(word, minor=where, tone=tone)
-        rows.append(
-            Row(
-                (Cell(claim["id"]), Cell(stored(claim["statement"])), verdict, Cell(stored(claim.get("scope") or "")))
-            )
-        )
+        named = Cell(claim["id"], section=_section(claim))
+        rows.append(Row((named, Cell(stored(claim["statement"])), verdict, Cell(stored(claim.get("scope") or "")))))
     return Table(_("The claims and what the measurements say"), columns, tuple(rows))
+
+
+def tally(claims: list[Mapping[str, Any]]) -> Paragraph:
+    """How many claims got which verdict."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    said = [
+        _("{verdict} {count}", verdict=word, count=str(counts[v]))
+        for v, (word, _tone) in VERDICTS.items()
+        if counts[v]
+    ]
+    of = ngettext(
+        "Of {count} claim: {verdicts}.", "Of {count} claims: {verdicts}.", len(claims), verdicts=Listing(tuple(said))
+    )
+    return Paragraph(of)
 
 
 def chance(claims: list[Mapping[str, Any]]) -> Paragraph | None:
@@ -84,7 +96,11 @@ def claim_section(claim: Mapping[str, Any]) -> Section:
     if claim.get("command"):
         blocks.append(Command(claim["command"]))
     title = _("{claim}: {statement}", claim=claim["id"], statement=stored(claim["statement"]))
-    return Section(f"claim-{claim['id']}", title, tuple(blocks))
+    return Section(_section(claim), title, tuple(blocks))
+
+
+def _section(claim: Mapping[str, Any]) -> str:
+    return f"claim-{claim['id']}"
 
 
 def _verdict(claim: Mapping[str, Any]) -> tuple[Text, Tone]:
@@ -107,7 +123,7 @@ def _chart(claim: Mapping[str, Any]) -> Chart | None:
     )  # fmt: skip
     ticks = figure["x"] if figure.get("log_x") and len(figure["x"]) <= 10 else ()
     return Chart(
-        f"claim-{claim['id']}",
+        _section(claim),
         stored(figure.get("title") or claim["statement"]),
         _("What was measured for this claim, per series; bands are 95 % intervals."),
         Axis(stored(figure["x_title"]), log=bool(figure.get("log_x")), ticks=tuple(ticks)),

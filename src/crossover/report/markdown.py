@@ -30,6 +30,18 @@ def render_markdown(report: Report, say: Translator) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def render_table(table: Table, say: Translator) -> str:
+    """One table, without its caption."""
+    lines = [
+        _cells([_line(say(column.title)) for column in table.columns]),
+        _cells(["---:" if column.figure else ":---" for column in table.columns]),
+    ]
+    for row in table.rows:
+        told = [_cell(cell, say) for cell in row.cells]
+        lines.append(_cells([f"**{told[0]}**" if row.strong else told[0], *told[1:]]))
+    return "\n".join(lines)
+
+
 def _section(section: Section, say: Translator, level: int) -> Iterator[str]:
     yield f"{'#' * level} {_line(say(section.title))}"
     for block in section.blocks:
@@ -51,27 +63,16 @@ def _block(block: Block, say: Translator) -> Iterator[str]:
             yield f"```sh\n{text}\n```"
         case Table():
             yield f"**{_line(say(block.caption))}**"
-            yield _table(block, say)
+            yield render_table(block, say)
         case Chart():
             yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
-            yield _table(chart_table(block), say)
+            yield render_table(chart_table(block), say)
         case Explorer():
             yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
-            yield _table(chart_table(block.first), say)
+            yield render_table(chart_table(block.first), say)
         case Heatmap():
             yield f"**{_line(say(block.title))}.** {_line(say(block.description))}"
-            yield _table(heatmap_table(block), say)
-
-
-def _table(table: Table, say: Translator) -> str:
-    lines = [
-        _cells([_line(say(column.title)) for column in table.columns]),
-        _cells(["---:" if column.figure else ":---" for column in table.columns]),
-    ]
-    for row in table.rows:
-        told = [_cell(cell, say) for cell in row.cells]
-        lines.append(_cells([f"**{told[0]}**" if row.strong else told[0], *told[1:]]))
-    return "\n".join(lines)
+            yield render_table(heatmap_table(block), say)
 
 
 def _cell(cell: Cell, say: Translator) -> str:

@@ -72,7 +72,7 @@ def _summary(study: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [scope_paragraph(study), *warnings(study)]
     blocks += verdict_callouts(study)
     if study.get("claims"):
-        blocks.append(claims.overview(study["claims"]))
+        blocks += [claims.tally(study["claims"]), claims.overview(study["claims"])]
         if told := claims.chance(study["claims"]):
             blocks.append(told)
     if crossings := crossing_sentences(study):

@@ -1,4 +1,4 @@
-from crossover.report.blocks import Callout, Chart, Report, Section, Table
+from crossover.report.blocks import Callout, Chart, Paragraph, Report, Section, Table
 from crossover.report.messages import translate
 from crossover.report.model import build_report, crossing_sentences
 from unit.report.example_costs import audit_study, scale_study
@@ -145,6 +145,9 @@ def test_an_audit_has_an_overview_and_a_section_per_claim() -> None:
     assert names(report)[:4] == ["claim-C4", "claim-C5", "claim-C10", "claim-C33"]
     overview = next(block for block in report.summary if isinstance(block, Table))
     assert column(overview, "verdict") == ["holds", "does not hold", "not decided", "holds where"]
+    assert [row.cells[0].section for row in overview.rows] == names(report)[:4]
+    told = [say(block.text) for block in report.summary if isinstance(block, Paragraph)]
+    assert "Of 4 claims: holds 1, holds where 1, does not hold 1 and not decided 1." in told
     answer = find(report, "claim-C5").blocks[0]
     assert isinstance(answer, Callout)
     assert answer.tone == "bad"

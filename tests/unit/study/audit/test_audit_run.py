@@ -31,7 +31,17 @@ subjects = ["attention"]
 [quick.flops]
 models = ["attention"]
 """
-FORM_OF_C5 = TURNED_C5.replace("turned-C5", "form-of-C5").replace('["T·H²", "T²·H"]', '["T²·H²"]')
+TURNED_C4 = """
+id = "turned-C4"
+statement = "An RNN layer costs O(T²·H²)"
+experiments = ["flops"]
+rule = "cost-form"
+[parameters]
+terms = ["T²·H²"]
+subjects = ["elman", "lstm", "gru"]
+[quick.flops]
+models = ["elman", "lstm", "gru"]
+"""
 
 
 def audit(names: list[str], folder: Path) -> dict:
@@ -46,16 +56,20 @@ def files(folder: Path, *texts: str) -> list[str]:
     return [str(path) for path in paths]
 
 
-def test_claims_get_the_opposite_verdict_when_they_are_turned_round(tmp_path: Path) -> None:
-    own = files(tmp_path / "own", TURNED_C3, FORM_OF_C5, TURNED_C5)
-    document = audit(["C3", *own], tmp_path / "study")
+def test_c3_c4_and_c5_are_settled_again_and_turned_round_get_the_opposite(tmp_path: Path) -> None:
+    own = files(tmp_path / "own", TURNED_C3, TURNED_C4, TURNED_C5)
+    document = audit(["C3", "C4", "C5", *own], tmp_path / "study")
     verdicts = {claim["id"]: claim["verdict"] for claim in document["claims"]}
+    in_time = verdicts.pop("C4")
     assert verdicts == {
         "C3": "holds",
+        "C5": "does not hold",
         "turned-C3": "does not hold",
-        "form-of-C5": "does not hold",
+        "turned-C4": "does not hold",
         "turned-C5": "holds",
     }
+    # Its seconds are fitted too, and beside other tests they may leave it open.
+    assert in_time in ("holds", "not decided")
 
 
 def test_each_claim_has_a_card_and_the_sentence_carries_the_scope(tmp_path: Path) -> None:
