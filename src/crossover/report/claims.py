@@ -24,6 +24,7 @@ from crossover.report.blocks import (
 )
 from crossover.report.messages import Listing, Message, Text, _, ngettext, stored
 from crossover.report.palette import styles
+from crossover.report.verdicts import device_name
 
 _FALSE = 0.05
 """The share of 95 % intervals that miss what they are of."""
@@ -93,6 +94,17 @@ def claim_section(claim: Mapping[str, Any]) -> Section:
         blocks.append(chart)
     if claim.get("how"):
         blocks += [Paragraph(_("How it was measured:")), Bullets(tuple(stored(line) for line in claim["how"]))]
+    if machine := claim.get("machine"):
+        blocks.append(
+            Paragraph(
+                _(
+                    "Settled at level {level} on {processor} ({device}).",
+                    level=claim["level"],
+                    processor=machine["processor"],
+                    device=device_name(machine),
+                )
+            )
+        )
     if claim.get("command"):
         blocks.append(Command(claim["command"]))
     title = _("{claim}: {statement}", claim=claim["id"], statement=stored(claim["statement"]))

@@ -21,12 +21,18 @@ from crossover.study.audit.words import _, alternatives, sentences
 VERSION = 1
 _ASKED = ("version", "id", "verdict", "sentence", "level", "claim", "rule_hash", "machine")
 """What a card must have."""
+_CARDS_OWN = ("version", "claim", "rule_hash")
+"""What stands on a card alone."""
 
 
-def card(told: Mapping[str, Any], claim: Claim, level: str, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What was found of a claim, with the claim itself, the hash of what decides it, and the machine."""
-    own = {"level": level, "claim": asdict(claim), "rule_hash": rule_hash(claim, level), "machine": dict(machine)}
-    return {"version": VERSION, **told, **own}
+def card(told: Mapping[str, Any], claim: Claim) -> dict[str, Any]:
+    """What was found of a claim, with the claim itself and the hash of what decides it."""
+    return {"version": VERSION, **told, "claim": asdict(claim), "rule_hash": rule_hash(claim, told["level"])}
+
+
+def told_on(card: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a card tells of its claim, as ``study.json`` lists it; `path` is the card's."""
+    return {name: value for name, value in card.items() if name not in _CARDS_OWN} | {"card": str(path)}
 
 
 def rule_hash(claim: Claim, level: str) -> str:
@@ -66,7 +72,15 @@ def load_card(path: Path) -> tuple[dict[str, Any], Claim]:
     return value, claim
 
 
-def tell_claim(claim: Claim, finding: Finding, evidence: Mapping[str, Evidence], command: str) -> dict[str, Any]:
+def tell_claim(
+    claim: Claim,
+    finding: Finding,
+    evidence: Mapping[str, Evidence],
+    *,
+    command: str,
+    level: str,
+    machine: Mapping[str, Any],
+) -> dict[str, Any]:
     """The claim with its verdict, as ``study.json`` and its card hold it."""
     scope = alternatives(found.scope for found in evidence.values())
     foretold = [line for found in evidence.values() for line in found.foretold]
@@ -81,6 +95,8 @@ def tell_claim(claim: Claim, finding: Finding, evidence: Mapping[str, Evidence],
         "how": [line for found in evidence.values() for line in found.how],
         "measured": any(interval.low < interval.high for curve in finding.drawn for interval in curve.y),
         "command": command,
+        "level": level,
+        "machine": dict(machine),
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from crossover.files import write_json
 from crossover.measure.numerics import Numerics, check_device, choose
-from crossover.study.audit.card import card, tell_claim
+from crossover.study.audit.card import card, tell_claim, told_on
 from crossover.study.audit.claim import Claim, find_claims
 from crossover.study.audit.evidence import Bench, Evidence
 from crossover.study.audit.experiments import EXPERIMENTS
@@ -95,11 +95,12 @@ class _Audit:
         evidence = {name: self._evidence(name, claim) for name in claim.experiments}
         finding = RULES.get(claim.rule).decide(Observed(evidence), claim.rule_parameters())
         path = self.store.folder / "cards" / f"{claim.id}.json"
-        told = tell_claim(claim, finding, evidence, self._command(asked))
         steady = [found.steady for found in evidence.values() if found.steady is not None]
         here = machine(self.numerics, steady=all(steady) if steady else None)
-        write_json(path, finite(card(told, claim, self.level, here)))
-        self.cards.append({**told, "card": str(path)})
+        told = tell_claim(claim, finding, evidence, command=self._command(asked), level=self.level, machine=here)
+        written = card(told, claim)
+        write_json(path, finite(written))
+        self.cards.append(told_on(written, path))
         if steady:
             self.steady = all(steady) and self.steady is not False
 
