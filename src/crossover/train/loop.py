@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from crossover.costs import Cost
-from crossover.errors import DataError, FolderError, TrainingError, is_out_of_memory
+from crossover.errors import FolderError, TrainingError, is_out_of_memory
 from crossover.inference.origins import find_origin, start_from
 from crossover.measure.numerics import Numerics
 from crossover.models.model import build_model
@@ -26,6 +26,7 @@ from crossover.train import checkpoint
 from crossover.train.batch_costs import BatchCosts
 from crossover.train.budget import Budget
 from crossover.train.evaluate import evaluate
+from crossover.train.feed import Feed
 from crossover.train.interrupts import Interrupts, interrupts_deferred
 from crossover.train.optimizer import rate_at
 from crossover.train.progress import OnProgress, Progress
@@ -120,6 +121,7 @@ class _Run:
         self.model = built.to(self.device)
         self.solving = Solving(self.model)
         self.update = Update(task, self.model, settings, numerics, layout, mesh, carry=self.carry)
+        self.feed = Feed(task, settings, self.update.shards, by_class=layout.shards == "sorted")
         self.rows_per_epoch = task.size("train")
         written_for = checkpoint.identity(spec.name, model, settings, numerics.precision)
         self.checkpoints = checkpoint.Checkpoints(folder, written_for, mesh, kept=settings.checkpoints)
@@ -146,7 +148,7 @@ class _Run:
                 self.log = stack.enter_context(metrics_log(self.folder, steps=self.state.step))
             self.interrupts = stack.enter_context(interrupts_deferred())
             self._choose_solvers()
-            batches = self._batches()
+            batches = self.feed.batches(self.state)
             try:
                 while True:
                     if self._validations_by_now() > self.state.validations:
@@ -170,10 +172,8 @@ class _Run:
 
     def _choose_solvers(self) -> None:
         """Measured once in a run, on rows like its first; what it goes on with was chosen when it began."""
-        if not self.state.solvers:
-            first = next(self._slices(self.update.shards[0]), None)
-            if first is not None:
-                self.state.solvers = self.solving.choose(first, self.mesh, self.numerics.device)
+        if not self.state.solvers and (first := self.feed.first(self.state)) is not None:
+            self.state.solvers = self.solving.choose(first, self.mesh, self.numerics.device)
         self.solving.use(self.state.solvers)
 
     def _step(self, batches: Iterator[tuple[Batch, ...]]) -> None:
@@ -268,28 +268,6 @@ class _Run:
 
     def _out_of_patience(self) -> bool:
         return 0 < self.settings.patience <= self.state.stale
-
-    def _batches(self) -> Iterator[tuple[Batch, ...]]:
-        """This rank's row slices of global batches without end, from where the state stands."""
-        while True:
-            yield from zip(*(self._slices(shard) for shard in self.update.shards), strict=True)
-            if self.state.position == 0:
-                raise DataError(f"the train split of {self.task.spec.name} is empty: give more rows or another split")
-            self.state.next_epoch()
-
-    def _slices(self, shard: tuple[int, int]) -> Iterator[Batch]:
-        """One row slice of each global batch that is left of this epoch."""
-        by_class = self.layout.shards == "sorted"
-        batches = self.task.batches(
-            "train",
-            seed=self.settings.seed,
-            epoch=self.state.epoch,
-            batch=self.settings.batch or self.task.spec.batch_rows,
-            shard=(0, 1) if by_class else shard,
-            start=self.state.position,
-            by=self.settings.batch_by or "rows",
-        )
-        return (batch.slice_by_class(shard) for batch in batches) if by_class else batches
 
     def _evaluation_rows(self) -> int | None:
         return self.settings.batch if self.settings.batch_by == "rows" else None
