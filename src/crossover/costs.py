@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+COUNTER_BYTES = 8
+"""Of a whole number in a state: it takes no gradient, and has the same size in every number format."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
-from crossover.costs import Execution, Shape
+from crossover.costs import COUNTER_BYTES, Execution, Shape
 from crossover.models.block import feed_forward_width
 from crossover.models.mixers.attention import AttentionSettings
 from crossover.models.mixers.base import MixerSettings
@@ -23,8 +23,6 @@ from crossover.models.ports import Inputs, Outputs, PerStep, SourceTarget, Token
 from crossover.models.settings import ModelSettings
 from crossover.parallel.traffic import Sent
 
-_COUNTER_BYTES = 8
-"""Of a whole number in a state, which takes no gradient."""
 _AGREED = 3
 """Numbers of each row by which ranks stop Newton's method together."""
 _EXACT, _SUMS = 4, 3
@@ -172,7 +170,7 @@ def _handed_on(mixer: MixerSettings, rows: int, ranks: int, rank: int, tensor: i
     parts = len(sharding.state) if sharding is not None else 1
     whole = int(mixer.cost(Shape(batch=rows, time=1), Execution(element_bytes=element_bytes)).state_bytes)
     counters = int(mixer.family == "attention")  # how many of its keys are real
-    counted = counters * rows * _COUNTER_BYTES
+    counted = counters * rows * COUNTER_BYTES
     undivided = counted
     if isinstance(mixer, RecurrentSettings) and sharding is not None and sharding.stepwise:
         # Every rank has the whole h of the step before, and its own part of what else there is.

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term, flops_of
+from crossover.costs import COUNTER_BYTES, Cost, Execution, Product, Shape, Streamed, Term, flops_of
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import (
     AttentionSolve,
@@ -30,8 +30,6 @@ from crossover.models.mixers.rotary import rotate, turns
 from crossover.models.mixers.spans import hide, no_state, refuse_state
 from crossover.models.mixers.terms import cost_of, projection
 from crossover.sharding import Sharding, Split, TensorSharding
-
-_COUNTER_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +120,7 @@ class AttentionSettings(MixerSettings):
         pairs = shape.time * keys
         skipped = shape.time * (shape.time - 1) // 2 if self.causal else 0
         slots = shape.batch * self.key_heads * keys
-        state = 2 * slots * self.head_size * execution.element_bytes + 3 * _COUNTER_BYTES * shape.batch
+        state = 2 * slots * self.head_size * execution.element_bytes + 3 * COUNTER_BYTES * shape.batch
         return cost_of(
             [
                 *self._projections(shape, execution),

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from crossover.costs import Cost, Execution, Shape, Term
+from crossover.costs import COUNTER_BYTES, Cost, Execution, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.mixers.attend import AttentionSolve, fused_attention
 from crossover.models.mixers.attention import Attention, AttentionSettings
@@ -24,8 +24,6 @@ from crossover.models.mixers.spans import no_state
 from crossover.models.mixers.terms import cost_of
 from crossover.models.mixers.window import Blocks, empty_window, surround, window_scores
 from crossover.sharding import Sharding, TensorSharding
-
-_COUNTER_BYTES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ class WindowAttentionSettings(AttentionSettings):
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
-        state = 2 * self.key_heads * self.before * self.head_size * execution.element_bytes + _COUNTER_BYTES
+        state = 2 * self.key_heads * self.before * self.head_size * execution.element_bytes + COUNTER_BYTES
         return cost_of(
             [
                 *self._projections(shape, execution),

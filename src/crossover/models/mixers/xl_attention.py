@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossover.costs import Cost, Execution, Product, Shape, Term
+from crossover.costs import COUNTER_BYTES, Cost, Execution, Product, Shape, Term
 from crossover.errors import ConfigError
 from crossover.models.embedding import sinusoids
 from crossover.models.initialise import normal
@@ -29,7 +29,6 @@ from crossover.models.mixers.terms import cost_of, projection
 from crossover.models.mixers.window import Blocks, Surroundings, empty_window, surround, window_scores
 from crossover.sharding import Sharding, Split, TensorSharding
 
-_COUNTER_BYTES = 8
 _BIAS_STD = 0.02
 """Spread of the initial biases u and v, as in the authors' code."""
 
@@ -109,7 +108,7 @@ class XLAttentionSettings(MixerSettings):
         """Every query is counted with a whole window; `flops_skipped` is what lies before or after the row."""
         width, project = self.width, partial(projection, shape=shape, execution=execution, bias=False)
         distances = Product(self.window, width, width)
-        state = 2 * width * self.memory * execution.element_bytes + _COUNTER_BYTES
+        state = 2 * width * self.memory * execution.element_bytes + COUNTER_BYTES
         terms = [
             project(
                 "queries, keys, values", inputs=width, outputs=3 * width, input_gradient=execution.input_gradient
