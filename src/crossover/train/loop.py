@@ -35,7 +35,7 @@ from crossover.train.record import MetricsLog, is_finished, metrics_log
 from crossover.train.results import RunResult, build_record, read_run, write_run
 from crossover.train.settings import TrainSettings, resolve
 from crossover.train.solving import Solving, newton_summary
-from crossover.train.state import Best, RunState, Work
+from crossover.train.state import Best, RunState, Stop, Work
 from crossover.train.unread import UnreadLosses
 from crossover.train.update import Update
 
@@ -153,7 +153,7 @@ class _Run:
                 while True:
                     if self._validations_by_now() > self.state.validations:
                         self._validate()
-                    if self.fraction >= 1 or self._out_of_patience():
+                    if self._stopped():
                         break
                     self._step(batches)
                     self.interrupts.check(ranks=self.mesh.world.size)
@@ -266,8 +266,13 @@ class _Run:
         """How many of the validations are due by the share spent, the rounding of that share forgiven."""
         return int(self.fraction * self.settings.evaluations + 1e-9)
 
-    def _out_of_patience(self) -> bool:
-        return 0 < self.settings.patience <= self.state.stale
+    def _stopped(self) -> Stop | None:
+        """What ends training now, if anything does."""
+        if self.fraction >= 1:
+            return "budget"
+        if self.best is not None and self.best.reaches(self.settings.stop_at, self.task.spec):
+            return "score"
+        return "patience" if 0 < self.settings.patience <= self.state.stale else None
 
     def _evaluation_rows(self) -> int | None:
         return self.settings.batch if self.settings.batch_by == "rows" else None
@@ -359,7 +364,7 @@ class _Run:
             best=self.best,
             tested=tested,
             start=self.start,
-            stopped="patience" if self.fraction < 1 else "budget",
+            stopped=self._stopped() or "budget",
             folder=self.folder,
             layout=self.layout,
             ranks=self.own.together(),

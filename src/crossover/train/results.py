@@ -38,7 +38,7 @@ from crossover.train.record import (
 )
 from crossover.train.settings import TrainSettings
 from crossover.train.solving import newton_summary
-from crossover.train.state import Best, RunState
+from crossover.train.state import Best, RunState, Stop
 
 _RESAMPLES = 1000
 _WARM_UP_WINDOWS = 10
@@ -63,7 +63,7 @@ def build_record(
     state: RunState,
     best: Best,
     tested: Evaluation | None,
-    stopped: str,
+    stopped: Stop,
     start: Start | None,
     folder: Path | None,
     layout: Layout | None = None,

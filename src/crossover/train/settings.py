@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 from typing import Any, Literal
 
 from crossover.errors import ConfigError, unknown
@@ -28,9 +29,10 @@ class TrainSettings:
     never). `average` below 1 is the decay of an exponential moving average of the weights (0: none); a whole
     number from 2 takes the mean of the weights at so many of the last validations. Such an average is then what
     validation scores and the run keeps. `patience` stops after that many validations without a better score (0:
-    never). `evaluations` is the number of validations over the budget. Every `checkpoint_seconds` the state is
-    saved, and the last `checkpoints` are kept. Of several ranks, one waits for another within
-    a step for at most `timeout_seconds`. Raises ConfigError for a value that no run can have.
+    never), `stop_at` once a validation is as good as that in the task's own metric (None: never). `evaluations` is
+    the number of validations over the budget. Every `checkpoint_seconds` the state is saved, and the last
+    `checkpoints` are kept. Of several ranks, one waits for another within a step for at most `timeout_seconds`.
+    Raises ConfigError for a value that no run can have.
     """
 
     budget: str | None = None
@@ -47,6 +49,7 @@ class TrainSettings:
     average: float = 0.0
     accumulate: int = 1
     patience: int = 0
+    stop_at: float | None = None
     evaluations: int = 10
     checkpoint_seconds: float = 30.0
     checkpoints: int = 2
@@ -78,6 +81,8 @@ class TrainSettings:
             )
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas are {self.betas}: each must be at least 0 and below 1")
+        if self.stop_at is not None and not isfinite(self.stop_at):
+            raise ConfigError(f"stop_at is {self.stop_at}: it is a score, so it must be a finite number")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             raise ConfigError(f"learning_rate is {self.learning_rate}: it must be above 0")
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
 from crossover.recurrence.checks import Solver
 from crossover.recurrence.newton import Tally
+from crossover.tasks.base import TaskSpec
 from crossover.train.budget import Spent
+
+Stop = Literal["budget", "patience", "score"]
+"""What ended a run: its budget, no better validation for a while, or one that was good enough."""
 
 
 class Work(NamedTuple):
@@ -117,3 +121,8 @@ class Best:
         sign = 1 if higher_is_better else -1
         new, old = (sign * scores[metric], -scores["loss"]), (sign * best.scores[metric], -best.scores["loss"])
         return new > old
+
+    def reaches(self, score: float | None, spec: TaskSpec) -> bool:
+        """Whether they are as good as `score`, which nothing is where it is None."""
+        own = self.scores[spec.metric]
+        return score is not None and (own >= score if spec.higher_is_better else own <= score)

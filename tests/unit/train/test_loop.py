@@ -99,6 +99,16 @@ def test_the_best_weights_by_validation_are_kept_and_early_stopping_stops() -> N
     assert again.scores["accuracy"] == record.validation
 
 
+@pytest.mark.parametrize(("metric", "higher_is_better", "score"), [("accuracy", True, 0.9), ("loss", False, 0.3)])
+def test_training_ends_where_validation_is_good_enough(metric: str, higher_is_better: bool, score: float) -> None:
+    settings = TrainSettings(budget="400steps", learning_rate=0.05, evaluations=40, stop_at=score)
+    task = TinyTask(metric=metric, higher_is_better=higher_is_better)
+    record = train(task, tiny_model(dropout=0.0), settings, numerics=NUMERICS).record
+    good = [(point["validation"] >= score) == higher_is_better for point in record.curve]
+    assert record.stopped == "score" and record.steps < 400
+    assert good[-1] and not any(good[:-1])
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_rate() -> None:
     settings = TrainSettings(budget="200steps", optimizer="sgd", learning_rate=1e30, clip=0.0)
     with pytest.raises(TrainingError, match=r"became (nan|inf) at step \d+ with learning rate .*: lower --lr"):

@@ -17,6 +17,7 @@ from crossover.train.settings import TrainSettings, resolve
         ({"accumulate": 0}, "accumulate is 0"),
         ({"evaluations": 0}, "evaluations is 0"),
         ({"patience": -1}, "patience is -1"),
+        ({"stop_at": float("nan")}, "stop_at is nan: it is a score"),
         ({"clip": -1.0}, "clip is -1.0"),
         ({"warmup": 1.5}, "warmup is 1.5"),
         ({"label_smoothing": -0.1}, "label_smoothing is -0.1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from crossover.data.options import DataOptions
@@ -33,8 +33,9 @@ _LONGEST = 40
 class RetentionSettings:
     """Every model on copy at each lag, on recall and on parity, `seeds` times under `budget`.
 
-    Lags are tried in order until a model's accuracy falls short of `stop_below`. Models have the parameters of the
-    first one at `width`. `tasks` chooses among copy, recall and parity.
+    Lags are tried in order until a model's accuracy falls short of `stop_below`; a run at a lag ends early once it
+    copies every row that it is validated on, at one of `evaluations`. Models have the parameters of the first one at
+    `width`. `tasks` chooses among copy, recall and parity.
     """
 
     models: tuple[str, ...] = ("lstm", "elman", "gru", "transformer")
@@ -47,6 +48,7 @@ class RetentionSettings:
     budget: str = "300steps"
     seeds: int = 3
     stop_below: float = 0.99
+    evaluations: int = 5
 
     def __post_init__(self) -> None:
         check_lengths("lags", self.lags)
@@ -76,7 +78,7 @@ def measure_retention(settings: RetentionSettings, bench: Bench) -> Evidence:
 def _copy_curve(name: str, tasks: Sequence[Task], settings: RetentionSettings, bench: Bench, stages: Stages) -> Curve:
     lags, scores = [], []
     for lag, task in zip(settings.lags, tasks, strict=True):
-        score = _score(task, _runs(task, name, settings, bench, stages, suffix=f"-{lag}"), "accuracy")
+        score = _score(task, _runs(task, name, settings, bench, stages, suffix=f"-{lag}", stop_at=1.0), "accuracy")
         lags.append(float(lag))
         scores.append(score)
         if score.value < settings.stop_below:
@@ -115,9 +117,19 @@ def _score(task: Task, runs: Sequence[Sums], metric: str) -> Interval:
 
 
 def _runs(
-    task: Task, name: str, settings: RetentionSettings, bench: Bench, stages: Stages, *, suffix: str = ""
+    task: Task,
+    name: str,
+    settings: RetentionSettings,
+    bench: Bench,
+    stages: Stages,
+    *,
+    suffix: str = "",
+    stop_at: float | None = None,
 ) -> list[Sums]:
     """Test items of each seed; runs that the study's folder already holds are read back."""
+    told = TrainSettings(
+        budget=settings.budget, batch=settings.batch, evaluations=settings.evaluations, stop_at=stop_at
+    )
     model = _matched(name, settings, task)
     stages.begin(f"{task.spec.name}{suffix}, {name}, {settings.seeds} seeds of {settings.budget}")
     items = []
@@ -125,7 +137,7 @@ def _runs(
         result = train(
             task,
             model,
-            TrainSettings(budget=settings.budget, batch=settings.batch, seed=seed, evaluations=2),
+            replace(told, seed=seed),
             numerics=bench.numerics,
             folder=bench.store.run_folder(task.spec.name + suffix, name, seed),
             resume=True,
@@ -179,7 +191,7 @@ def _how(settings: RetentionSettings) -> tuple[Said, ...]:
     return (
         _(
             "Each model is trained and tested at one lag at a time, from the shortest on, until its accuracy falls "
-            "below {threshold}.",
+            "below {threshold}; training ends early where every validation row is copied.",
             threshold=number(settings.stop_below),
         ),
         _("Intervals come from a bootstrap over test rows and seeds."),
@@ -196,7 +208,6 @@ RETENTION = Experiment(
     },
     full={
         "tasks": ("copy", "recall", "parity"),
-        "batch": 64,
         "models": (
             "lstm",
             "elman",
@@ -209,7 +220,7 @@ RETENTION = Experiment(
             "convolution",
         ),
         "lags": (8, 16, 32, 64, 128, 256, 512, 1024, 2048),
-        "budget": "6000steps",
-        "seeds": 5,
+        "budget": "4000steps",
+        "evaluations": 20,
     },
 )
