@@ -273,7 +273,7 @@ def test_what_may_be_lost_is_a_bound_below_zero(interval: tuple[float, float], j
 
 def test_a_case_is_trained_under_its_layout_and_tells_it(few_draws: None, tmp_path: Path) -> None:
     bench = Bench(Numerics.default(), Store(tmp_path), lambda line: None)
-    one = {"name": "one", "task": "classification/digits", "budget": "2steps", "batch": 8}
+    one = {"name": "one", "task": "classification/digits", "budget": "2steps", "train": {"batch": 8}}
     two = {**one, "name": "two", "layout": "data=2,synchronise=end,shards=sorted"}
     gain = {"name": "merged", "case": "two", "over": "one"}
     changes = {"width": 8, "layers": 1}
@@ -297,6 +297,8 @@ def test_settings_that_no_case_can_have_are_refused() -> None:
     twice: list[dict[str, Any]] = [CASES[0], CASES[0]]
     with pytest.raises(ConfigError, match="'short' is given twice"):
         build(QualitySettings, {"cases": twice})
+    with pytest.raises(ConfigError, match=r"short\.train\.batsh"):
+        build(QualitySettings, {"cases": [{**CASES[0], "train": {"batsh": 8}}]})
     with pytest.raises(ConfigError, match="horizn"):
         build(QualitySettings, {"cases": [{**CASES[0], "data": {"horizn": 3}}]})
     with pytest.raises(ConfigError, match="--train-share is 2: "):

@@ -20,17 +20,17 @@ from crossover.train.settings import TrainSettings
 class Case:
     """One task under one condition: `data` are fields of `DataOptions`, its ``settings`` among them.
 
-    `budget` and `batch` None are the task's own; `layout` is what it is trained under; `resplit` draws a new split
-    for every seed. `shares` of train make a series of cases, each trained apart. `edges` make a series of buckets of
-    the test rows, scored apart: by the statistic `by` of a row (the ``words`` of a source), above one edge and at
-    most at the next.
+    `budget` None is the task's own, and `train` are further fields of `TrainSettings`; `layout` is what it is trained
+    under; `resplit` draws a new split for every seed. `shares` of train make a series of cases, each trained apart.
+    `edges` make a series of buckets of the test rows, scored apart: by the statistic `by` of a row (the ``words`` of
+    a source), above one edge and at most at the next.
     """
 
     name: str
     task: str
     data: Mapping[str, Any] = field(default_factory=dict)
     budget: str | None = None
-    batch: int | None = None
+    train: Mapping[str, Any] = field(default_factory=dict)
     layout: str = SINGLE
     resplit: bool = False
     shares: tuple[float, ...] = ()
@@ -59,6 +59,11 @@ class Case:
         """Its data options, checked."""
         options: DataOptions = build(DataOptions, self.data, path=f"{self.name}.data")
         return options
+
+    def training(self) -> TrainSettings:
+        """How it is trained, checked."""
+        settings: TrainSettings = build(TrainSettings, self.train, path=f"{self.name}.train")
+        return replace(settings, budget=self.budget)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,7 @@ class QualitySettings:
         for case in self.cases:
             for trained in case.trained():
                 trained.options()
+            case.training()
         for found in self.gains:
             for name in (found.case, found.over):
                 if name not in names:
@@ -101,7 +107,7 @@ class QualitySettings:
     def training(self, case: Case) -> dict[str, Any]:
         """What tells the training of a case from others: not its name, and not how its test rows are read."""
         of_case = {key: getattr(case, key) for key in ("task", "data", "budget", "resplit")}
-        of_case |= {"batch": case.batch} if case.batch is not None else {}
+        of_case |= {"train": case.train} if case.train else {}
         of_case |= {"layout": case.layout} if case.layout != SINGLE else {}
         return {**of_case, **{key: getattr(self, key) for key in ("models", "seeds", "trials", "model_changes")}}
 
@@ -111,7 +117,7 @@ class QualitySettings:
             tasks=(case.task,),
             models=self.models,
             data=case.options(),
-            train=TrainSettings(budget=case.budget, batch=case.batch),
+            train=case.training(),
             seeds=self.seeds,
             trials=self.trials,
             resplit=case.resplit,
