@@ -96,10 +96,11 @@ class Term:
 
     FLOPs count a multiply-add as two. `scales_with` names the dims that the term grows with (batch, time, heads,
     hidden, feed-forward, vocabulary). Ranks of a tensor axis share it out if it is `divided`, but for the
-    `whole_bytes` of its activations, which each of them keeps. `flops_skipped` is the part of `flops_forward` that a
-    causal kernel need not compute. `products` are the forward pass's products of matrices, which make up its FLOPs
-    wherever there are any; with `fused` they and all between them are one kernel that writes down nothing else, such
-    as FlashAttention. `streamed_forward` and `streamed_backward` are what other kernels move.
+    `whole_bytes` of its activations, which each of them keeps. `unwritten_bytes` of them are set aside by a kernel
+    that writes them on the way back only: until then a CPU has no pages of them. `flops_skipped` is the part of
+    `flops_forward` that a causal kernel need not compute. `products` are the forward pass's products of matrices,
+    which make up its FLOPs wherever there are any; with `fused` they and all between them are one kernel that writes
+    down nothing else, such as FlashAttention. `streamed_forward` and `streamed_backward` are what other kernels move.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Term:
     flops_skipped: float = 0
     parameters: int = 0
     activation_bytes: float = 0
+    unwritten_bytes: float = 0
     state_bytes: float = 0
     serial_steps: int = 0
     scales_with: tuple[str, ...] = ()
@@ -162,6 +164,11 @@ class Cost:
     def activation_bytes(self) -> float:
         """Bytes kept from the forward pass for the backward pass."""
         return sum(term.activation_bytes for term in self.terms)
+
+    @property
+    def unwritten_bytes(self) -> float:
+        """Of those, the bytes that are set aside and written on the way back only."""
+        return sum(term.unwritten_bytes for term in self.terms)
 
     @property
     def streamed_bytes(self) -> float:

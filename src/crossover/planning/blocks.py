@@ -26,9 +26,20 @@ from crossover.planning.traffic import (
     mixer_over_tensor,
 )
 
-COLUMNS = ("forward", "backward", "forward_messages", "backward_messages", "again", "kept", "entering", "parameters")
+COLUMNS = (
+    "forward",
+    "backward",
+    "forward_messages",
+    "backward_messages",
+    "again",
+    "kept",
+    "unwritten",
+    "entering",
+    "parameters",
+)
 """Seconds of compute, of what is said along tensor and sequence, and of a block that is computed again; bytes that a
-block keeps and that enter it; and numbers of parameters."""
+block keeps, of them those that the device has no pages of before the way back, and that enter it; and numbers of
+parameters."""
 
 
 Groups = Mapping[str, Group]
@@ -188,7 +199,8 @@ class Blocks:
         backward += self._seconds(twice, 0, Passes())[0]
         kept -= twice.activation_bytes
         ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
-        return [forward, backward, ahead, back, forward, kept, entering, parameters]
+        unwritten = own.unwritten_bytes if self.machine.kind == "cpu" else 0.0
+        return [forward, backward, ahead, back, forward, kept, unwritten, entering, parameters]
 
     def _seconds(self, own: Cost, parameters: int, said: Passes) -> tuple[float, float]:
         """Forward and backward; weights are copied to the format of products, and gradients from there."""
@@ -216,7 +228,8 @@ class Blocks:
         for cost, own, said in zip(costs, parameters, self.ends(cut), strict=True):
             shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches)
             ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
-            columns.append([*self._seconds(shared, own, said), ahead, back, 0.0, shared.activation_bytes, 0.0, own])
+            seconds = self._seconds(shared, own, said)
+            columns.append([*seconds, ahead, back, 0.0, shared.activation_bytes, 0.0, 0.0, own])
         return columns[0], columns[1]
 
     def loss(self, cut: Cut) -> Term:

@@ -32,8 +32,9 @@ class Memory:
 class Held:
     """What a rank has: numbers of parameters, in all and of its largest `block`, and bytes of one micro-batch.
 
-    Those are what it leaves for its way back (`kept`), what enters the blocks, what the largest block keeps, and the
-    `logits`. `in_flight` micro-batches wait for their way back at one time.
+    Those are what it leaves for its way back (`kept`), what enters the blocks, what the largest block keeps, what of
+    that it writes on the way back only and is not in `kept`, and the `logits`. `in_flight` micro-batches wait for
+    their way back at one time.
     """
 
     parameters: float
@@ -41,6 +42,7 @@ class Held:
     kept: float
     entering: float
     block_kept: float
+    block_unwritten: float = 0.0
     logits: float
     in_flight: int = 1
 
@@ -59,7 +61,8 @@ def training_memory(job: Job, layout: Layout, held: Held) -> Memory:
     activations = held.kept * held.in_flight
     if layout.recompute == "blocks":
         activations = held.entering * held.in_flight + held.block_kept
-    buffers = 2 * held.logits
+    # The gradient of the outputs is gone when the first block is on its way back.
+    buffers = max(2 * held.logits, held.block_unwritten)
     if layout.shard_parameters:
         # One block's weights and gradients are whole, and the next one's weights are under way.
         copies = 0.0

@@ -257,7 +257,8 @@ class Planner:
         """Of the rank that holds the most."""
         ranks, count = stages.ranks(layout.pipeline), layout.pipeline
         filling = replace(Layout(), **{name: getattr(layout, name) for name in _FILLING})
-        kept, entering = (ranks[name] / layout.interleave for name in ("kept", "entering"))
+        kept, unwritten, entering = (ranks[name] / layout.interleave for name in ("kept", "unwritten", "entering"))
+        kept = kept - unwritten
         last = stages.logits
         if layout.recompute == "chunks":
             # One chunk is there at a time, between the whole of what enters the first block and leaves the last.
@@ -276,6 +277,7 @@ class Planner:
             kept=float(kept[rank]),
             entering=float(entering[rank]),
             block_kept=float(ranks["kept"][rank]) / sum(sizes),
+            block_unwritten=float(ranks["unwritten"][rank]) / sum(sizes),
             logits=float(logits[rank]),
             in_flight=int(waiting[rank]),
         )

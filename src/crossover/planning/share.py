@@ -45,6 +45,7 @@ def _share(term: Term, tensor: int, stretches: int, by_direction: bool, left: fl
         flops_skipped=term.flops_skipped * flops,
         activation_bytes=(term.whole_bytes + (term.activation_bytes - term.whole_bytes) / ranks) / stretches,
         whole_bytes=term.whole_bytes / stretches,
+        unwritten_bytes=term.unwritten_bytes / ranks / stretches,
         state_bytes=term.state_bytes / ranks,
         products=products,
         streamed_forward=ahead,

@@ -57,6 +57,14 @@ def test_memory_falls_with_what_is_shared_out(axis: str) -> None:
     assert predicted(f"{axis}=4").memory.total < predicted("single").memory.total
 
 
+def test_on_a_cpu_an_lstm_holds_what_it_wrote_and_one_block_of_what_it_will_write() -> None:
+    asked, cpu = job("lstm", layers=8, time=256), replace(load_machine("cpu"), rates=H100.rates)
+    there, set_aside = (Planner(asked, machine).predict(Layout()).memory for machine in (cpu, H100))
+    unwritten = sum(cost.unwritten_bytes for cost in asked.blocks(asked.rows))
+    assert set_aside.activations - there.activations == pytest.approx(unwritten)
+    assert there.buffers == pytest.approx(max(set_aside.buffers, unwritten / 8))
+
+
 def test_recompute_trades_time_for_memory() -> None:
     plain, again = predicted("single"), predicted("recompute=blocks")
     assert again.memory.activations < plain.memory.activations / 3

@@ -113,6 +113,7 @@ class DenseSettings(RecurrentSettings, ABC):
         recurrent = Product(shape.batch, hidden, self.gates * hidden, count=directions, serial=shape.time)
         unneeded = 0 if execution.state_gradient and self.causal else recurrent.flops // max(shape.time, 1)
         kept_input, kept_hidden = self.kept_elements(shape, fused=execution.fused)
+        unwritten = self.unwritten_per_unit(shape) if execution.fused else 0.0
         return Cost.of(
             Term(
                 name="input product",
@@ -130,6 +131,7 @@ class DenseSettings(RecurrentSettings, ABC):
                 flops_backward=2 * recurrent.flops - unneeded,
                 parameters=self.gates * hidden * hidden * directions,
                 activation_bytes=kept_hidden * directions * execution.element_bytes,
+                unwritten_bytes=unwritten * self.hidden * directions * execution.element_bytes,
                 state_bytes=self.state_bytes(shape.batch, execution.element_bytes),
                 serial_steps=shape.time,
                 scales_with=scales,
@@ -148,6 +150,10 @@ class DenseSettings(RecurrentSettings, ABC):
     @abstractmethod
     def kept_per_unit(self, shape: Shape, *, fused: bool) -> float:
         """Elements kept per hidden unit of one direction, over all rows and steps."""
+
+    def unwritten_per_unit(self, shape: Shape) -> float:
+        """Those of them that the fused kernel sets aside for its way back."""
+        return 0.0
 
 
 class DenseMixer(RecurrentMixer):

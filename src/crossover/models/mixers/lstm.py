@@ -42,8 +42,16 @@ class LSTMSettings(DenseSettings):
         steps = shape.batch * shape.time
         if not fused:
             return 7 * steps
-        states, cell, gates = _leading(max(self.width, self.hidden)), _leading(self.hidden), _leading(4 * self.hidden)
-        return steps * (1 + (6 * states + cell + gates + 4 * self.hidden) / self.hidden)
+        cell, gates = _leading(self.hidden), _leading(4 * self.hidden)
+        return steps * (1 + (self._states + cell + gates) / self.hidden) + self.unwritten_per_unit(shape)
+
+    def unwritten_per_unit(self, shape: Shape) -> float:
+        """The gradients of states and gates; the forward pass writes the states, the cell and the gates."""
+        return shape.batch * shape.time * (5 * self._states + 4 * self.hidden) / self.hidden
+
+    @property
+    def _states(self) -> int:
+        return _leading(max(self.width, self.hidden))
 
 
 class LSTMMixer(DenseMixer):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -135,3 +138,25 @@ def test_turning_rows_is_its_own_inverse_and_leaves_padding_in_place():
     assert turned[..., 0].tolist() == [[3, 2, 1, 0], [4, 3, 2, 1], [7, 8, 9, 0]]
     assert torch.equal(turn(turned, lengths_B), x_BT)
     assert torch.equal(turn(x_BT, None), x_BT.flip(1))
+
+
+PAGES_OF_A_PASS = """
+import torch
+from torch import nn
+from crossover.measure.resident import resident_bytes
+layer, x_BTD = nn.LSTM({width}, {width}, batch_first=True), torch.randn({batch}, {time}, {width})
+layer(x_BTD[:, :2])
+before = resident_bytes()
+outputs = layer(x_BTD)
+print(resident_bytes() - before)
+"""
+
+
+@pytest.mark.parametrize(("batch", "time", "width"), [(32, 512, 128), (8, 512, 256)])
+def test_the_fused_lstm_has_no_pages_of_what_it_writes_on_its_way_back(batch: int, time: int, width: int) -> None:
+    code = PAGES_OF_A_PASS.format(batch=batch, time=time, width=width)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    term = LSTMSettings(width=width).cost(Shape(batch=batch, time=time), Execution()).terms[1]
+    written = term.activation_bytes - term.unwritten_bytes
+    assert int(run.stdout) == pytest.approx(written, rel=0.08)
+    assert int(run.stdout) < term.activation_bytes / 2
