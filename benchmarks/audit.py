@@ -53,8 +53,9 @@ def gather(study: dict[str, Any]) -> None:
     """Write what all cards say as one study, which is `study` but for its claims."""
     paths = [KEPT / "cards" / f"{name}.json" for name in built_in_claims()]
     claims = [told_on(read(path), path.relative_to(ROOT)) for path in paths if path.is_file()]
-    settings = {"level": "full", "claims": [claim["id"] for claim in claims]}
-    gathered = {**study, "command": "python benchmarks/audit.py", "settings": settings, "claims": claims}
+    own = {"command": "python benchmarks/audit.py", "seconds": None}
+    own |= {"settings": {"claims": [claim["id"] for claim in claims]}, "claims": claims}
+    gathered = {**study, **own}
     write_json(KEPT / "study.json", gathered)
     write_file(KEPT / "report.md", render_markdown(build_report(gathered), translate("en")))
 

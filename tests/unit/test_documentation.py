@@ -102,11 +102,11 @@ def test_readme_opens_with_the_two_commands_and_a_picture():
     assert text.index("make demo") < text.index("![") < text.index("<!-- demo-table -->") < text.index("\n## ")
 
 
-@pytest.mark.parametrize(("page", "lang"), zip(READMES, ("en", "zh"), strict=True))
+@pytest.mark.parametrize(("page", "lang"), [(READMES[0], "en"), (READMES[1], "zh")])
 def test_a_readme_shows_the_verdicts_of_the_audit_that_is_kept(page, lang):
     claims, say = json.loads(AUDIT.read_text(encoding="utf-8"))["claims"], translate(lang)
     shown = dict(VERDICT.findall(page.read_text(encoding="utf-8")))
-    assert list(shown) == [claim["id"] for claim in claims] == list(built_in_claims())
+    assert list(shown) == [claim["id"] for claim in claims] and set(shown) <= set(built_in_claims())
     for claim in claims:
         assert shown[claim["id"]].startswith(say(VERDICTS[claim["verdict"]][0]))
 
@@ -204,8 +204,9 @@ def test_pages_are_filled_from_the_registries(monkeypatch):
     assert "## crossover compare" in generated.commands()
     assert "Table of Contents" not in generated.commands()
     for lang in ("en", "zh"):
-        for claim in built_in_claims():
-            assert f'<a href="audit/{lang}/report.html#claim-{claim.lower()}">{claim}</a>' in generated.verdicts(lang)
+        for claim in json.loads(AUDIT.read_text(encoding="utf-8"))["claims"]:
+            link = f'<a href="audit/{lang}/report.html#claim-{claim["id"].lower()}">{claim["id"]}</a>'
+            assert link in generated.verdicts(lang)
 
 
 def test_constraints_pin_every_dependency():

@@ -120,7 +120,8 @@ def _find(name: str) -> Claim:
 def extract_statements(
     file: IO[bytes], keywords: Mapping[str, Any], comment_tags: Sequence[str], options: Mapping[str, Any]
 ) -> Iterator[tuple[int, str, str, list[str]]]:
-    """Babel's extractor for claim files: the statement is a message for translators."""
+    """Babel's extractor for claim files: the statement and the names of cases are messages for translators."""
     for number, line in enumerate(file.read().decode("utf-8").splitlines(), start=1):
-        if line.startswith("statement"):
-            yield number, "_", str(tomllib.loads(line)["statement"]), []
+        if line.startswith(("statement = ", "name = ")):
+            (said,) = tomllib.loads(line).values()
+            yield number, "_", str(said), []

@@ -136,11 +136,11 @@ def templates(said: list) -> set[str]:
     return found
 
 
-def test_statements_are_messages_for_translators(tmp_path: Path) -> None:
-    (own,) = files(tmp_path / "own", TURNED_C3)
+def test_statements_and_the_names_of_cases_are_messages_for_translators(tmp_path: Path) -> None:
+    (own,) = files(tmp_path / "own", TURNED_C3 + '[[full.quality.cases]]\nname = "one device"\n')
     with Path(own).open("rb") as file:
         found = list(extract_statements(file, {}, [], {}))
-    assert found == [(3, "_", "An RNN's parameters grow with the sequence", [])]
+    assert found == [(3, "_", "An RNN's parameters grow with the sequence", []), (11, "_", "one device", [])]
 
 
 def test_words_are_joined_and_numbers_kept_short() -> None:
