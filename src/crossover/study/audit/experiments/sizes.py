@@ -120,7 +120,7 @@ SIZES = Experiment(
     full={
         "parameters": (100_000, 300_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000),
         "depths": (1, 2, 4, 8, 16),
-        "budget": "2000000tokens",
+        "budget": "1000000tokens",
         "seeds": 3,
     },
 )
