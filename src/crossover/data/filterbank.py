@@ -16,6 +16,8 @@ from crossover.errors import ConfigError, DataError
 
 SHIFT_MS = 10
 WINDOW_MS = 25
+_LOWEST_HZ = 20.0
+"""Where Kaldi's lowest band begins; the highest ends at half the rate."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,28 @@ class FilterBank:
     def stream(self) -> FrameStream:
         """Frames of a sound that comes in chunks."""
         return FrameStream(self)
+
+    def in_another_voice(self, frames_FM: np.ndarray, factor: float) -> np.ndarray:
+        """The frames as of a vocal tract `factor` times as short, which moves each frequency up by that factor.
+
+        Bands take what lies between the two that they come from (Jaitly and Hinton 2013, "Vocal tract length
+        perturbation improves speech recognition"); above the highest band nothing is known, so that it goes on.
+        """
+        lowest, highest = _mel(_LOWEST_HZ), _mel(self.rate / 2)
+        spacing = (highest - lowest) / (self.mels + 1)
+        centres_M = lowest + spacing * (1 + np.arange(self.mels))
+        sources_M = (_mel(_hertz(centres_M) / factor) - lowest) / spacing - 1
+        below_M = np.clip(np.floor(sources_M).astype(int), 0, self.mels - 2)
+        share_M = np.clip(sources_M - below_M, 0.0, 1.0).astype(frames_FM.dtype)
+        return frames_FM[:, below_M] * (1 - share_M) + frames_FM[:, below_M + 1] * share_M
+
+
+def _mel(hertz: Any) -> Any:
+    return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
+
+
+def _hertz(mel: np.ndarray) -> np.ndarray:
+    return 700.0 * np.expm1(mel / 1127.0)
 
 
 class FrameStream:

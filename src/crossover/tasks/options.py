@@ -45,6 +45,7 @@ class Whole:
 
     default: int
     minimum: int = 1
+    maximum: int | None = None
 
     def read(self, task: str, key: str, value: Any) -> int:
         """The number; anything else is a ConfigError."""
@@ -52,9 +53,10 @@ class Whole:
             number = int(str(value))
         except ValueError:
             number = self.minimum - 1
-        if number < self.minimum:
+        if number < self.minimum or (self.maximum is not None and number > self.maximum):
+            bound = "up" if self.maximum is None else f"to {self.maximum}"
             raise ConfigError(
-                f"task {task!r}: setting {key}={value} is not a whole number from {self.minimum} up: give one"
+                f"task {task!r}: setting {key}={value} is not a whole number from {self.minimum} {bound}: give one"
             )
         return number
 

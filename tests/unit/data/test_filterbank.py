@@ -28,6 +28,19 @@ def test_a_tone_is_loudest_in_the_band_of_its_frequency() -> None:
     assert low < 10 < 25 < high
 
 
+@pytest.mark.parametrize("factor", [0.8, 0.9, 1.0, 1.1, 1.25])
+def test_another_voice_moves_every_frequency_by_its_factor(factor: float) -> None:
+    bank, seconds = FilterBank(8000, 40), np.arange(8000) / 8000
+    for hertz in (500.0, 1000.0, 2000.0):
+        own, moved = (
+            bank.frames(np.sin(2 * np.pi * f * seconds).astype(np.float32)) for f in (hertz, hertz * factor)
+        )
+        voiced = bank.in_another_voice(own, factor)
+        assert abs(int(voiced.mean(0).argmax()) - int(moved.mean(0).argmax())) <= 1
+        if factor == 1.0:
+            np.testing.assert_allclose(voiced, own, rtol=1e-5)
+
+
 def test_another_loudness_adds_a_constant() -> None:
     bank = FilterBank(8000, 40)
     np.testing.assert_allclose(bank.frames(SOUND / 10), bank.frames(SOUND) - 2 * np.log(10), atol=1e-3)

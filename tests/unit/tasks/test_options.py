@@ -6,12 +6,13 @@ from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.tasks.options import Choice, Whole, read_settings, refuse_unread
 
-KNOWN = {"as": Choice(("rows", "patches"), "rows"), "patch": Whole(24)}
+KNOWN = {"as": Choice(("rows", "patches"), "rows"), "patch": Whole(24), "share": Whole(0, 0, 50)}
 
 
 def test_settings_take_their_defaults_and_digits_as_numbers():
-    assert read_settings("t", {}, KNOWN) == {"as": "rows", "patch": 24}
-    assert read_settings("t", {"as": "patches", "patch": "12"}, KNOWN) == {"as": "patches", "patch": 12}
+    assert read_settings("t", {}, KNOWN) == {"as": "rows", "patch": 24, "share": 0}
+    given = {"as": "patches", "patch": "12", "share": 50}
+    assert read_settings("t", given, KNOWN) == {"as": "patches", "patch": 12, "share": 50}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,7 @@ def test_settings_take_their_defaults_and_digits_as_numbers():
         ({"pach": 3}, "did you mean 'patch'"),
         ({"as": "row"}, "did you mean 'rows'"),
         ({"patch": 0}, "patch=0 is not a whole number from 1 up"),
+        ({"share": 51}, "share=51 is not a whole number from 0 to 50"),
         ({"patch": 2.5}, "patch=2.5 is not a whole number"),
         ({"patch": "many"}, "patch=many is not a whole number"),
     ],

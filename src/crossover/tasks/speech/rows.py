@@ -22,8 +22,10 @@ AUGMENT: dict[str, Setting] = {
     "frequency_masks": Whole(2, 0),
     "frequency_width": Whole(8),
     "gain": Whole(10, 0),
+    "voice": Whole(0, 0, 50),
 }
-"""Masks of at most so many frames or bands, and the loudness drawn within so many decibel up or down."""
+"""Masks of at most so many frames or bands; loudness drawn within so many decibel up or down; and the length of the
+vocal tract, within so many percent."""
 
 _LARGEST_SHARE = 0.2
 _DECIBEL = math.log(10) / 10
@@ -31,7 +33,7 @@ _DECIBEL = math.log(10) / 10
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """SpecAugment without warping (Park et al. 2019, arXiv 1904.08779, section 2), and another loudness.
+    """SpecAugment without warping (Park et al. 2019, arXiv 1904.08779, section 2), another loudness and voice.
 
     A time mask takes up to `time_width` frames, and at most a fifth of the row; a frequency mask up to
     `frequency_width` bands. What is masked has train's mean.
@@ -42,6 +44,7 @@ class Augment:
     frequency_masks: int
     frequency_width: int
     gain: int
+    voice: int = 0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Augment:
@@ -51,6 +54,9 @@ class Augment:
     def apply(self, frames_FM: np.ndarray, front: Front, rng: np.random.Generator) -> np.ndarray:
         """Log-mel frames to z-scores [F, M] with masks drawn from `rng`."""
         frames, mels = frames_FM.shape
+        if self.voice:
+            factor = 1 + rng.uniform(-self.voice, self.voice) / 100
+            frames_FM = front.bank.in_another_voice(frames_FM, factor)
         masked_FM = front.normalised(frames_FM + _DECIBEL * rng.uniform(-self.gain, self.gain))
         for _ in range(self.time_masks):
             first, last = _drawn_range(rng, frames, min(self.time_width, int(_LARGEST_SHARE * frames)))

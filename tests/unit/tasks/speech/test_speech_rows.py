@@ -70,6 +70,17 @@ def test_gain_moves_all_bands_alike_and_within_its_bounds() -> None:
     assert -6 <= min(moves) < -3 and 3 < max(moves) <= 6
 
 
+def test_voices_are_drawn_within_their_bounds_and_change_nothing_else() -> None:
+    other = Augment(time_masks=0, time_width=1, frequency_masks=0, frequency_width=1, gain=0, voice=10)
+    bank, seen = FRONT.bank, []
+    for seed in range(30):
+        factor = 1 + np.random.default_rng(seed).uniform(-10, 10) / 100
+        expected = FRONT.normalised(bank.in_another_voice(FRAMES[0], factor))
+        np.testing.assert_allclose(other.apply(FRAMES[0], FRONT, np.random.default_rng(seed)), expected, rtol=1e-6)
+        seen.append(factor)
+    assert 0.9 <= min(seen) < 0.93 and 1.07 < max(seen) <= 1.1
+
+
 def test_an_empty_slice_of_a_batch_has_the_channels_of_the_others() -> None:
     empty = rows(None).gather(np.array([], dtype=np.int64))
     assert empty.inputs.shape[2] == FRONT.channels and empty.size == 0
