@@ -163,6 +163,18 @@ def test_an_error_reaches_what_its_whole_interval_stays_below(threshold: float, 
     assert found.verdict == verdict
 
 
+@pytest.mark.parametrize(("outcome", "verdict"), [("a", "holds"), ("b", "holds where"), ("undecided", "holds where")])
+def test_a_model_is_set_beside_its_own_twin_and_no_other(outcome: str, verdict: str) -> None:
+    curves = [score(name, one=HALF) for name in ("lstm", "gru", "lstm-classic", "gru-classic")]
+    curves += [difference("lstm", "lstm-classic", "one", outcome), difference("lstm", "gru-classic", "one", "b")]
+    curves += [difference("lstm", "gru", "one", "a")]
+    rule = BetterParameters(subjects=("lstm",), rivals=("gru",), twins={"lstm": "lstm-classic"})
+    found = better(observed(*curves), rule)
+    assert found.verdict == verdict and rule.models == ("lstm", "gru", "lstm", "lstm-classic")
+    said = english(found.sentence)
+    assert "lstm beside lstm-classic on one" in said and "gru-classic on" not in said
+
+
 @pytest.mark.parametrize(
     ("found", "turned", "is_better", "is_level"),
     [

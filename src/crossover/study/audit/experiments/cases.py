@@ -20,16 +20,18 @@ from crossover.train.settings import TrainSettings
 class Case:
     """One task under one condition: `data` are fields of `DataOptions`, its ``settings`` among them.
 
-    `budget` None is the task's own, and `train` are further fields of `TrainSettings`; `layout` is what it is trained
-    under; `resplit` draws a new split for every seed. `shares` of train make a series of cases, each trained apart.
-    `edges` make a series of buckets of the test rows, scored apart: by the statistic `by` of a row (the ``words`` of
-    a source), above one edge and at most at the next.
+    `budget` None is the task's own, `train` are further fields of `TrainSettings`, and `model_changes` dotted model
+    settings that all models get here; `layout` is what it is trained under; `resplit` draws a new split for every
+    seed. `shares` of train make a series of cases, each trained apart. `edges` make a series of buckets of the test
+    rows, scored apart: by the statistic `by` of a row (the ``words`` of a source), above one edge and at most at the
+    next.
     """
 
     name: str
     task: str
     data: Mapping[str, Any] = field(default_factory=dict)
     budget: str | None = None
+    model_changes: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     layout: str = SINGLE
     resplit: bool = False
@@ -109,7 +111,12 @@ class QualitySettings:
         of_case = {key: getattr(case, key) for key in ("task", "data", "budget", "resplit")}
         of_case |= {"train": case.train} if case.train else {}
         of_case |= {"layout": case.layout} if case.layout != SINGLE else {}
-        return {**of_case, **{key: getattr(self, key) for key in ("models", "seeds", "trials", "model_changes")}}
+        of_case |= {"model_changes": self.changes(case)}
+        return {**of_case, **{key: getattr(self, key) for key in ("models", "seeds", "trials")}}
+
+    def changes(self, case: Case) -> dict[str, Any]:
+        """The model settings that all models get in a case."""
+        return {**self.model_changes, **case.model_changes}
 
     def request(self, case: Case, bench: Bench) -> CompareRequest:
         """The comparison that a case is."""
@@ -125,7 +132,7 @@ class QualitySettings:
             precision=bench.numerics.precision,
             layout=Layout.parse(case.layout),
             memory=False,
-            model_changes=dict(self.model_changes),
+            model_changes=self.changes(case),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from crossover.errors import ConfigError
 from crossover.study.audit.evidence import Curve
@@ -98,11 +98,13 @@ def level(observed: Observed, parameters: LevelParameters) -> Finding:
 class BetterParameters(LevelParameters):
     """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better.
 
-    `grows` asks besides that the lead grows from bucket to bucket of the test rows.
+    `grows` asks besides that the lead grows from bucket to bucket of the test rows, and `twins` that each model they
+    name is better than its own twin, such as the same without what is claimed to help.
     """
 
     least: int = 0
     grows: bool = False
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.least < 0:
@@ -115,17 +117,24 @@ class BetterParameters(LevelParameters):
         """See `Parameters`."""
         return (*super().measures, *(("trend",) if self.grows else ()))
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (*super().models, *self.twins, *self.twins.values())
+
 
 def better(observed: Observed, parameters: BetterParameters) -> Finding:
-    """Where subjects are better than all rivals, and, if it is asked, more so from bucket to bucket.
+    """Where subjects are better than all rivals, models than their twins, and, if asked, more so along buckets.
 
     Worse than one rival, or equal to it, is enough to fail.
     """
-    cases = _judged(
-        observed,
-        parameters,
-        {"better": "holds", "worse": "does not hold", "equal": "does not hold", "undecided": "not decided"},
-    )
+    judged: Mapping[Comparison, Verdict] = {
+        "better": "holds",
+        "worse": "does not hold",
+        "equal": "does not hold",
+        "undecided": "not decided",
+    }
+    cases = [*_judged(observed, parameters, judged), *_beside_twins(observed, parameters.twins, judged)]
     grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
     along = courses(observed, parameters.subjects, parameters.rivals)
     finding = _found(observed, cases, [*grouped(grown), *along])
@@ -199,6 +208,18 @@ def _judged(
             if found:
                 cases.append((_at(subject, case), both(found)))
     return cases
+
+
+def _beside_twins(
+    observed: Observed, twins: Mapping[str, str], judged: Mapping[Comparison, Verdict]
+) -> list[tuple[Said, Verdict]]:
+    """Every model in every case beside its twin."""
+    return [
+        (_("{model} beside {twin} on {case}", model=model, twin=twin, case=case), judged[outcome])
+        for model, twin in twins.items()
+        for case in _cases(observed, model)
+        for outcome in _against(observed, model, (twin,), case)
+    ]
 
 
 def _cases(observed: Observed, subject: str) -> list[str]:
