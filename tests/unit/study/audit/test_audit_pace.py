@@ -40,6 +40,22 @@ def test_where_two_models_cross_is_told() -> None:
     assert "both take the same at" in english(found.sentence)
 
 
+@pytest.mark.parametrize("rule", ["level", "better"])
+def test_seconds_are_told_beside_scores_and_decide_nothing(rule: str) -> None:
+    half = Interval(0.5, 0.49, 0.51)
+    scores = [Curve(name=name, measure="score", x=("one",), y=(half,)) for name in ("window", "transformer")]
+    level = {"verdict": "equal", "against": "transformer", "margin": 0.1}
+    none = Curve(name="window", measure="difference", x=("one",), y=(Interval(0, -0.01, 0.01),), labels=level)
+    curves = [*scores, none, seconds("transformer", 1.0, 4.0, 16.0), seconds("window", 2.0, 4.0, 8.0)]
+    parameters = {"subjects": ("window",), "rivals": ("transformer",)}
+    plain, timed = (decide(rule, curves, **parameters, timed=timed) for timed in (False, True))
+    assert plain.verdict == timed.verdict == ("holds" if rule == "level" else "does not hold")
+    told = "window takes 0.5 times the seconds of transformer at 1,024"
+    assert told in english(timed.sentence) and "seconds" not in english(plain.sentence)
+    unsteady = decide(rule, curves, steady=False, **parameters, timed=True)
+    assert unsteady.verdict == plain.verdict and "no verdict on time" in english(unsteady.sentence)
+
+
 def test_models_are_compared_under_the_same_condition_only() -> None:
     curves = [
         seconds("lstm", 1.0, 1.0, **{"pass": "encode", "batch": 1}),

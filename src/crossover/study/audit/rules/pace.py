@@ -92,7 +92,7 @@ def faster(observed: Observed, parameters: PairParameters) -> Finding:
     cases: list[tuple[Said, Verdict]] = []
     told: list[Said] = []
     for pair in compared:
-        ratios = {x: ratio_interval(*pair.samples(x)) for x in pair.common}
+        ratios = _ratio_at(pair)
         by_verdict: dict[Verdict, list[str]] = {}
         for x, ratio in ratios.items():
             by_verdict.setdefault(_below_one(ratio), []).append(number(x))
@@ -102,6 +102,23 @@ def faster(observed: Observed, parameters: PairParameters) -> Finding:
         ]
         told += _ratios(pair, ratios)
     return found_across(cases, after=[*told, *not_measured(observed)], drawn=drawn)
+
+
+def paces(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -> list[Said]:
+    """What share of each rival's seconds each subject takes, and where they take the same; decides nothing."""
+    compared = [
+        pair
+        for subject in subjects
+        for rival in rivals
+        for pair in pairs(observed, PairParameters(of=("seconds",), subject=subject, reference=rival))
+    ]
+    if compared and observed.unsteady:
+        return [unsteady()]
+    return [said for pair in compared for said in _ratios(pair, _ratio_at(pair))]
+
+
+def _ratio_at(pair: Pair) -> dict[float, Interval]:
+    return {x: ratio_interval(*pair.samples(x)) for x in pair.common}
 
 
 def _below_one(ratio: Interval) -> Verdict:

@@ -20,6 +20,7 @@ from crossover.study.audit.rules import (
     not_measured,
 )
 from crossover.study.audit.rules.directed import Comparison, above, above_zero, courses, directed, figure, growth
+from crossover.study.audit.rules.pace import paces
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
@@ -64,16 +65,18 @@ def reaches(observed: Observed, parameters: ReachesParameters) -> Finding:
 class LevelParameters:
     """Each subject against every rival, case by case, by the margin of the case's task.
 
-    A rival ``"baseline"`` is every simple predictor of the case.
+    A rival ``"baseline"`` is every simple predictor of the case. `timed` has the seconds of subjects told beside
+    those of rivals; they decide nothing.
     """
 
     subjects: tuple[str, ...]
     rivals: tuple[str, ...]
+    timed: bool = False
 
     @property
     def measures(self) -> tuple[str, ...]:
         """See `Parameters`."""
-        return ("score", "difference")
+        return ("score", "difference", *(("seconds",) if self.timed else ()))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -90,8 +93,14 @@ def level(observed: Observed, parameters: LevelParameters) -> Finding:
             parameters,
             {"better": "does not hold", "worse": "does not hold", "equal": "holds", "undecided": "not decided"},
         ),
-        courses(observed, parameters.subjects, parameters.rivals),
+        _beside(observed, parameters),
     )
+
+
+def _beside(observed: Observed, parameters: LevelParameters) -> list[Said]:
+    """What is told beside the verdict: differences along series of cases, and, where asked, seconds."""
+    along = courses(observed, parameters.subjects, parameters.rivals)
+    return [*along, *(paces(observed, parameters.subjects, parameters.rivals) if parameters.timed else [])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +145,7 @@ def better(observed: Observed, parameters: BetterParameters) -> Finding:
     }
     cases = [*_judged(observed, parameters, judged), *_beside_twins(observed, parameters.twins, judged)]
     grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
-    along = courses(observed, parameters.subjects, parameters.rivals)
-    finding = _found(observed, cases, [*grouped(grown), *along])
+    finding = _found(observed, cases, [*grouped(grown), *_beside(observed, parameters)])
     if parameters.least:
         return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
     if parameters.grows:
