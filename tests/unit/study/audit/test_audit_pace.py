@@ -56,6 +56,33 @@ def test_seconds_are_told_beside_scores_and_decide_nothing(rule: str) -> None:
     assert unsteady.verdict == plain.verdict and "no verdict on time" in english(unsteady.sentence)
 
 
+@pytest.mark.parametrize(
+    ("grown", "lower_is_better", "verdict"),
+    [(0.1, True, "holds"), (0.9, True, "does not hold"), (0.5, True, "not decided"), (-0.1, False, "holds")],
+)
+def test_a_model_is_steadier_whose_scores_worsen_less(grown: float, lower_is_better: bool, verdict: str) -> None:
+    """The rival's go with the power 0.5 of the horizon, or, where more is better, with -0.5."""
+    horizons, half = (24.0, 96.0, 336.0), Interval(0.5, 0.49, 0.51)
+    labels = {"series": "horizons", **({"lower_is_better": True} if lower_is_better else {})}
+
+    def along(name: str, power: float) -> Curve:
+        samples = tuple(tuple(h**power * spread for spread in (0.99, 1.0, 1.01)) for h in horizons)
+        y = tuple(Interval(h**power, h**power, h**power) for h in horizons)
+        return Curve(name=name, measure="score along", x=horizons, y=y, labels=labels, samples=samples)
+
+    better = {"verdict": "a", "against": "transformer", "margin": 0.1}
+    curves = [
+        along("gru", grown),
+        along("transformer", 0.5 if lower_is_better else -0.5),
+        *(Curve(name=name, measure="score", x=("one",), y=(half,)) for name in ("gru", "transformer")),
+        Curve(name="gru", measure="difference", x=("one",), y=(half,), labels=better),
+    ]
+    found = decide("better", curves, subjects=("gru",), rivals=("transformer",), steadier=True)
+    said = english(found.sentence)
+    assert "Along horizons the score of gru goes with the power" in said and "seeds spread by" in said
+    assert found.verdict == verdict
+
+
 def test_models_are_compared_under_the_same_condition_only() -> None:
     curves = [
         seconds("lstm", 1.0, 1.0, **{"pass": "encode", "batch": 1}),

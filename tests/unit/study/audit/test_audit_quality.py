@@ -92,7 +92,8 @@ def series(few_draws: None, tmp_path_factory: pytest.TempPathFactory) -> Evidenc
         {**case, "name": "no such", "data": {"data": str(folder / "own.csv")}, "by": "wrods", "edges": [2]},
     ]
     gained = [{"name": "capitals", "case": "in capitals", "over": "bucketed"}]
-    given = {"models": ["elman", "gru"], "cases": cases, "gains": gained, "seeds": 2}
+    course = {"name": "words", "cases": ["in capitals", "bucketed", "no such"], "at": [1, 2, 4]}
+    given = {"models": ["elman", "gru"], "cases": cases, "gains": gained, "courses": [course], "seeds": 2}
     settings: QualitySettings = build(QualitySettings, {**given, "model_changes": {"width": 8, "layers": 1}})
     bench = Bench(Numerics.default(), Store(folder / "audit"), lambda line: None)
     return Evidence.from_json(measure_quality(settings, bench).to_json())
@@ -125,6 +126,15 @@ def test_gains_and_trends_are_measured_for_models_alone(series: Evidence) -> Non
     )
     assert "gru less elman on capitals: " in english(decided.sentence)
     assert english(series.how[1]).startswith("capitals: how much better the score is on in capitals than on bucketed")
+
+
+def test_along_a_course_the_scores_of_every_seed_are_kept(series: Evidence) -> None:
+    along = {curve.name: curve for curve in series.curves if curve.measure == "score along"}
+    assert set(along) == {"elman", "gru"} and {curve.labels["series"] for curve in along.values()} == {"words"}
+    for curve in along.values():
+        assert curve.x == (1, 2, 4) and [len(seeds) for seeds in curve.samples] == [2, 2, 2]
+        for score, seeds in zip(curve.y, curve.samples, strict=True):
+            assert score.value == pytest.approx(sum(seeds) / 2)
 
 
 def score(name: str, **cases: tuple[float, float, float]) -> Curve:
@@ -311,6 +321,13 @@ def test_settings_that_no_case_can_have_are_refused() -> None:
         build(QualitySettings, {"cases": twice})
     with pytest.raises(ConfigError, match=r"short\.train\.batsh"):
         build(QualitySettings, {"cases": [{**CASES[0], "train": {"batsh": 8}}]})
+    for wrong, message in (
+        ({"cases": ["short"] * 3, "at": [1, 3, 2]}, "course 'lags' has 3 cases at .*in increasing order"),
+        ({"cases": ["short"] * 2, "at": [1, 2]}, "give three or more"),
+        ({"cases": ["short", "shrt", "short"], "at": [1, 2, 3]}, "did you mean 'short'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build(QualitySettings, {"cases": [CASES[0]], "courses": [{"name": "lags", **wrong}]})
     with pytest.raises(ConfigError, match="horizn"):
         build(QualitySettings, {"cases": [{**CASES[0], "data": {"horizn": 3}}]})
     with pytest.raises(ConfigError, match="--train-share is 2: "):

@@ -78,16 +78,34 @@ class Gain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Course:
+    """Cases along which a number grows (a horizon, a lag): `at` is what it is in each of `cases`."""
+
+    name: str
+    cases: tuple[str, ...]
+    at: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.cases) != len(self.at) or len(self.at) < 3 or list(self.at) != sorted(set(self.at)):
+            raise ConfigError(
+                f"course {self.name!r} has {len(self.cases)} cases at {list(self.at)}: give three or more, each with "
+                "a number, in increasing order"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class QualitySettings:
     """Every model on every case, `seeds` times, with the parameters of the first model.
 
-    `gains` of one case over another are taken for each model and compared between models. `model_changes` are dotted
+    `gains` of one case over another are taken for each model and compared between models; along each of `courses`
+    the scores of every seed are kept, so that their growth can be fitted. `model_changes` are dotted
     model settings that all get. No case at all says that this level does not measure it.
     """
 
     models: tuple[str, ...] = ("lstm", "transformer")
     cases: tuple[Case, ...] = ()
     gains: tuple[Gain, ...] = ()
+    courses: tuple[Course, ...] = ()
     seeds: int = 3
     trials: int = 1
     model_changes: Mapping[str, Any] = field(default_factory=dict)
@@ -101,10 +119,11 @@ class QualitySettings:
             for trained in case.trained():
                 trained.options()
             case.training()
-        for found in self.gains:
-            for name in (found.case, found.over):
-                if name not in names:
-                    raise ConfigError(f"gain {found.name!r}: " + unknown("case", name, names))
+        asked = [(f"gain {found.name!r}", name) for found in self.gains for name in (found.case, found.over)]
+        asked += [(f"course {course.name!r}", name) for course in self.courses for name in course.cases]
+        for whose, name in asked:
+            if name not in names:
+                raise ConfigError(f"{whose}: " + unknown("case", name, names))
 
     def training(self, case: Case) -> dict[str, Any]:
         """What tells the training of a case from others: not its name, and not how its test rows are read."""

@@ -38,6 +38,7 @@ def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
             *_differences(cases),
             *_trends(settings, cases),
             *_gains(settings, trained),
+            *_courses(settings, trained),
         ),
         scope=scope_of(settings, trained, bench),
         how=_how(settings),
@@ -153,6 +154,34 @@ def _gains(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Curv
     return [*contrast_curves("gain", single), *contrast_curves("interaction", pairs)]
 
 
+def _courses(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Curve]:
+    """Each model's scores along each course, those of every seed among them, over the cases that it finished."""
+    curves = []
+    for course in settings.courses:
+        reached = [
+            (at, trained[case].outcome) for at, case in zip(course.at, course.cases, strict=True) if case in trained
+        ]
+        labels: dict[str, Label] = {"series": course.name}
+        if not any(outcome.contest.spec.higher_is_better for _at, outcome in reached):
+            labels["lower_is_better"] = True
+        for name in dict.fromkeys(model for _at, outcome in reached for model in by_model(outcome)):
+            scored = [(at, outcome, score) for at, outcome in reached if (score := outcome.score(name)) is not None]
+            curves.append(
+                Curve(
+                    name=name,
+                    measure="score along",
+                    x=tuple(at for at, _outcome, _score in scored),
+                    y=tuple(score for _at, _outcome, score in scored),
+                    labels=labels,
+                    samples=tuple(
+                        tuple(record.score.value for record in outcome.records(name) if record.score is not None)
+                        for _at, outcome, _score in scored
+                    ),
+                )
+            )
+    return curves
+
+
 def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
     """One curve for each contrast: its interval and which side of 0 it is on, corrected over all of them."""
     curves = []
@@ -222,6 +251,7 @@ QUALITY = Experiment(
         "difference": Axes(x=_("case"), y=_("difference of test scores"), log_x=False, log_y=False),
         "trend": Axes(x=_("case"), y=_("growth of the difference from bucket to bucket"), log_x=False, log_y=False),
         "gain": Axes(x=_("case"), y=_("gain in test score"), log_x=False, log_y=False),
+        "score along": Axes(x=_("place along the course"), y=_("test score")),
         "interaction": Axes(x=_("case"), y=_("difference of gains"), log_x=False, log_y=False),
     },
     full={"seeds": 5},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from statistics import stdev
 
 from crossover.measure.statistics import Interval, fit_exponent
 from crossover.study.audit.evidence import Curve, Label
@@ -108,8 +110,7 @@ def paces(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) ->
     """What share of each rival's seconds each subject takes, and where they take the same; decides nothing."""
     compared = [
         pair
-        for subject in subjects
-        for rival in rivals
+        for subject, rival in product(subjects, rivals)
         for pair in pairs(observed, PairParameters(of=("seconds",), subject=subject, reference=rival))
     ]
     if compared and observed.unsteady:
@@ -211,11 +212,8 @@ def flatter(observed: Observed, parameters: FlatterParameters) -> Finding:
     told: list[Said] = []
     for pair in compared:
         own, other = _slope(pair.subject), _slope(pair.reference)
-        verdict: Verdict = (
-            "holds" if own.low > other.high else "does not hold" if own.high < other.low else "not decided"
-        )
         case = NAMES[pair.subject.measure]
-        cases.append((case, verdict))
+        cases.append((case, _below(other, own)))
         told.append(
             _(
                 "{case}: {subject} falls with the power {own}, {reference} with {other}.",
@@ -246,6 +244,43 @@ def _slope(curve: Curve) -> Interval:
     """The exponent over every seed's figure at every x."""
     points = [(x, y) for x, seeds in zip(curve.x, curve.samples, strict=True) for y in seeds]
     return fit_exponent([x for x, _y in points], [y for _x, y in points])
+
+
+def steadiness(
+    observed: Observed, subjects: Sequence[str], rivals: Sequence[str]
+) -> tuple[list[tuple[Said, Verdict]], list[Said]]:
+    """Whether scores worsen less along courses than those of rivals, as a power of what grows; and by how much.
+
+    The spread of the seeds at the end of a course is told besides.
+    """
+    cases: list[tuple[Said, Verdict]] = []
+    told: list[Said] = []
+    for subject, rival in product(subjects, rivals):
+        for pair in pairs(observed, PairParameters(of=("score along",), subject=subject, reference=rival)):
+            if min(len(pair.subject.x), len(pair.reference.x)) < 3:
+                continue
+            own, other = _slope(pair.subject), _slope(pair.reference)
+            names = {"subject": subject, "reference": rival, "series": str(pair.subject.labels["series"])}
+            less, more = (own, other) if pair.subject.labels.get("lower_is_better") else (other, own)
+            case = _("{subject} steadier than {reference} along {series}", **names)
+            cases.append((case, _below(less, more)))
+            told.append(
+                _(
+                    "Along {series} the score of {subject} goes with the power {own}, that of {reference} with "
+                    "{other}; at its end seeds spread by {spread} and {other_spread}.",
+                    own=figure(own),
+                    other=figure(other),
+                    spread=number(stdev(pair.subject.samples[-1])),
+                    other_spread=number(stdev(pair.reference.samples[-1])),
+                    **names,
+                )
+            )
+    return cases, told
+
+
+def _below(less: Interval, more: Interval) -> Verdict:
+    """Whether one lies below the other for certain."""
+    return "holds" if less.high < more.low else "does not hold" if less.low > more.high else "not decided"
 
 
 FASTER = Rule(parameters=PairParameters, decide=faster)

@@ -20,7 +20,7 @@ from crossover.study.audit.rules import (
     not_measured,
 )
 from crossover.study.audit.rules.directed import Comparison, above, above_zero, courses, directed, figure, growth
-from crossover.study.audit.rules.pace import paces
+from crossover.study.audit.rules.pace import paces, steadiness
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
@@ -107,24 +107,27 @@ def _beside(observed: Observed, parameters: LevelParameters) -> list[Said]:
 class BetterParameters(LevelParameters):
     """As `LevelParameters`; `least`, where it is not 0, is the number of cases in which a subject must be better.
 
-    `grows` asks besides that the lead grows from bucket to bucket of the test rows, and `twins` that each model they
-    name is better than its own twin, such as the same without what is claimed to help.
+    `grows` asks besides that the lead grows from bucket to bucket of the test rows, `steadier` that scores worsen
+    less along courses of cases, and `twins` that each model they name is better than its own twin, such as the same
+    without what is claimed to help.
     """
 
     least: int = 0
     grows: bool = False
+    steadier: bool = False
     twins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.least < 0:
             raise ConfigError(f"least={self.least}: give a number of cases, or 0 for all of them")
-        if self.least and self.grows:
-            raise ConfigError("least counts cases and grows reads series of them: give one of the two")
+        if self.least and (self.grows or self.steadier):
+            raise ConfigError("least counts cases, grows and steadier read series of them: give one of the two")
 
     @property
     def measures(self) -> tuple[str, ...]:
         """See `Parameters`."""
-        return (*super().measures, *(("trend",) if self.grows else ()))
+        series = {"trend": self.grows, "score along": self.steadier}
+        return (*super().measures, *(name for name, asked in series.items() if asked))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -145,12 +148,14 @@ def better(observed: Observed, parameters: BetterParameters) -> Finding:
     }
     cases = [*_judged(observed, parameters, judged), *_beside_twins(observed, parameters.twins, judged)]
     grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
-    finding = _found(observed, cases, [*grouped(grown), *_beside(observed, parameters)])
+    steady, fitted = steadiness(observed, parameters.subjects, parameters.rivals) if parameters.steadier else ([], [])
+    finding = _found(observed, cases, [*grouped(grown), *grouped(steady), *fitted, *_beside(observed, parameters)])
     if parameters.least:
         return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
-    if parameters.grows:
-        half: Verdict = across(verdict for _told, verdict in grown) if grown else "not decided"
-        verdict = both([finding.verdict, half])
+    halves = [half for half, asked in ((grown, parameters.grows), (steady, parameters.steadier)) if asked]
+    if halves:
+        judged_halves = [across(verdict for _told, verdict in half) if half else "not decided" for half in halves]
+        verdict = both([finding.verdict, *judged_halves])
         return replace(finding, verdict=verdict, where=holding(cases) if verdict == "holds where" else None)
     return finding
 
