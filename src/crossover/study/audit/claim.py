@@ -26,7 +26,7 @@ class Claim:
     """A statement about models and what settles it.
 
     `parameters` are the rule's; `quick` and `full` hold, by experiment, the settings that differ from that level's
-    own (``[quick.memory] lengths = [256, 512]``).
+    own (``[quick.memory] lengths = [256, 512]``), and `both` those of either level.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Claim:
     experiments: tuple[str, ...]
     rule: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    both: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quick: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     full: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -43,14 +44,15 @@ class Claim:
 
     def settings(self, experiment: str, level: str) -> Any:
         """The settings of one of its experiments at a level, checked."""
-        changes = (self.quick if level == "quick" else self.full).get(experiment, {})
+        own = self.quick if level == "quick" else self.full
+        changes = {**self.both.get(experiment, {}), **own.get(experiment, {})}
         return EXPERIMENTS.get(experiment).settings_at(level, changes, path=f"{self.id}.{level}.{experiment}")
 
     def check(self, level: str) -> None:
         """Raise a ConfigError for whatever could not be measured or decided, before anything is."""
         if not self.experiments:
             raise ConfigError(f"claim {self.id!r} names no experiment: use {listing(EXPERIMENTS.names())}")
-        for name in (*self.quick, *self.full):
+        for name in (*self.both, *self.quick, *self.full):
             if name not in self.experiments:
                 raise ConfigError(
                     f"claim {self.id!r}: " + unknown("experiment in its settings", name, self.experiments)

@@ -54,6 +54,13 @@ def test_a_claim_of_ones_own_is_read_with_its_settings(tmp_path: Path) -> None:
     assert len([line for line in OWN.splitlines() if line]) <= 20
 
 
+def test_settings_of_either_level_are_told_once_and_a_level_may_differ(tmp_path: Path) -> None:
+    text = OWN.replace("[quick.parameters]", "[both.parameters]") + "\n[full.parameters]\nlengths = [32, 64]\n"
+    (claim,) = find_claims([str(write(tmp_path, text))], "full")
+    assert [claim.settings("parameters", level).lengths for level in ("quick", "full")] == [(8, 16), (32, 64)]
+    assert {claim.settings("parameters", level).models for level in ("quick", "full")} == {("gru",)}
+
+
 def test_an_id_may_be_written_in_small_letters() -> None:
     assert find_claims(["c5"], "quick")[0].id == "C5"
 
@@ -87,6 +94,7 @@ def test_a_claim_given_twice_or_an_unknown_level_is_refused() -> None:
         ("lengths = [8, 16]", "length = 8", "did you mean 'mine.quick.parameters.lengths'"),
         ('models = ["gru"]', 'models = ["grue"]', "unknown model 'grue'"),
         ("[quick.parameters]", "[quick.memory]", "unknown experiment in its settings 'memory'"),
+        ("[quick.parameters]", "[both.memory]", "unknown experiment in its settings 'memory'"),
         ('id = "mine"', 'id = "../mine"', "names a file"),
     ],
 )

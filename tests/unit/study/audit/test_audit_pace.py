@@ -1,4 +1,4 @@
-"""Rules about pace, documents and layouts, each also turned round."""
+"""Rules about pace, documents, layouts and wins, each also turned round."""
 
 from __future__ import annotations
 
@@ -157,3 +157,32 @@ def test_what_is_predicted_is_told_and_decides_nothing() -> None:
     found = decide("at-least", [curve], measure="ratio", bound=1.0)
     assert found.verdict == "not decided"
     assert "lstm, predicted: 9 (7 to 12) at 64." in english(found.sentence)
+
+
+def by_kind(name: str, *scores: float, case: str = "tasks", **labels: bool) -> Curve:
+    y = tuple(Interval(score, score, score) for score in scores)
+    x = tuple(str(kind) for kind in range(1, len(scores) + 1))
+    return Curve(name=name, measure="score by kind", x=x, y=y, labels={"series": case, **labels})
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind", "verdict"),
+    [(16, 4, "holds"), (4, 16, "does not hold"), (13, 7, "not decided"), (5, 0, "not decided"), (6, 0, "holds")],
+)
+def test_a_sign_test_over_kinds_decides_who_wins(ahead: int, behind: int, verdict: str) -> None:
+    lead = [0.1] * ahead + [-0.1] * behind + [0.0]
+    curves = [by_kind("transformer", *(0.5 + own for own in lead)), by_kind("lstm", *[0.5] * len(lead))]
+    found = decide("wins", curves, subject="transformer", rival="lstm")
+    assert found.verdict == verdict
+    assert f"ahead on {ahead} kinds" in english(found.sentence) and f"behind on {behind}" in english(found.sentence)
+    errors = [by_kind(curve.name, *curve.values, lower_is_better=True) for curve in curves]
+    turned = decide("wins", errors, subject="lstm", rival="transformer")
+    assert turned.verdict == verdict
+
+
+def test_sign_tests_of_several_cases_are_corrected_together() -> None:
+    six = [by_kind("transformer", *[0.6] * 6), by_kind("lstm", *[0.5] * 6)]
+    level = [by_kind("transformer", 0.6, 0.5, case="more"), by_kind("lstm", 0.5, 0.6, case="more")]
+    assert decide("wins", six, subject="transformer", rival="lstm").verdict == "holds"
+    assert decide("wins", six + level, subject="transformer", rival="lstm").verdict == "not decided"
+    assert decide("wins", [], subject="transformer", rival="lstm").verdict == "not decided"

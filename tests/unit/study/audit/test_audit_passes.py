@@ -12,7 +12,7 @@ from crossover.measure.numerics import Numerics
 from crossover.study.audit.claim import built_in_claims
 from crossover.study.audit.evidence import Bench
 from crossover.study.audit.experiments.devices import DeviceSettings, compare_devices
-from crossover.study.audit.experiments.documents import CodeSettings, cite, code_lines, count_code
+from crossover.study.audit.experiments.documents import CodeSettings, cite, cite_messages, code_lines, count_code
 from crossover.study.audit.experiments.loss_seconds import LossSettings, time_losses
 from crossover.study.audit.experiments.passes import PassSettings, time_passes
 from crossover.study.audit.experiments.sizes import SizeSettings, train_sizes
@@ -102,7 +102,16 @@ def test_publications_stand_with_their_sources(bench: Bench) -> None:
     evidence = cite(claim.settings("dates", "quick"), bench)
     assert [curve.values for curve in evidence.curves] == [(1986.0,), (1995.0,)]
     assert "Neural Computation 9(8)" in english(evidence.how[1])
-    assert claim.quick == claim.full
+    assert claim.settings("dates", "quick") == claim.settings("dates", "full")
+
+
+def test_published_messages_are_shares_of_their_links(bench: Bench) -> None:
+    claim = built_in_claims()["C17"]
+    evidence = cite_messages(claim.settings("messages", "quick"), bench)
+    shares = {curve.name: curve.values for curve in evidence.curves}
+    assert shares["NCCL, 8 H100 over NVLink"] == pytest.approx([2 * 7 / 8 * 67_108_864 / 322e-6 / 450e9])
+    assert all(0.2 < value < 0.9 for values in shares.values() for value in values)
+    assert "67 to 536 MB" in english(evidence.scope) and "DeepBench" in english(evidence.how[-1])
 
 
 def test_code_is_counted_by_axis(bench: Bench) -> None:

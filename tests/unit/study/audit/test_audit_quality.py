@@ -212,6 +212,8 @@ def test_one_rival_that_is_not_beaten_is_enough_and_cases_are_counted() -> None:
     rivals = ("gru", "baseline")
     whole = better(observed(*curves), BetterParameters(subjects=("lstm",), rivals=rivals))
     assert whole.verdict == "holds where" and english(whole.where or "") == "lstm on two"
+    one = better(observed(*curves), BetterParameters(subjects=("lstm",), rivals=("baseline: ridge",)))
+    assert english(one.where or "") == "lstm on two"
     verdicts = {
         least: better(observed(*curves), BetterParameters(subjects=("lstm",), rivals=rivals, least=least)).verdict
         for least in (1, 2, 3)

@@ -163,6 +163,16 @@ def test_one_layout_is_below_another_where_the_intervals_say_so() -> None:
         assert layout_below(observed(share("data=2", 0.3), share("tensor=2", sent)), rule).verdict == verdict
 
 
+@pytest.mark.parametrize(("reached", "verdict"), [(0.8, "holds"), (0.3, "holds where")])
+def test_published_messages_are_a_half_of_their_own(reached: float, verdict: str) -> None:
+    rule = LayoutBelowParameters(measure="share", subjects=("tensor=2",), reference="data=2", share=0.7)
+    published = Curve.counted("NCCL", "share of the link", (67e6,), (reached,), baseline=True)
+    ours = (share("data=2", 0.3), share("tensor=2", 0.1))
+    found = layout_below(observed(*ours, published), rule)
+    assert found.verdict == verdict and "NCCL: " in english(found.sentence)
+    assert layout_below(observed(*ours, published), replace(rule, share=0.0)).verdict == "holds"
+
+
 def test_a_number_is_reached_by_the_smallest_layout_that_does_or_by_none_that_could_be_measured() -> None:
     rule = ReachedParameters(measure="share", bound=0.5)
     found = reached(observed(share("data=2", 0.3), share("data=8", 0.9), share("data=4", 0.7)), rule)

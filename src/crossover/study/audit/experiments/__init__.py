@@ -16,6 +16,7 @@ EXPERIMENTS.add("loss-seconds", f"{_HERE}.loss_seconds:LOSS_SECONDS", "seconds u
 EXPERIMENTS.add("sizes", f"{_HERE}.sizes:SIZES", "validation loss by parameters and by depth")
 EXPERIMENTS.add("devices", f"{_HERE}.devices:DEVICES", "a GPU against a CPU, measured or predicted")
 EXPERIMENTS.add("dates", f"{_HERE}.documents:DATES", "what was published when")
+EXPERIMENTS.add("messages", f"{_HERE}.documents:MESSAGES", "what share of its link an all-reduce of others reached")
 EXPERIMENTS.add("code", f"{_HERE}.documents:CODE", "what each axis of a layout takes in code")
 EXPERIMENTS.add("memory", f"{_HERE}.growth:MEMORY", "peak memory and state against length, by pass")
 EXPERIMENTS.add("gradients", f"{_HERE}.gradients:GRADIENTS", "gradient of the last loss at earlier inputs")

@@ -1,10 +1,11 @@
-"""What is documented rather than measured: when something was published, and how much code a layout takes here."""
+"""What is documented rather than measured: when something was published, what code a layout takes here, and how
+much of their links messages of others' machines reached."""
 
 from __future__ import annotations
 
 import io
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,54 @@ def cite(settings: DateSettings, bench: Bench) -> Evidence:
         scope=_("literature"),
         how=tuple(_("{name}: {source}.", name=each.name, source=each.source) for each in settings.publications),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """An all-reduce that others timed: `bytes` on each of `ranks`, whose link carries `link` bytes/s one way."""
+
+    name: str
+    bytes: float
+    ranks: int
+    seconds: float
+    link: float
+    source: str
+
+    @property
+    def share(self) -> float:
+        """Of the link's rate that a ring reaches, which sends 2 (n - 1)/n of the bytes over each of its links."""
+        return 2 * (self.ranks - 1) / self.ranks * self.bytes / self.seconds / self.link
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageSettings:
+    """Published all-reduces."""
+
+    messages: tuple[Message, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+def cite_messages(settings: MessageSettings, bench: Bench) -> Evidence:
+    """The share of its link's rate that each reached, by the bytes of the message."""
+    by_name: dict[str, list[Message]] = {}
+    for message in sorted(settings.messages, key=lambda message: message.bytes):
+        by_name.setdefault(message.name, []).append(message)
+    return Evidence(
+        curves=tuple(
+            Curve.counted(name, "share of the link", [m.bytes for m in own], [m.share for m in own], baseline=True)
+            for name, own in by_name.items()
+        ),
+        scope=_("published all-reduces of {from} to {to} MB", **_megabytes(settings.messages)),
+        how=tuple(
+            _("{name}: {source}.", name=name, source=listing(dict.fromkeys(m.source for m in own)))
+            for name, own in by_name.items()
+        ),
+    )
+
+
+def _megabytes(messages: Sequence[Message]) -> dict[str, Said]:
+    sizes = [message.bytes / 1e6 for message in messages] or [0.0]
+    return {"from": number(round(min(sizes))), "to": number(round(max(sizes)))}
 
 
 _OWN = {
@@ -152,6 +201,12 @@ DATES = Experiment(
     settings=DateSettings,
     run=cite,
     measures={"year": Axes(x=_("year"), y=_("year"), log_x=False, log_y=False)},
+    full={},
+)
+MESSAGES = Experiment(
+    settings=MessageSettings,
+    run=cite_messages,
+    measures={"share of the link": Axes(x=_("bytes"), y=_("share of the link's rate"), log_y=False)},
     full={},
 )
 CODE = Experiment(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import mean
 
 from crossover.errors import DataError
 from crossover.measure.statistics import Interval
@@ -39,6 +40,7 @@ def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
             *_trends(settings, cases),
             *_gains(settings, trained),
             *_courses(settings, trained),
+            *_by_kind(trained),
         ),
         scope=scope_of(settings, trained, bench),
         how=_how(settings),
@@ -182,6 +184,30 @@ def _courses(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Cu
     return curves
 
 
+def _by_kind(trained: Mapping[str, Found]) -> list[Curve]:
+    """Each model's score on each kind of row, in the cases whose tasks tell kinds apart: mean and range of seeds."""
+    curves = []
+    for case, found in trained.items():
+        spec = found.outcome.contest.spec
+        labels: dict[str, Label] = {"series": case, **({} if spec.higher_is_better else {"lower_is_better": True})}
+        prefix = f"{spec.metric}@"
+        for name, records in by_model(found.outcome).items():
+            kinds = [key for key in records[0].summary if key.startswith(prefix)]
+            samples = tuple(tuple(record.summary[key] for record in records) for key in kinds)
+            if kinds:
+                curves.append(
+                    Curve(
+                        name=name,
+                        measure="score by kind",
+                        x=tuple(key.removeprefix(prefix) for key in kinds),
+                        y=tuple(Interval(mean(seeds), min(seeds), max(seeds)) for seeds in samples),
+                        labels=labels,
+                        samples=samples,
+                    )
+                )
+    return curves
+
+
 def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
     """One curve for each contrast: its interval and which side of 0 it is on, corrected over all of them."""
     curves = []
@@ -211,6 +237,8 @@ def _case_scope(name: str, outcome: Outcome) -> Said:
     told: Said = name
     if records and records[0].layout != SINGLE:
         told = _("{case} ({layout})", case=name, layout=records[0].layout)
+    if outcome.folds > 1:
+        told = _("{case} at {count} rolling origins", case=told, count=number(outcome.folds))
     return _(
         "{case}: {metric} on {rows} test rows of {task}, {budget} a run",
         case=told,
@@ -251,6 +279,7 @@ QUALITY = Experiment(
         "difference": Axes(x=_("case"), y=_("difference of test scores"), log_x=False, log_y=False),
         "trend": Axes(x=_("case"), y=_("growth of the difference from bucket to bucket"), log_x=False, log_y=False),
         "gain": Axes(x=_("case"), y=_("gain in test score"), log_x=False, log_y=False),
+        "score by kind": Axes(x=_("kind of row"), y=_("test score"), log_x=False, log_y=False),
         "score along": Axes(x=_("place along the course"), y=_("test score")),
         "interaction": Axes(x=_("case"), y=_("difference of gains"), log_x=False, log_y=False),
     },

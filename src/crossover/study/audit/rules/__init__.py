@@ -80,6 +80,7 @@ RULES.add("gradient-lead", f"{_HERE}.memory:GRADIENT_LEAD", "one model's gradien
 RULES.add("reaches", f"{_HERE}.quality:REACHES", "a model's score is at least a number")
 RULES.add("better", f"{_HERE}.quality:BETTER", "a model is better than others, case by case")
 RULES.add("level", f"{_HERE}.quality:LEVEL", "models are equal within the margin, case by case")
+RULES.add("wins", f"{_HERE}.wins:WINS", "a model is ahead on more kinds of rows than by chance")
 RULES.add("above-zero", f"{_HERE}.quality:ABOVE_ZERO", "a gain, or what one gains more, is above 0")
 RULES.add("mask", f"{_HERE}.language:MASK", "a model does the same without its causal mask")
 RULES.add("memory", f"{_HERE}.language:MEMORY", "memory lowers the loss beyond the segment")

@@ -24,7 +24,7 @@ from crossover.study.audit.rules.pace import paces, steadiness
 from crossover.study.audit.words import Said, _, listing, number, sentences
 
 BASELINE = "baseline"
-"""As a rival: every simple predictor of the case."""
+"""As a rival: every simple predictor of the case; ``"baseline: last value"`` is that one alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ def reaches(observed: Observed, parameters: ReachesParameters) -> Finding:
 class LevelParameters:
     """Each subject against every rival, case by case, by the margin of the case's task.
 
-    A rival ``"baseline"`` is every simple predictor of the case. `timed` has the seconds of subjects told beside
-    those of rivals; they decide nothing.
+    A rival ``"baseline"`` is every simple predictor of the case, ``"baseline: last value"`` one of them. `timed` has
+    the seconds of subjects told beside those of rivals; they decide nothing.
     """
 
     subjects: tuple[str, ...]
@@ -81,7 +81,7 @@ class LevelParameters:
     @property
     def models(self) -> tuple[str, ...]:
         """See `Parameters`."""
-        return (*self.subjects, *(rival for rival in self.rivals if rival != BASELINE))
+        return (*self.subjects, *(rival for rival in self.rivals if not rival.startswith(BASELINE)))
 
 
 def level(observed: Observed, parameters: LevelParameters) -> Finding:
@@ -242,7 +242,7 @@ def _cases(observed: Observed, subject: str) -> list[str]:
 
 def _against(observed: Observed, subject: str, rivals: Sequence[str], case: str) -> list[Comparison]:
     """How the subject compares with each rival in a case."""
-    wanted = set(rivals)
+    wanted = {rival.removeprefix(f"{BASELINE}: ") for rival in rivals}
     if BASELINE in wanted:
         wanted |= {curve.name for curve in observed.curves("score", baseline=True)}
     return [found.verdict for found in directed(observed, "difference", (subject,), wanted) if found.case == case]

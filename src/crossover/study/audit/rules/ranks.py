@@ -13,6 +13,7 @@ from crossover.study.audit.rules.cost import less_at, unsteady
 from crossover.study.audit.rules.directed import figure
 from crossover.study.audit.words import Said, _, listing, number
 
+_SHARE = "share of the link"
 PREDICTED = "predicted"
 """The label ``"by"`` of a curve that the planner predicted: it is told, and decides nothing."""
 
@@ -67,12 +68,21 @@ def _against(curve: Curve, x: float, parameters: AtLeastParameters) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class LayoutBelowParameters(MeasureParameters):
-    """`measure` is smaller under each of `subjects` than under `reference`, for the same model and x."""
+    """`measure` is smaller under each of `subjects` than under `reference`, for the same model and x.
+
+    Where `share` is not 0, published messages reach at least that share of their link as well.
+    """
 
     subjects: tuple[str, ...]
     reference: str
     above: bool = False
     """Turned round: it is larger."""
+    share: float = 0.0
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """See `Parameters`."""
+        return (self.measure, *((_SHARE,) if self.share else ()))
 
 
 def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Finding:
@@ -84,8 +94,13 @@ def layout_below(observed: Observed, parameters: LayoutBelowParameters) -> Findi
     for curve in compared:
         pair = (references[curve.name], curve) if parameters.above else (curve, references[curve.name])
         cases += _told(curve, [(x, less_at(*pair, x)) for x in curve.x])
-    drawn = [*compared, *references.values()]
-    return _found(observed, cases, drawn)
+    published = observed.curves(_SHARE) if parameters.share else []
+    for curve in published:
+        cases += _told(
+            curve,
+            [(x, "holds" if curve.values[i] >= parameters.share else "does not hold") for i, x in enumerate(curve.x)],
+        )
+    return _found(observed, cases, [*compared, *references.values(), *published])
 
 
 @dataclass(frozen=True, kw_only=True)
