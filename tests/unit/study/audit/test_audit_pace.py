@@ -79,7 +79,7 @@ def test_a_model_is_steadier_whose_scores_worsen_less(grown: float, lower_is_bet
     ]
     found = decide("better", curves, subjects=("gru",), rivals=("transformer",), steadier=True)
     said = english(found.sentence)
-    assert "Along horizons the score of gru goes with the power" in said and "seeds spread by" in said
+    assert "Along horizons the score of gru goes with the power" in said and "seeds lie" in said
     assert found.verdict == verdict
 
 

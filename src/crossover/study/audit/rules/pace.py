@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from statistics import stdev
 
 from crossover.measure.statistics import Interval, fit_exponent
 from crossover.study.audit.evidence import Curve, Label
@@ -251,13 +250,14 @@ def steadiness(
 ) -> tuple[list[tuple[Said, Verdict]], list[Said]]:
     """Whether scores worsen less along courses than those of rivals, as a power of what grows; and by how much.
 
-    The spread of the seeds at the end of a course is told besides.
+    How far the seeds lie apart at the end of a course is told besides. Courses of which no power can be fitted (fewer
+    than three places, a score of 0) are left out.
     """
     cases: list[tuple[Said, Verdict]] = []
     told: list[Said] = []
     for subject, rival in product(subjects, rivals):
         for pair in pairs(observed, PairParameters(of=("score along",), subject=subject, reference=rival)):
-            if min(len(pair.subject.x), len(pair.reference.x)) < 3:
+            if not all(map(_has_slope, (pair.subject, pair.reference))):
                 continue
             own, other = _slope(pair.subject), _slope(pair.reference)
             names = {"subject": subject, "reference": rival, "series": str(pair.subject.labels["series"])}
@@ -267,15 +267,23 @@ def steadiness(
             told.append(
                 _(
                     "Along {series} the score of {subject} goes with the power {own}, that of {reference} with "
-                    "{other}; at its end seeds spread by {spread} and {other_spread}.",
+                    "{other}; at its end seeds lie {spread} and {other_spread} apart.",
                     own=figure(own),
                     other=figure(other),
-                    spread=number(stdev(pair.subject.samples[-1])),
-                    other_spread=number(stdev(pair.reference.samples[-1])),
+                    spread=number(_spread(pair.subject)),
+                    other_spread=number(_spread(pair.reference)),
                     **names,
                 )
             )
     return cases, told
+
+
+def _has_slope(curve: Curve) -> bool:
+    return len(curve.x) >= 3 and all(score > 0 for seeds in curve.samples for score in seeds)
+
+
+def _spread(curve: Curve) -> float:
+    return max(curve.samples[-1]) - min(curve.samples[-1])
 
 
 def _below(less: Interval, more: Interval) -> Verdict:
