@@ -83,6 +83,26 @@ def test_a_model_is_steadier_whose_scores_worsen_less(grown: float, lower_is_bet
     assert found.verdict == verdict
 
 
+def test_of_a_course_with_a_score_of_0_no_power_is_fitted() -> None:
+    zero, half = Interval(0.0, 0.0, 0.0), Interval(0.5, 0.49, 0.51)
+    curves = [
+        *(Curve(name=name, measure="score", x=("one",), y=(half,)) for name in ("gru", "transformer")),
+        *(
+            Curve(
+                name=name,
+                measure="score along",
+                x=(1, 2, 4),
+                y=(half, half, zero),
+                labels={"series": "lags"},
+                samples=((0.5, 0.5), (0.5, 0.5), (0.0, 0.5)),
+            )
+            for name in ("gru", "transformer")
+        ),
+    ]
+    found = decide("better", curves, subjects=("gru",), rivals=("transformer",), steadier=True)
+    assert found.verdict == "not decided" and "Along lags" not in english(found.sentence)
+
+
 def test_models_are_compared_under_the_same_condition_only() -> None:
     curves = [
         seconds("lstm", 1.0, 1.0, **{"pass": "encode", "batch": 1}),
