@@ -177,7 +177,9 @@ def test_predict_reads_a_text_or_a_file_from_a_run_or_a_study(
     (tmp_path / "lines.txt").write_text("firm 7 reports a gain\n\nfirm 8 reports a loss\n", encoding="utf-8")
     out = tmp_path / "out" / "predictions.jsonl"
     several = run("predict", trained, "--file", tmp_path / "lines.txt", "--out", out)["predictions"]
-    assert several[0] == one[0] and len(several) == 2
+    assert several[0]["label"] == one[0]["label"] and len(several) == 2
+    # A processor may sum a row's products in another order where it has two rows.
+    assert several[0]["probabilities"] == pytest.approx(one[0]["probabilities"], rel=1e-6)
     assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == several
     table = tmp_path / "table.csv"
     table.write_text("label,text\n?,firm 7 reports a gain\n?,\n?,firm 8 reports a loss\n", encoding="utf-8")

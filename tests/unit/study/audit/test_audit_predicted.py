@@ -69,6 +69,8 @@ def test_a_layout_that_a_model_does_not_admit_is_refused_with_the_reason() -> No
 def test_predictions_stand_before_the_scope_and_change_no_verdict() -> None:
     evidence = Evidence(curves=(), scope="here", how=(), foretold=("Predicted: much.",))
     assert Evidence.from_json(evidence.to_json()) == evidence
-    card = tell_claim(built_in_claims()["C3"], Finding(verdict="holds", sentence="It is so."), {"x": evidence}, "")
+    finding = Finding(verdict="holds", sentence="It is so.")
+    claim, on = built_in_claims()["C3"], {"device": "cpu"}
+    card = tell_claim(claim, finding, {"x": evidence}, command="", level="quick", machine=on)
     assert english(card["sentence"]) == "It is so. Predicted: much. Scope: here."
-    assert card["verdict"] == "holds"
+    assert (card["verdict"], card["level"], card["machine"]) == ("holds", "quick", on)
