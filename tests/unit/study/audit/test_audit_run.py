@@ -68,8 +68,8 @@ def test_c3_c4_and_c5_are_settled_again_and_turned_round_get_the_opposite(tmp_pa
         "turned-C4": "does not hold",
         "turned-C5": "holds",
     }
-    # Its seconds are fitted too, and beside other tests they may leave it open.
-    assert in_time in ("holds", "not decided")
+    # Its seconds are fitted too, cell by cell, and beside other tests they may leave some or all of them open.
+    assert in_time in ("holds", "holds where", "not decided")
 
 
 def test_each_claim_has_a_card_and_the_sentence_carries_the_scope(tmp_path: Path) -> None:
