@@ -15,6 +15,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +30,40 @@ ROOT = Path(__file__).parents[1]
 KEPT = Path(__file__).parent / "results" / "audit"
 
 
-def settle(level: str, claims: list[str]) -> dict[str, Any]:
-    """Run the audit, keep the cards that tell more than those that are there, and return its study."""
+def settle(level: str, claims: list[str]) -> None:
+    """Run the audit, and keep the cards that tell more than those that are there."""
     folder = Path("crossover-runs") / f"audit-{level}"
     command = ["audit", *claims, "--level", level, "--out", str(folder)]
     subprocess.run([sys.executable, "-m", "crossover", *command], check=True)
-    study: dict[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     (KEPT / "cards").mkdir(parents=True, exist_ok=True)
-    for claim in study["claims"]:
+    for claim in read(folder / "study.json")["claims"]:
         kept = KEPT / "cards" / f"{claim['id']}.json"
         if not kept.is_file() or LEVELS.index(read(kept)["level"]) <= LEVELS.index(level):
             shutil.copyfile(claim["card"], kept)
-    return study
 
 
-def read(card: Path) -> dict[str, Any]:
-    """A card as it is written."""
-    value: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
+def read(file: Path) -> dict[str, Any]:
+    """A card or a study as it is written."""
+    value: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return value
 
 
-def gather(study: dict[str, Any]) -> None:
-    """Write what all cards say as one study, which is `study` but for its claims."""
+def gather() -> None:
+    """Write what all cards say as one study; of their machines it tells what is the same on all."""
     paths = [KEPT / "cards" / f"{name}.json" for name in built_in_claims()]
     claims = [told_on(read(path), path.relative_to(ROOT)) for path in paths if path.is_file()]
-    own = {"command": "python benchmarks/audit.py", "seconds": None}
-    own |= {"settings": {"claims": [claim["id"] for claim in claims]}, "claims": claims}
-    gathered = {**study, **own}
-    write_json(KEPT / "study.json", gathered)
-    write_file(KEPT / "report.md", render_markdown(build_report(gathered), translate("en")))
+    first, *others = (claim["machine"] for claim in claims)
+    study = {
+        "version": 1,
+        "kind": "audit",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": "python benchmarks/audit.py",
+        "machine": {key: value for key, value in first.items() if all(other.get(key) == value for other in others)},
+        "settings": {"claims": [claim["id"] for claim in claims]},
+        "claims": claims,
+    }
+    write_json(KEPT / "study.json", study)
+    write_file(KEPT / "report.md", render_markdown(build_report(study), translate("en")))
 
 
 def main() -> None:
@@ -66,7 +72,8 @@ def main() -> None:
     parser.add_argument("claims", nargs="*", metavar="CLAIM")
     parser.add_argument("--level", choices=LEVELS, default="quick")
     given = parser.parse_args()
-    gather(settle(given.level, given.claims))
+    settle(given.level, given.claims)
+    gather()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,19 +41,27 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def demo_table(study: dict[str, Any], say: Translator) -> str:
-    """Scores, steps and memory of every model on every task."""
+    """Scores, steps and memory of every model on every task, and on which machine."""
     headings = HEADINGS[say.lang]
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
-    return "\n".join([*lines, *("| " + " | ".join(cells(row)) + " |" for row in study["table"])])
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in study["table"]]
+    return "\n".join([*lines, "", f"{study['created'][:10]}, {told(study['machine'])}"])
+
+
+def told(machine: dict[str, Any]) -> str:
+    """A machine in a few words."""
+    return f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
 
 
 def audit_table(study: dict[str, Any], say: Translator) -> str:
-    """How many claims got which verdict; folded up, each with its own."""
+    """How many claims got which verdict; folded up, each with its own; and how many were settled where."""
     whole = overview(study["claims"])
     rows = tuple(replace(row, cells=row.cells[:3]) for row in whole.rows)
     table = render_table(replace(whole, columns=whole.columns[:3], rows=rows), say)
-    told = say(tally(study["claims"]).text)
-    return f"{told}\n\n<details><summary>{UNFOLD[say.lang]}</summary>\n\n{table}\n\n</details>"
+    settled = Counter(f"--level {claim['level']}, {told(claim['machine'])}" for claim in study["claims"])
+    where = "; ".join(f"{count} × {place}" for place, count in settled.items())
+    counted = say(tally(study["claims"]).text)
+    return f"{counted}\n\n<details><summary>{UNFOLD[say.lang]}</summary>\n\n{table}\n\n</details>\n\n{where}"
 
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any], Translator], str]]] = {
@@ -65,13 +74,11 @@ def main() -> None:
     """Rewrite both READMEs."""
     study = json.loads((Path(sys.argv[1]) / "study.json").read_text(encoding="utf-8"))
     name, table = TABLES[study["kind"]]
-    machine = study["machine"]
-    measured = f"{study['created'][:10]}, {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
     for lang, path in READMES.items():
         text = path.read_text(encoding="utf-8")
         found = re.search(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, re.DOTALL)
         start, end = found.span() if found else (len(text), len(text))
-        block = f"<!-- {name} -->\n{table(study, translate(lang))}\n\n{measured}\n<!-- /{name} -->"
+        block = f"<!-- {name} -->\n{table(study, translate(lang))}\n<!-- /{name} -->"
         path.write_text(text[:start] + block + text[end:], encoding="utf-8")
 
 

@@ -105,13 +105,15 @@ class TwoHosts:
 
 
 def refusal() -> str | None:
-    """Why two hosts cannot be made here; None where they can."""
+    """Why two hosts may not be made here; None where they may. Whatever else goes wrong is raised."""
     if which("ip") is None:
         return "there is no ip command here"
     probe = f"crossover-probe-{os.getpid()}"
     try:
         _ip("netns", "add", probe)
     except RuntimeError as error:
+        if not any(reason in str(error) for reason in ("not permitted", "ermission denied")):
+            raise
         return f"network namespaces may not be made here ({error})"
     _ip("netns", "del", probe)
     return None

@@ -53,7 +53,7 @@ class FilterBank:
         return FrameStream(self)
 
     def in_another_voice(self, frames_FM: np.ndarray, factor: float) -> np.ndarray:
-        """The frames as of a vocal tract `factor` times as short, which moves each frequency up by that factor.
+        """Frames [F, M] as of a vocal tract `factor` times as short, by which (above 0) each frequency moves up.
 
         Bands take what lies between the two that they come from (Jaitly and Hinton 2013, "Vocal tract length
         perturbation improves speech recognition"); above the highest band nothing is known, so that it goes on.

@@ -59,10 +59,11 @@ def training_memory(job: Job, layout: Layout, held: Held) -> Memory:
     parameters, optimizer = held.parameters * per.weight / shards, held.parameters * per.optimizer / shards
     gradients, copies = held.parameters * per.gradient / shards, held.parameters * per.copy
     activations = held.kept * held.in_flight
-    if layout.recompute == "blocks":
-        activations = held.entering * held.in_flight + held.block_kept
     # The gradient of the outputs is gone when the first block is on its way back.
     buffers = max(2 * held.logits, held.block_unwritten)
+    if layout.recompute == "blocks":
+        # All that the one block keeps is counted, what it writes on its way back too.
+        activations, buffers = held.entering * held.in_flight + held.block_kept, 2 * held.logits
     if layout.shard_parameters:
         # One block's weights and gradients are whole, and the next one's weights are under way.
         copies = 0.0

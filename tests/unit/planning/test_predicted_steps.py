@@ -63,6 +63,9 @@ def test_on_a_cpu_an_lstm_holds_what_it_wrote_and_one_block_of_what_it_will_writ
     unwritten = sum(cost.unwritten_bytes for cost in asked.blocks(asked.rows))
     assert set_aside.activations - there.activations == pytest.approx(unwritten)
     assert there.buffers == pytest.approx(max(set_aside.buffers, unwritten / 8))
+    again = Layout(recompute="blocks")
+    there, set_aside = (Planner(asked, machine).predict(again).memory for machine in (cpu, H100))
+    assert there.total == pytest.approx(set_aside.total), "the one block that is there is counted whole, and once"
 
 
 def test_recompute_trades_time_for_memory() -> None:

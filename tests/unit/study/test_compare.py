@@ -42,6 +42,10 @@ def request(**changes: Any) -> CompareRequest:
     return replace(base, **changes)
 
 
+def pairs(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(entry["a"], entry["b"]) for entry in document["verdicts"]]
+
+
 def statuses(document: dict[str, Any]) -> list[str]:
     return [entry["status"] for entry in document["runs"]]
 
@@ -113,6 +117,7 @@ def test_a_study_split_by_seed_is_the_same_study(resplit: bool, tmp_path: Path) 
         part = request(resplit=resplit, seeds=1, train=TrainSettings(budget="4steps", seed=seed))
         document = run_comparison(part, tmp_path / f"part{seed}")
         assert [entry["seed"] for entry in document["runs"]] == [seed, seed]
+        assert pairs(document) == pairs(whole), "a split's baselines are found, whichever is the first"
     shutil.copytree(tmp_path / "part1" / "runs", tmp_path / "part0" / "runs", dirs_exist_ok=True)
     seen: list[Progress] = []
     both = run_comparison(request(resplit=resplit), tmp_path / "part0", on_progress=seen.append)

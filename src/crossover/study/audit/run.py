@@ -151,5 +151,5 @@ class _Audit:
 def _given(value: Any) -> Any:
     """Settings without what is left empty in them: a field that is new leaves earlier evidence what it was."""
     if isinstance(value, dict):
-        return {key: _given(item) for key, item in value.items() if item not in ("", ())}
+        return {key: _given(item) for key, item in value.items() if item not in ("", (), {})}
     return [_given(item) for item in value] if isinstance(value, list | tuple) else value

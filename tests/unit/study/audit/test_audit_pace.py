@@ -192,17 +192,17 @@ def by_kind(name: str, *scores: float, case: str = "tasks", **labels: bool) -> C
 def test_a_sign_test_over_kinds_decides_who_wins(ahead: int, behind: int, verdict: str) -> None:
     lead = [0.1] * ahead + [-0.1] * behind + [0.0]
     curves = [by_kind("transformer", *(0.5 + own for own in lead)), by_kind("lstm", *[0.5] * len(lead))]
-    found = decide("wins", curves, subject="transformer", rival="lstm")
+    found = decide("wins", curves, subject="transformer", reference="lstm")
     assert found.verdict == verdict
     assert f"ahead on {ahead} kinds" in english(found.sentence) and f"behind on {behind}" in english(found.sentence)
     errors = [by_kind(curve.name, *curve.values, lower_is_better=True) for curve in curves]
-    turned = decide("wins", errors, subject="lstm", rival="transformer")
+    turned = decide("wins", errors, subject="lstm", reference="transformer")
     assert turned.verdict == verdict
 
 
 def test_sign_tests_of_several_cases_are_corrected_together() -> None:
     six = [by_kind("transformer", *[0.6] * 6), by_kind("lstm", *[0.5] * 6)]
     level = [by_kind("transformer", 0.6, 0.5, case="more"), by_kind("lstm", 0.5, 0.6, case="more")]
-    assert decide("wins", six, subject="transformer", rival="lstm").verdict == "holds"
-    assert decide("wins", six + level, subject="transformer", rival="lstm").verdict == "not decided"
-    assert decide("wins", [], subject="transformer", rival="lstm").verdict == "not decided"
+    assert decide("wins", six, subject="transformer", reference="lstm").verdict == "holds"
+    assert decide("wins", six + level, subject="transformer", reference="lstm").verdict == "not decided"
+    assert decide("wins", [], subject="transformer", reference="lstm").verdict == "not decided"

@@ -62,7 +62,7 @@ class Case:
         options: DataOptions = build(DataOptions, self.data, path=f"{self.name}.data")
         return options
 
-    def training(self) -> TrainSettings:
+    def train_settings(self) -> TrainSettings:
         """How it is trained, checked."""
         settings: TrainSettings = build(TrainSettings, self.train, path=f"{self.name}.train")
         return replace(settings, budget=self.budget)
@@ -98,8 +98,8 @@ class QualitySettings:
     """Every model on every case, `seeds` times, with the parameters of the first model.
 
     `gains` of one case over another are taken for each model and compared between models; along each of `courses`
-    the scores of every seed are kept, so that their growth can be fitted. `model_changes` are dotted
-    model settings that all get. No case at all says that this level does not measure it.
+    the scores of every seed are kept, so that their growth can be fitted. `model_changes` are dotted model settings
+    that all get. No case at all says that this level does not measure it.
     """
 
     models: tuple[str, ...] = ("lstm", "transformer")
@@ -118,7 +118,7 @@ class QualitySettings:
         for case in self.cases:
             for trained in case.trained():
                 trained.options()
-            case.training()
+            case.train_settings()
         asked = [(f"gain {found.name!r}", name) for found in self.gains for name in (found.case, found.over)]
         asked += [(f"course {course.name!r}", name) for course in self.courses for name in course.cases]
         for whose, name in asked:
@@ -143,7 +143,7 @@ class QualitySettings:
             tasks=(case.task,),
             models=self.models,
             data=case.options(),
-            train=case.training(),
+            train=case.train_settings(),
             seeds=self.seeds,
             trials=self.trials,
             resplit=case.resplit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import mean
@@ -109,11 +109,15 @@ def score_curves(cases: Mapping[str, Found]) -> list[Curve]:
         scores = {case: outcome.score(name) for case, outcome in outcomes.items()}
         found = {case: score for case, score in scores.items() if score is not None}
         labels: dict[str, Label] = {"baseline": True} if any(name in o.baselines for o in outcomes.values()) else {}
-        if not any(outcome.contest.spec.higher_is_better for outcome in outcomes.values()):
-            labels["lower_is_better"] = True
+        labels |= _direction(outcomes.values())
         if found:
             curves.append(Curve(name=name, measure="score", x=tuple(found), y=tuple(found.values()), labels=labels))
     return curves
+
+
+def _direction(outcomes: Iterable[Outcome]) -> dict[str, Label]:
+    """The label of scores of which less is better."""
+    return {} if any(outcome.contest.spec.higher_is_better for outcome in outcomes) else {"lower_is_better": True}
 
 
 def _differences(cases: Mapping[str, Found]) -> list[Curve]:
@@ -163,9 +167,7 @@ def _courses(settings: QualitySettings, trained: Mapping[str, Found]) -> list[Cu
         reached = [
             (at, trained[case].outcome) for at, case in zip(course.at, course.cases, strict=True) if case in trained
         ]
-        labels: dict[str, Label] = {"series": course.name}
-        if not any(outcome.contest.spec.higher_is_better for _at, outcome in reached):
-            labels["lower_is_better"] = True
+        labels = {"series": course.name, **_direction(outcome for _at, outcome in reached)}
         for name in dict.fromkeys(model for _at, outcome in reached for model in by_model(outcome)):
             scored = [(at, outcome, score) for at, outcome in reached if (score := outcome.score(name)) is not None]
             curves.append(
@@ -188,9 +190,8 @@ def _by_kind(trained: Mapping[str, Found]) -> list[Curve]:
     """Each model's score on each kind of row, in the cases whose tasks tell kinds apart: mean and range of seeds."""
     curves = []
     for case, found in trained.items():
-        spec = found.outcome.contest.spec
-        labels: dict[str, Label] = {"series": case, **({} if spec.higher_is_better else {"lower_is_better": True})}
-        prefix = f"{spec.metric}@"
+        labels = {"series": case, **_direction([found.outcome])}
+        prefix = f"{found.outcome.contest.spec.metric}@"
         for name, records in by_model(found.outcome).items():
             kinds = [key for key in records[0].summary if key.startswith(prefix)]
             samples = tuple(tuple(record.summary[key] for record in records) for key in kinds)

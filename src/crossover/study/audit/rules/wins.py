@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossover.measure.statistics import holm
-from crossover.study.audit.evidence import Curve
 from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured
+from crossover.study.audit.rules.pace import Pair, PairParameters, pairs
 from crossover.study.audit.words import Said, _, listing, number
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinsParameters:
-    """`subject` is ahead of `rival` on more kinds of rows than chance would have it."""
+class WinsParameters(PairParameters):
+    """`subject` is ahead of `reference` on more kinds of rows than chance would have it."""
 
-    subject: str
-    rival: str
-
-    measures = ("score by kind",)
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        """See `Parameters`."""
-        return (self.subject, self.rival)
+    of: tuple[str, ...] = ("score by kind",)
 
 
 @dataclass(frozen=True)
@@ -56,25 +48,20 @@ class Count:
 
 def wins(observed: Observed, parameters: WinsParameters) -> Finding:
     """For each case a sign test over its kinds, corrected by Holm over the cases."""
-    curves = observed.curves("score by kind", parameters.models)
-    rivals = {curve.labels["series"]: curve for curve in curves if curve.name == parameters.rival}
-    pairs = [(own, rivals.get(own.labels["series"])) for own in curves if own.name == parameters.subject]
-    counts = [_count(own, rival) for own, rival in pairs if rival is not None]
+    compared = pairs(observed, parameters)
+    counts = [_count(pair) for pair in compared]
     certain = holm([count.p_value for count in counts])
     cases = [(count.case, _verdict(count, sure)) for count, sure in zip(counts, certain, strict=True)]
-    return found_across(cases, after=[*(count.told() for count in counts), *not_measured(observed)], drawn=curves)
+    drawn = [curve for pair in compared for curve in (pair.subject, pair.reference)]
+    return found_across(cases, after=[*(count.told() for count in counts), *not_measured(observed)], drawn=drawn)
 
 
-def _count(own: Curve, rival: Curve) -> Count:
-    sign = -1 if own.labels.get("lower_is_better") else 1
-    others = dict(zip(rival.x, rival.values, strict=True))
-    leads = {
-        str(kind): sign * (value - others[kind])
-        for kind, value in zip(own.x, own.values, strict=True)
-        if kind in others
-    }
+def _count(pair: Pair) -> Count:
+    sign = -1 if pair.subject.labels.get("lower_is_better") else 1
+    scores, others = (dict(zip(curve.x, curve.values, strict=True)) for curve in (pair.subject, pair.reference))
+    leads = {str(kind): sign * (scores[kind] - others[kind]) for kind in pair.common}
     ahead, behind = ([kind for kind, lead in leads.items() if lead * side > 0] for side in (1, -1))
-    return Count(str(own.labels["series"]), ahead, behind)
+    return Count(str(pair.subject.labels["series"]), ahead, behind)
 
 
 def _verdict(count: Count, sure: bool) -> Verdict:
