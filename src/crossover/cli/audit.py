@@ -26,7 +26,7 @@ def audit(
     claims
         Claims by id (C5), or TOML files of your own; all that come with Crossover if none is given.
     level
-        quick (all of them in about ten minutes) or full.
+        quick (all of them within 20 minutes on two cores; says which need full) or full (hours).
     device
         auto, cpu, cuda or mps.
     precision
@@ -54,6 +54,6 @@ def spoken(claims: list[dict[str, Any]], lang: str | None) -> list[dict[str, Any
     told = ("statement", "where", "scope", "sentence")
     return [
         {**claim, **{key: say(stored(claim[key])) for key in told if claim[key] is not None}}
-        | {"how": [say(stored(line)) for line in claim["how"]]}
+        | {lines: [say(stored(line)) for line in claim[lines]] for lines in ("figures", "how")}
         for claim in claims
     ]

@@ -87,13 +87,14 @@ def chance(claims: list[Mapping[str, Any]]) -> Paragraph | None:
 
 
 def claim_section(claim: Mapping[str, Any]) -> Section:
-    """The answer in one sentence, the chart, how it was measured and the command."""
+    """The answer in one sentence, the chart, the figures, how it was measured and the command."""
     word, tone = _verdict(claim)
     blocks: list[Block] = [Callout(stored(claim["sentence"]), tone, word)]
     if chart := _chart(claim):
         blocks.append(chart)
-    if claim.get("how"):
-        blocks += [Paragraph(_("How it was measured:")), Bullets(tuple(stored(line) for line in claim["how"]))]
+    for heading, lines in ((_("In figures:"), "figures"), (_("How it was measured:"), "how")):
+        if claim.get(lines):
+            blocks += [Paragraph(heading), Bullets(tuple(stored(line) for line in claim[lines]))]
     if machine := claim.get("machine"):
         blocks.append(
             Paragraph(

@@ -1,4 +1,4 @@
-from crossover.report.blocks import Callout, Chart, Paragraph, Report, Section, Table
+from crossover.report.blocks import Bullets, Callout, Chart, Paragraph, Report, Section, Table
 from crossover.report.messages import translate
 from crossover.report.model import build_report, crossing_sentences
 from unit.report.example_costs import audit_study, scale_study
@@ -150,7 +150,9 @@ def test_an_audit_has_an_overview_and_a_section_per_claim() -> None:
     assert "Of 4 claims: holds 1, holds where 1, does not hold 1 and not decided 1." in told
     answer = find(report, "claim-C5").blocks[0]
     assert isinstance(answer, Callout)
-    assert answer.tone == "bad"
+    assert (answer.tone, say(answer.text)) == ("bad", "It does not hold for transformer.")
+    figures = [block for block in find(report, "claim-C5").blocks if isinstance(block, Bullets)]
+    assert say(figures[0].items[0]) == "transformer: FLOPs are T·H² + T²·H."
     drawn = {section.name for section in report.sections if any(isinstance(b, Chart) for b in section.blocks)}
     assert drawn == {"claim-C4", "claim-C5"}
 

@@ -46,6 +46,7 @@ from crossover.study.audit.rules import RULES, Finding, Observed
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 from crossover.tasks.objectives import IGNORE
+from unit.study.audit.spoken import spoken
 
 ROUND = "abcdefgahgfedcbh"
 """Each letter twice, followed by another one each time: one letter alone does not tell the next."""
@@ -109,8 +110,8 @@ def test_without_its_mask_gpt_reads_the_next_symbol_and_does_not_predict_it(tmp_
     assert curve(evidence, "gpt", "difference", mask=MASKED, against=ENTROPY).values[0] > 0
     assert curve(evidence, "gpt", "difference", mask=MASKED, against=CHANCE).y[0].high < -1
     finding = decide("mask", evidence, subjects=("gpt",))
-    assert finding.verdict == "does not hold", english(finding.sentence)
-    assert "a guess 2.77" in english(finding.sentence)
+    assert finding.verdict == "does not hold", spoken(finding)
+    assert "a guess 2.77" in spoken(finding)
     assert untranslated(evidence, finding) == set()
 
 
@@ -174,7 +175,7 @@ def test_both_families_are_told_and_the_subjects_decide(tmp_path: Path) -> None:
     settings = carrying(on_text(tmp_path, ROUND * 400))
     evidence = measure_carrying(settings, bench(tmp_path / "study"))
     finding = decide("memory", evidence, subjects=("lstm",))
-    sentence = english(finding.sentence)
+    sentence = spoken(finding)
     assert untranslated(evidence, finding) == set()
     assert "without, transformer-xl[memory=8]: " in sentence and "at context 32" in sentence
     assert "for lstm at context 8, lstm at context 32" in sentence
@@ -205,14 +206,14 @@ def test_a_text_that_is_too_short_and_a_level_without_a_task_say_so(tmp_path: Pa
     with pytest.raises(DataError, match="need a longer text"):
         segment_places(read_text_task(settings, carry=True), settings)
     finding = decide("memory", measure_carrying(settings, bench(tmp_path / "study")), subjects=("lstm",))
-    assert finding.verdict == "not decided" and "need a longer text" in english(finding.sentence)
+    assert finding.verdict == "not decided" and "need a longer text" in spoken(finding)
     for name in ("C42", "C44"):
         claim = built_in_claims()[name]
         (experiment,) = claim.experiments
         measure = {"carrying": measure_carrying, "writing": measure_writing}[experiment]
         evidence = measure(claim.settings(experiment, "quick"), bench(tmp_path / "study"))  # type: ignore[operator]
         finding = RULES.get(claim.rule).decide(Observed({experiment: evidence}), claim.rule_parameters())
-        assert finding.verdict == "not decided" and "--level full" in english(finding.sentence)
+        assert finding.verdict == "not decided" and "--level full" in spoken(finding)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,7 @@ def test_a_text_is_told_in_figures_beside_real_text_and_high_is_not_decided(tmp_
         curve(evidence, "gpt", "bits").values[0] - curve(evidence, "5-gram", "bits").values[0]
     )
     finding = decide("text", evidence, subjects=("gpt", "lstm"))
-    sentence = english(finding.sentence)
+    sentence = spoken(finding)
     assert finding.verdict == "not decided" and "is a judgement" in sentence
     assert untranslated(evidence, finding) == set()
     assert "gpt needs" in sentence and "lstm needs" in sentence and "Of its 3-grams of words" in sentence

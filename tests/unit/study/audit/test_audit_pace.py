@@ -8,6 +8,7 @@ from crossover.measure.statistics import Interval
 from crossover.study.audit.evidence import Curve, Evidence
 from crossover.study.audit.rules import RULES, Finding, Observed
 from crossover.study.audit.words import english
+from unit.study.audit.spoken import spoken
 
 LENGTHS = (64.0, 256.0, 1024.0)
 PAIR = {"of": ("seconds",), "subject": "transformer", "reference": "lstm"}
@@ -37,7 +38,7 @@ def test_where_two_models_cross_is_told() -> None:
     found = decide("faster", curves, **PAIR)
     assert found.verdict == "holds where"
     assert english(found.where or "") == "seconds at 1,024"
-    assert "both take the same at" in english(found.sentence)
+    assert "both take the same at" in spoken(found)
 
 
 @pytest.mark.parametrize("rule", ["level", "better"])
@@ -51,9 +52,9 @@ def test_seconds_are_told_beside_scores_and_decide_nothing(rule: str) -> None:
     plain, timed = (decide(rule, curves, **parameters, timed=timed) for timed in (False, True))
     assert plain.verdict == timed.verdict == ("holds" if rule == "level" else "does not hold")
     told = "window takes 0.5 times the seconds of transformer at 1,024"
-    assert told in english(timed.sentence) and "seconds" not in english(plain.sentence)
+    assert told in spoken(timed) and "seconds" not in spoken(plain)
     unsteady = decide(rule, curves, steady=False, **parameters, timed=True)
-    assert unsteady.verdict == plain.verdict and "no verdict on time" in english(unsteady.sentence)
+    assert unsteady.verdict == plain.verdict and "no verdict on time" in spoken(unsteady)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_model_is_steadier_whose_scores_worsen_less(grown: float, lower_is_bet
         Curve(name="gru", measure="difference", x=("one",), y=(half,), labels=better),
     ]
     found = decide("better", curves, subjects=("gru",), rivals=("transformer",), steadier=True)
-    said = english(found.sentence)
+    said = spoken(found)
     assert "Along horizons the score of gru goes with the power" in said and "seeds lie" in said
     assert found.verdict == verdict
 
@@ -100,7 +101,7 @@ def test_of_a_course_with_a_score_of_0_no_power_is_fitted() -> None:
         ),
     ]
     found = decide("better", curves, subjects=("gru",), rivals=("transformer",), steadier=True)
-    assert found.verdict == "not decided" and "Along lags" not in english(found.sentence)
+    assert found.verdict == "not decided" and "Along lags" not in spoken(found)
 
 
 def test_models_are_compared_under_the_same_condition_only() -> None:
@@ -114,7 +115,7 @@ def test_models_are_compared_under_the_same_condition_only() -> None:
     found = decide("faster", curves, **PAIR)
     assert found.verdict == "holds where"
     assert english(found.where or "") == "encoding whole sequences, batch 1 at 64, 256"
-    assert "batch 64" not in english(found.sentence)
+    assert "batch 64" not in spoken(found)
 
 
 def test_few_and_scattered_pairs_decide_nothing() -> None:
@@ -137,7 +138,7 @@ def test_two_models_grow_alike_or_not() -> None:
     apart = [seconds("lstm", 1.0, 4.0, 16.0), seconds("transformer", 1.0, 16.0, 256.0)]
     found = decide("same-order", apart, **PAIR)
     assert found.verdict == "does not hold"
-    assert "a difference of 1." in english(found.sentence)
+    assert "a difference of 1." in spoken(found)
     assert decide("same-order", list(map(shortened, apart)), **PAIR).verdict == "not decided"
 
 
@@ -154,7 +155,7 @@ def test_a_loss_that_falls_less_with_size_is_flatter_and_turned_round_it_is_not(
     ]
     found = decide("flatter", curves, **of, subject="lstm", reference="transformer")
     assert found.verdict == "holds"
-    assert "lstm, validation loss by layers: 2 at 64, 2.1 at 256." in english(found.sentence)
+    assert "lstm, validation loss by layers: 2 at 64, 2.1 at 256." in spoken(found)
     assert decide("flatter", curves, **of, subject="transformer", reference="lstm").verdict == "does not hold"
 
 
@@ -176,7 +177,7 @@ def test_what_is_predicted_is_told_and_decides_nothing() -> None:
     curve = Curve(name="lstm", measure="ratio", x=(64,), y=(Interval(9.0, 7.0, 12.0),), labels={"by": "predicted"})
     found = decide("at-least", [curve], measure="ratio", bound=1.0)
     assert found.verdict == "not decided"
-    assert "lstm, predicted: 9 (7 to 12) at 64." in english(found.sentence)
+    assert "lstm, predicted: 9 (7 to 12) at 64." in spoken(found)
 
 
 def by_kind(name: str, *scores: float, case: str = "tasks", **labels: bool) -> Curve:
@@ -194,7 +195,7 @@ def test_a_sign_test_over_kinds_decides_who_wins(ahead: int, behind: int, verdic
     curves = [by_kind("transformer", *(0.5 + own for own in lead)), by_kind("lstm", *[0.5] * len(lead))]
     found = decide("wins", curves, subject="transformer", reference="lstm")
     assert found.verdict == verdict
-    assert f"ahead on {ahead} kinds" in english(found.sentence) and f"behind on {behind}" in english(found.sentence)
+    assert f"ahead on {ahead} kinds" in spoken(found) and f"behind on {behind}" in spoken(found)
     errors = [by_kind(curve.name, *curve.values, lower_is_better=True) for curve in curves]
     turned = decide("wins", errors, subject="lstm", reference="transformer")
     assert turned.verdict == verdict

@@ -72,5 +72,6 @@ def test_predictions_stand_before_the_scope_and_change_no_verdict() -> None:
     finding = Finding(verdict="holds", sentence="It is so.")
     claim, on = built_in_claims()["C3"], {"device": "cpu"}
     card = tell_claim(claim, finding, {"x": evidence}, command="", level="quick", machine=on)
-    assert english(card["sentence"]) == "It is so. Predicted: much. Scope: here."
+    assert english(card["sentence"]) == "It is so. Scope: here."
+    assert list(map(english, card["figures"])) == ["Predicted: much."]
     assert (card["verdict"], card["level"], card["machine"]) == ("holds", "quick", on)

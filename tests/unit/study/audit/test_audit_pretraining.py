@@ -17,6 +17,7 @@ from crossover.study.audit.rules import Observed
 from crossover.study.audit.rules.quality import AboveZeroParameters, gains
 from crossover.study.audit.words import english
 from crossover.study.store import Store
+from unit.study.audit.spoken import spoken
 
 MODELS = ("transformer", "gru")
 CASE = {"name": "own", "task": "text-classification", "budget": "2steps", "shares": [0.5, 1.0]}
@@ -73,7 +74,7 @@ def test_gains_are_decided_for_each_model_and_share(evidence: Evidence) -> None:
     gained = {(c.name, c.x) for c in evidence.curves if c.measure == "gain"}
     assert gained == {(model, (f"own, {share} % of train",)) for model in MODELS for share in (50, 100)}
     found = gains(Observed({"pretraining": evidence}), PARAMETERS)
-    sentence = english(found.sentence)
+    sentence = spoken(found)
     assert "gru on own, 50 % of train: " in sentence and "TF-IDF + linear SVM 0." in sentence
     assert "masked-language-modeling for 2steps" in english(evidence.how[0])
 

@@ -33,6 +33,7 @@ from crossover.study.audit.rules.quality import (
 from crossover.study.audit.words import english
 from crossover.study.store import Store
 from crossover.tasks import TASKS
+from unit.study.audit.spoken import spoken
 
 CASES = [
     {"name": "short", "task": "parity", "data": {"settings": {"longest": 8}}, "budget": "3steps"},
@@ -75,7 +76,7 @@ def test_data_that_are_not_there_are_told_and_the_other_cases_stand(evidence: Ev
     (missing,) = evidence.missing
     assert english(missing).startswith("own: ") and "no-such-file.txt" in english(missing)
     found = reaches(Observed({"quality": evidence}), ReachesParameters(subjects=("lstm",), threshold=0.999))
-    assert found.verdict == "does not hold" and "Not measured: own: " in english(found.sentence)
+    assert found.verdict == "does not hold" and "Not measured: own: " in spoken(found)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_gains_and_trends_are_measured_for_models_alone(series: Evidence) -> Non
         Observed({"quality": series}),
         AboveZeroParameters(measure="interaction", subjects=("gru",), rivals=("elman",)),
     )
-    assert "gru less elman on capitals: " in english(decided.sentence)
+    assert "gru less elman on capitals: " in spoken(decided)
     assert english(series.how[1]).startswith("capitals: how much better the score is on in capitals than on bucketed")
 
 
@@ -181,7 +182,7 @@ def test_a_model_is_set_beside_its_own_twin_and_no_other(outcome: str, verdict: 
     rule = BetterParameters(subjects=("lstm",), rivals=("gru",), twins={"lstm": "lstm-classic"})
     found = better(observed(*curves), rule)
     assert found.verdict == verdict and rule.models == ("lstm", "gru", "lstm", "lstm-classic")
-    said = english(found.sentence)
+    said = spoken(found)
     assert "lstm beside lstm-classic on one" in said and "gru-classic on" not in said
 
 
@@ -238,7 +239,7 @@ def test_where_the_sign_turns_along_a_series_is_told(intervals: list[tuple[float
         for at, (low, high) in places
     ]
     seen = observed(score("gru", **{"own, small": HALF, "own, middle": HALF}), *curves)
-    sentence = english(level(seen, LevelParameters(subjects=("gru",), rivals=("lstm",))).sentence)
+    sentence = spoken(level(seen, LevelParameters(subjects=("gru",), rivals=("lstm",))))
     low, high = intervals[0]
     mean = -(low + high) / 2
     assert f"gru less lstm on own: small: {mean:g} ({-high} to {-low}), middle: " in sentence and told in sentence
@@ -261,7 +262,7 @@ def test_a_lead_that_is_to_grow_is_judged_in_both_halves(
     curves = [score("lstm", one=HALF), difference("lstm", "gru", "one", found)]
     judged = better(observed(*curves, contrast("trend", "lstm", *interval, against="gru")), parameters)
     assert judged.verdict == verdict
-    assert "growth from bucket to bucket, lstm less gru on one: " in english(judged.sentence)
+    assert "growth from bucket to bucket, lstm less gru on one: " in spoken(judged)
     assert better(observed(*curves), parameters).verdict != "holds"
     assert parameters.measures == ("score", "difference", "trend")
     with pytest.raises(ConfigError, match="give one of the two"):
@@ -314,7 +315,7 @@ def test_nothing_measured_is_not_decided_and_says_why(tmp_path: Path) -> None:
         Observed({"quality": measure_quality(QualitySettings(), bench)}),
         ReachesParameters(subjects=("lstm",), threshold=0.9),
     )
-    assert found.verdict == "not decided" and "--level full" in english(found.sentence)
+    assert found.verdict == "not decided" and "--level full" in spoken(found)
 
 
 def test_settings_that_no_case_can_have_are_refused() -> None:

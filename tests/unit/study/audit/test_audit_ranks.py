@@ -40,6 +40,7 @@ from crossover.study.audit.rules.ranks import (
 )
 from crossover.study.audit.words import english
 from crossover.study.store import Store
+from unit.study.audit.spoken import spoken
 
 SMALL = {"models": ("gru",), "length": 8, "width": 16, "layers": 2, "steps": 3}
 
@@ -82,7 +83,7 @@ def test_layouts_that_this_machine_has_no_cores_for_are_named_and_not_timed(benc
     assert english(evidence.missing[0]).startswith("data=4096: a rank wants a core")
     rule = LayoutBelowParameters(measure="speed-up", subjects=("data=4096",), reference="tensor=4")
     found = layout_below(Observed({"ranks": evidence}), rule)
-    assert found.verdict == "not decided" and "data=4096" in english(found.sentence)
+    assert found.verdict == "not decided" and "data=4096" in spoken(found)
 
 
 def test_the_model_of_a_task_is_timed_as_the_task_asks() -> None:
@@ -169,19 +170,19 @@ def test_published_messages_are_a_half_of_their_own(reached: float, verdict: str
     published = Curve.counted("NCCL", "share of the link", (67e6,), (reached,), baseline=True)
     ours = (share("data=2", 0.3), share("tensor=2", 0.1))
     found = layout_below(observed(*ours, published), rule)
-    assert found.verdict == verdict and "NCCL: " in english(found.sentence)
+    assert found.verdict == verdict and "NCCL: " in spoken(found)
     assert layout_below(observed(*ours, published), replace(rule, share=0.0)).verdict == "holds"
 
 
 def test_a_number_is_reached_by_the_smallest_layout_that_does_or_by_none_that_could_be_measured() -> None:
     rule = ReachedParameters(measure="share", bound=0.5)
     found = reached(observed(share("data=2", 0.3), share("data=8", 0.9), share("data=4", 0.7)), rule)
-    assert found.verdict == "holds" and "It holds for lstm under data=4." in english(found.sentence)
+    assert found.verdict == "holds" and "It holds for lstm under data=4." in spoken(found)
     assert reached(observed(share("data=2", 0.3)), rule).verdict == "does not hold"
     assert reached(observed(share("data=2", 0.5)), rule).verdict == "not decided"
     without = Evidence(curves=(share("data=2", 0.3),), scope="", how=(), missing=("data=4",))
     found = reached(Observed({"ranks": without}), rule)
-    assert found.verdict == "not decided" and "Not measured: data=4." in english(found.sentence)
+    assert found.verdict == "not decided" and "Not measured: data=4." in spoken(found)
 
 
 def test_one_model_is_below_another_under_the_same_layout() -> None:

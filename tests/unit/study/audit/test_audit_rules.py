@@ -8,6 +8,7 @@ from crossover.study.audit.evidence import Curve, Evidence
 from crossover.study.audit.rules import RULES, Finding, Observed, across, both
 from crossover.study.audit.rules.cost import fit_terms
 from crossover.study.audit.words import english
+from unit.study.audit.spoken import spoken
 
 LENGTHS = (128.0, 256.0, 512.0, 1024.0, 2048.0)
 
@@ -85,7 +86,7 @@ def test_a_growing_count_does_not_hold_and_what_stands_beside_decides_nothing() 
     assert decide("constant", [grown], measure="parameters", grows=True).verdict == "holds"
     found = decide("constant", [fixed, grown], measure="parameters", subjects=("gru",), beside=("gpt",))
     assert found.verdict == "holds"
-    assert "gpt: 7 at 1, 8 at 2" in english(found.sentence)
+    assert "gpt: 7 at 1, 8 at 2" in spoken(found)
 
 
 def test_the_terms_of_attention_are_found_with_their_factors_and_where_each_rules() -> None:
@@ -94,7 +95,7 @@ def test_the_terms_of_attention_are_found_with_their_factors_and_where_each_rule
     claimed = decide("cost-form", curves, terms=("T²·H²",))
     turned = decide("cost-form", curves, terms=("T·H²", "T²·H"))
     assert (claimed.verdict, turned.verdict) == ("does not hold", "holds")
-    assert "up to T = 2·H" in english(claimed.sentence)
+    assert "up to T = 2·H" in spoken(claimed)
 
 
 def test_another_form_is_an_error_and_not_a_verdict() -> None:
@@ -120,8 +121,8 @@ def test_an_unsteady_machine_leaves_counted_verdicts_and_says_so() -> None:
     curves = [*flops("attention", lambda t, h: 4 * t**2 * h), power("attention", "time", 2.0)]
     found = decide("cost-form", curves, steady=False, terms=("T²·H²",))
     assert found.verdict == "does not hold"
-    assert "unsteady" in english(found.sentence)
-    assert "power 2.00" not in english(found.sentence)
+    assert "unsteady" in spoken(found)
+    assert "power 2.00" not in spoken(found)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_gradients_are_said_to_vanish_explode_or_do_neither_by_setting() -> None
         norms("elman", [-6.0, 0.0], gain=0.9),
     ]
     found = decide("gradient", curves, subjects=("elman",))
-    sentence = english(found.sentence)
+    sentence = spoken(found)
     assert found.verdict == "holds where"
     assert "vanishes for elman with gain 0.5" in sentence
     assert "explodes for elman with gain 1.5" in sentence

@@ -124,7 +124,7 @@ def test_every_template_of_a_finished_card_is_translated(tmp_path: Path) -> None
     document = audit(["C3", own], tmp_path / "study")
     say = translate("zh")
     for claim in document["claims"]:
-        for template in templates([claim["sentence"], claim["scope"], *claim["how"]]):
+        for template in templates([claim["sentence"], claim["scope"], *claim["figures"], *claim["how"]]):
             assert say.gettext(template) != template or template in ("{first}, {next}",), template
 
 

@@ -27,7 +27,7 @@ class LossSettings(TextSettings):
     models: tuple[str, ...] = ("lstm", "transformer")
     task: str | None = "language-modeling/python-docs"
     blocks: tuple[int, ...] = (128,)
-    budget: str = "12s"
+    budget: str = "8s"
     layers: int = 2
     evaluations: int = 12
 

@@ -224,9 +224,11 @@ def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
 
 def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:
     """The cases with their sizes and budgets, the seeds and the device."""
+    if not trained:
+        return _("nothing")
     return _(
         "{cases}; equal parameters, {seeds} seeds, {device}",
-        cases=listing(_case_scope(name, found.outcome) for name, found in trained.items()) or _("nothing"),
+        cases=listing(_case_scope(name, found.outcome) for name, found in trained.items()),
         seeds=number(settings.seeds),
         device=bench.device,
     )

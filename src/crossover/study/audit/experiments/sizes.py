@@ -31,7 +31,7 @@ class SizeSettings(TextSettings):
     parameters: tuple[int, ...] = (20_000, 60_000, 180_000)
     depths: tuple[int, ...] = (1, 2, 4)
     layers: int = 2
-    budget: str = "100000tokens"
+    budget: str = "60000tokens"
     evaluations: int = 5
     seeds: int = 2
 

@@ -51,7 +51,7 @@ class SolvingSettings:
     dense_width: int = 16
     batch: int = 4
     rounds: int = 9
-    seconds: float = 10.0
+    seconds: float = 6.0
     shared: tuple[str, ...] = ("gru", "diagonal-gru")
     layouts: tuple[str, ...] = ("sequence=2",)
 

@@ -16,10 +16,14 @@ Verdict = Literal["holds", "holds where", "does not hold", "not decided"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a rule found: the verdict, where it holds (for ``"holds where"``), the sentence, the deciding curves."""
+    """What a rule found: the verdict, where it holds (for ``"holds where"``), and the deciding curves.
+
+    `sentence` says the verdict, and what is missing for one; `figures` are the sentences of what was found.
+    """
 
     verdict: Verdict
     sentence: Said
+    figures: tuple[Said, ...] = ()
     where: Said | None = None
     drawn: tuple[Curve, ...] = ()
 
@@ -136,14 +140,21 @@ def holding(cases: Iterable[tuple[Said, Verdict]]) -> Said | None:
 
 
 def found_across(
-    cases: Sequence[tuple[Said, Verdict]], *, after: Iterable[Said] = (), drawn: Sequence[Curve]
+    cases: Sequence[tuple[Said, Verdict]],
+    *,
+    figures: Iterable[Said] = (),
+    missing: Iterable[Said] = (),
+    drawn: Sequence[Curve],
 ) -> Finding:
     """The finding of several cases of one statement; no case at all is not decided."""
-    if not cases:
-        return Finding(verdict="not decided", sentence=sentences([nothing_measured(), *after]), drawn=tuple(drawn))
-    verdict = across(outcome for _told, outcome in cases)
-    where = holding(cases) if verdict == "holds where" else None
-    return Finding(verdict=verdict, sentence=sentences([*grouped(cases), *after]), where=where, drawn=tuple(drawn))
+    verdict = across(outcome for _told, outcome in cases) if cases else "not decided"
+    return Finding(
+        verdict=verdict,
+        sentence=sentences([*(grouped(cases) or [nothing_measured()]), *missing]),
+        figures=tuple(figures),
+        where=holding(cases) if verdict == "holds where" else None,
+        drawn=tuple(drawn),
+    )
 
 
 def not_measured(observed: Observed) -> list[Said]:

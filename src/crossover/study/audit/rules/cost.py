@@ -59,7 +59,7 @@ def constant(observed: Observed, parameters: ConstantParameters) -> Finding:
     cases: list[tuple[Said, Verdict]] = [
         (_named(curve), "holds" if _is_constant(curve) != parameters.grows else "does not hold") for curve in subjects
     ]
-    return found_across(cases, after=[_change(curve) for curve in curves], drawn=curves)
+    return found_across(cases, figures=[_change(curve) for curve in curves], drawn=curves)
 
 
 def _is_constant(curve: Curve) -> bool:
@@ -127,9 +127,8 @@ def cost_form(observed: Observed, parameters: CostFormParameters) -> Finding:
     if steady:
         by_width = observed.curves("time by width", parameters.subjects)
         told += [_exponent_sentence(curve.name, "H", fit_exponent(curve.x, curve.values)) for curve in by_width]
-    elif timed:
-        told.append(unsteady())
-    return found_across(cases, after=told, drawn=timed or flops)
+    missing = [unsteady()] if timed and not steady else []
+    return found_across(cases, figures=told, missing=missing, drawn=timed or flops)
 
 
 def _in_time(exponent: Interval | None, parameters: CostFormParameters) -> Verdict:
@@ -234,7 +233,7 @@ def exponent_inside(observed: Observed, parameters: ExponentParameters) -> Findi
         exponent = fit_exponent(curve.x, curve.values)
         cases.append((_named(curve), inside(exponent, parameters.low, parameters.high, parameters.widest)))
         told.append(_("{model}: exponent {value} ({low} to {high}).", model=_named(curve), **_bounds(exponent)))
-    return found_across(cases, after=told, drawn=curves)
+    return found_across(cases, figures=told, drawn=curves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,11 +272,11 @@ def less_than(observed: Observed, parameters: LessParameters) -> Finding:
         return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(curves))
     verdict = across(found for _told, found in cases)
     states = [_change(curve) for curve in observed.curves("state", parameters.models)]
-    state_told = [_("Bytes of the carried state: {states}", states=sentences(states))] if states else []
     return Finding(
         verdict=verdict,
         where=holding(cases) if verdict == "holds where" else None,
-        sentence=sentences([*grouped(cases), *state_told, *not_measured(observed)]),
+        sentence=sentences([*grouped(cases), *not_measured(observed)]),
+        figures=(_("Bytes of the carried state: {states}", states=sentences(states)),) if states else (),
         drawn=tuple(curves),
     )
 

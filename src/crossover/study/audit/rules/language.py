@@ -42,7 +42,7 @@ def mask(observed: Observed, parameters: MaskParameters) -> Finding:
     """
     cases = [(name, _masked(observed, name, parameters.margin)) for name in parameters.subjects]
     told = [_losses(observed, name) for name in _names(observed.curves("loss", mask=UNMASKED))]
-    return found_across(cases, after=[*told, *not_measured(observed)], drawn=observed.curves("loss"))
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=observed.curves("loss"))
 
 
 def _masked(observed: Observed, name: str, margin: float) -> Verdict:
@@ -104,7 +104,7 @@ def memory(observed: Observed, parameters: MemoryParameters) -> Finding:
     told: list[Said] = []
     for name in _names(observed.curves("difference")):
         told += [_by_context(observed, name), _in_segment(observed, name)]
-    return found_across(cases, after=[*told, *not_measured(observed)], drawn=observed.curves("loss"))
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=observed.curves("loss"))
 
 
 def _by_context(observed: Observed, name: str) -> Said:
@@ -154,10 +154,10 @@ def text(observed: Observed, parameters: TextParameters) -> Finding:
     for name in _names(observed.curves("bits")):
         if name in parameters.subjects:
             told += [_predicts(observed, name), _varies(observed, name, parameters.order), _passes(observed, name)]
-    told.append(
-        _("Not decided: whether that is high quality is a judgement, for which these figures name no threshold.")
+    judgement = _(
+        "Not decided: whether that is high quality is a judgement, for which these figures name no threshold."
     )
-    return Finding(verdict="not decided", sentence=sentences(told), drawn=tuple(drawn))
+    return Finding(verdict="not decided", sentence=judgement, figures=tuple(told), drawn=tuple(drawn))
 
 
 def _predicts(observed: Observed, name: str) -> Said:

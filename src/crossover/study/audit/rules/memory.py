@@ -261,13 +261,13 @@ def retention(observed: Observed, parameters: RetentionParameters) -> Finding:
     verdict = both(halves)
     told: list[Said] = [_("Recurrent models lose distant inputs:"), *grouped(losing)]
     told += [_("Attention keeps them:"), *grouped(keeping)]
-    told += [_solved(curves, parameters.threshold), *_beside(observed)]
     if "not decided" in halves:
         told.append(budget_missing())
     return Finding(
         verdict=verdict,
         where=_where(losing, keeping) if verdict == "holds where" else None,
         sentence=sentences(told),
+        figures=(_solved(curves, parameters.threshold), *_beside(observed)),
         drawn=tuple(curves),
     )
 

@@ -102,7 +102,7 @@ def faster(observed: Observed, parameters: PairParameters) -> Finding:
             for verdict, places in by_verdict.items()
         ]
         told += _ratios(pair, ratios)
-    return found_across(cases, after=[*told, *not_measured(observed)], drawn=drawn)
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
 
 
 def paces(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -> list[Said]:
@@ -186,7 +186,7 @@ def same_order(observed: Observed, parameters: SameOrderParameters) -> Finding:
                 **values,
             )
         )
-    return found_across(cases, after=[*told, *not_measured(observed)], drawn=drawn)
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
 
 
 def difference(a: Interval, b: Interval) -> Interval:
@@ -225,7 +225,7 @@ def flatter(observed: Observed, parameters: FlatterParameters) -> Finding:
         )
     for measure in parameters.beside:
         told += [_ends(curve) for curve in observed.curves(measure, parameters.models)]
-    return found_across(cases, after=[*told, *not_measured(observed)], drawn=drawn)
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
 
 
 def _ends(curve: Curve) -> Said:

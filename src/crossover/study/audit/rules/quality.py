@@ -173,7 +173,7 @@ def _at_least(finding: Finding, verdicts: Sequence[Verdict], least: int) -> Find
         all=number(len(verdicts)),
         least=number(least),
     )
-    return Finding(verdict=verdict, sentence=sentences([told, finding.sentence]), drawn=finding.drawn)
+    return replace(finding, verdict=verdict, sentence=sentences([told, finding.sentence]), where=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +260,7 @@ def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], more: Sequ
         for case in dict.fromkeys(str(x) for curve in curves for x in curve.x)
     ]
     told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
-    return found_across(cases, after=[*more, *told, *not_measured(observed)], drawn=curves)
+    return found_across(cases, figures=[*more, *told], missing=not_measured(observed), drawn=curves)
 
 
 def _score(curve: Curve, case: str) -> Said:

@@ -53,7 +53,8 @@ def wins(observed: Observed, parameters: WinsParameters) -> Finding:
     certain = holm([count.p_value for count in counts])
     cases = [(count.case, _verdict(count, sure)) for count, sure in zip(counts, certain, strict=True)]
     drawn = [curve for pair in compared for curve in (pair.subject, pair.reference)]
-    return found_across(cases, after=[*(count.told() for count in counts), *not_measured(observed)], drawn=drawn)
+    told = [count.told() for count in counts]
+    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
 
 
 def _count(pair: Pair) -> Count:
