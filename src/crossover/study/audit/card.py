@@ -16,7 +16,7 @@ from crossover.study.audit.claim import Claim
 from crossover.study.audit.evidence import Curve, Evidence
 from crossover.study.audit.experiments import EXPERIMENTS
 from crossover.study.audit.rules import Finding
-from crossover.study.audit.words import _, alternatives, sentences
+from crossover.study.audit.words import _, listing, sentences
 
 VERSION = 1
 _ASKED = ("version", "id", "verdict", "sentence", "level", "claim", "rule_hash", "machine")
@@ -45,7 +45,14 @@ def rule_hash(claim: Claim, level: str) -> str:
         "parameters": asdict(claim.rule_parameters()),
         "experiments": {name: asdict(claim.settings(name, level)) for name in claim.experiments},
     }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(given(decides), sort_keys=True).encode()).hexdigest()
+
+
+def given(value: Any) -> Any:
+    """Settings without what is left empty in them: a field that is new leaves earlier cards and evidence valid."""
+    if isinstance(value, dict):
+        return {key: given(item) for key, item in value.items() if item not in ("", (), {})}
+    return [given(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def load_card(path: Path) -> tuple[dict[str, Any], Claim]:
@@ -82,7 +89,7 @@ def tell_claim(
     machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The claim with its verdict, as ``study.json`` and its card hold it."""
-    scope = alternatives(found.scope for found in evidence.values())
+    scope = listing(found.scope for found in evidence.values())
     foretold = [line for found in evidence.values() for line in found.foretold]
     return {
         "id": claim.id,

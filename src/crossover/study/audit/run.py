@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from crossover.files import write_json
 from crossover.measure.numerics import Numerics, check_device, choose
-from crossover.study.audit.card import card, tell_claim, told_on
+from crossover.study.audit.card import card, given, tell_claim, told_on
 from crossover.study.audit.claim import Claim, find_claims
 from crossover.study.audit.evidence import Bench, Evidence
 from crossover.study.audit.experiments import EXPERIMENTS
@@ -134,7 +134,7 @@ class _Audit:
         Times from an unsteady machine are taken again.
         """
         settings = claim.settings(name, self.level)
-        told = json.dumps(_given(asdict(settings)), sort_keys=True)
+        told = json.dumps(given(asdict(settings)), sort_keys=True)
         path = self.store.folder / "evidence" / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
         if path.is_file():
             found = Evidence.from_json(json.loads(path.read_text(encoding="utf-8")))
@@ -146,10 +146,3 @@ class _Audit:
 
     def _command(self, asked: str) -> str:
         return f"crossover audit {quote(asked)}" + (" --level full" if self.level == "full" else "")
-
-
-def _given(value: Any) -> Any:
-    """Settings without what is left empty in them: a field that is new leaves earlier evidence what it was."""
-    if isinstance(value, dict):
-        return {key: _given(item) for key, item in value.items() if item not in ("", (), {})}
-    return [_given(item) for item in value] if isinstance(value, list | tuple) else value

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
 Said = str | dict[str, Any]
+_COMMA = re.compile(r",(?!\d{3})")
+"""A comma, other than that of thousands."""
 
 
 def _(text: str, /, **values: Said) -> dict[str, Any]:
@@ -24,13 +27,11 @@ def sentences(items: Iterable[Said]) -> Said:
 
 
 def listing(items: Iterable[Said]) -> Said:
-    """Several things after one another, commas between them; "" for none."""
-    return _joined(items, _("{first}, {next}")["message"], "first")
-
-
-def alternatives(items: Iterable[Said]) -> Said:
-    """Several phrases after one another, semicolons between them; "" for none."""
-    return _joined(items, _("{first}; {next}")["message"], "first")
+    """Several things after one another, commas between them, or semicolons if one has commas itself; "" for none."""
+    told = list(items)
+    plain = not any(_COMMA.search(english(item)) for item in told)
+    pattern = _("{first}, {next}") if plain else _("{first}; {next}")
+    return _joined(told, pattern["message"], "first")
 
 
 def number(value: float) -> str:

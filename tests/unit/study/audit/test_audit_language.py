@@ -72,7 +72,11 @@ def figures(*curves: Curve) -> Evidence:
 
 def untranslated(evidence: Evidence, finding: Finding) -> set[str]:
     """Templates of all that a card says which have no Chinese."""
-    say, open_said, found = translate("zh"), [finding.sentence, evidence.scope, *evidence.how], set()
+    say, open_said, found = (
+        translate("zh"),
+        [finding.sentence, *finding.figures, evidence.scope, *evidence.how],
+        set(),
+    )
     while open_said:
         said = open_said.pop()
         if isinstance(said, dict):

@@ -6,6 +6,7 @@ import pytest
 from crossover.errors import CheckpointError
 from crossover.report.html import write_report
 from crossover.report.messages import stored, translate
+from crossover.study.audit.card import given
 from crossover.study.audit.claim import extract_statements
 from crossover.study.audit.run import run_audit
 from crossover.study.audit.words import english, listing, number, sentences
@@ -145,6 +146,11 @@ def test_statements_and_the_names_of_cases_are_messages_for_translators(tmp_path
 
 def test_words_are_joined_and_numbers_kept_short() -> None:
     assert english(listing(["a", "b", "c"])) == "a, b, c"
+    assert english(listing(["a at 1, 2", "b at 1,024"])) == "a at 1, 2; b at 1,024"
     assert english(sentences(["One.", "Two."])) == "One. Two."
     assert listing([]) == ""
     assert [number(value) for value in (4096, 0.5, 1234.5, 100.0)] == ["4,096", "0.5", "1,234", "100"]
+
+
+def test_what_is_left_empty_in_settings_does_not_count() -> None:
+    assert given({"lengths": (8, 16), "data": "", "case": {"shares": ()}}) == {"lengths": [8, 16], "case": {}}

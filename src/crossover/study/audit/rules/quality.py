@@ -150,7 +150,7 @@ def better(observed: Observed, parameters: BetterParameters) -> Finding:
     grown = growth(observed, parameters.subjects, parameters.rivals) if parameters.grows else []
     steady, fitted = steadiness(observed, parameters.subjects, parameters.rivals) if parameters.steadier else ([], [])
     finding = _found(observed, cases, [*grouped(grown), *grouped(steady), *fitted, *_beside(observed, parameters)])
-    if parameters.least:
+    if parameters.least and cases:
         return _at_least(finding, [verdict for _told, verdict in cases], parameters.least)
     halves = [half for half, asked in ((grown, parameters.grows), (steady, parameters.steadier)) if asked]
     if halves:
