@@ -315,7 +315,7 @@ def test_nothing_measured_is_not_decided_and_says_why(tmp_path: Path) -> None:
         Observed({"quality": measure_quality(QualitySettings(), bench)}),
         ReachesParameters(subjects=("lstm",), threshold=0.9),
     )
-    assert found.verdict == "not decided" and "--level full" in spoken(found)
+    assert found.verdict == "not decided" and "--level full" in english(found.sentence)
 
 
 def test_settings_that_no_case_can_have_are_refused() -> None:

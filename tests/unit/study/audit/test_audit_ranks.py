@@ -83,7 +83,7 @@ def test_layouts_that_this_machine_has_no_cores_for_are_named_and_not_timed(benc
     assert english(evidence.missing[0]).startswith("data=4096: a rank wants a core")
     rule = LayoutBelowParameters(measure="speed-up", subjects=("data=4096",), reference="tensor=4")
     found = layout_below(Observed({"ranks": evidence}), rule)
-    assert found.verdict == "not decided" and "data=4096" in spoken(found)
+    assert found.verdict == "not decided" and "data=4096" in english(found.sentence)
 
 
 def test_the_model_of_a_task_is_timed_as_the_task_asks() -> None:
@@ -182,7 +182,7 @@ def test_a_number_is_reached_by_the_smallest_layout_that_does_or_by_none_that_co
     assert reached(observed(share("data=2", 0.5)), rule).verdict == "not decided"
     without = Evidence(curves=(share("data=2", 0.3),), scope="", how=(), missing=("data=4",))
     found = reached(Observed({"ranks": without}), rule)
-    assert found.verdict == "not decided" and "Not measured: data=4." in spoken(found)
+    assert found.verdict == "not decided" and "Not measured: data=4." in english(found.sentence)
 
 
 def test_one_model_is_below_another_under_the_same_layout() -> None:

@@ -146,7 +146,10 @@ def found_across(
     missing: Iterable[Said] = (),
     drawn: Sequence[Curve],
 ) -> Finding:
-    """The finding of several cases of one statement; no case at all is not decided."""
+    """The finding of several cases of one statement; no case at all is not decided.
+
+    `figures` are sentences that stand below the verdict, `missing` those that say in it what could not be measured.
+    """
     verdict = across(outcome for _told, outcome in cases) if cases else "not decided"
     return Finding(
         verdict=verdict,
