@@ -99,8 +99,9 @@ class Term:
     `whole_bytes` of its activations, which each of them keeps. `unwritten_bytes` of them are set aside by a kernel
     that writes them on the way back only: until then a CPU has no pages of them. `flops_skipped` is the part of
     `flops_forward` that a causal kernel need not compute. `products` are the forward pass's products of matrices,
-    which make up its FLOPs wherever there are any; with `fused` they and all between them are one kernel that writes
-    down nothing else, such as FlashAttention. `streamed_forward` and `streamed_backward` are what other kernels move.
+    which make up its FLOPs wherever there are any (more where the form that is run does more than the definition that
+    is counted); with `fused` they and all between them are one kernel that writes down nothing else, such as
+    FlashAttention. `streamed_forward` and `streamed_backward` are what other kernels move.
     """
 
     name: str

@@ -8,7 +8,7 @@ Shape suffixes: H heads, K size of a key, V size of a value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -133,8 +133,11 @@ class LinearAttentionSettings(MixerSettings):
         precision = max(execution.element_bytes, 4)
         matrices = shape.batch * self.width * self.head_size
         written = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
+        chunk = min(self.chunk, shape.time)
+        scored = replace(written, columns=chunk)
+        within = (scored, replace(scored, depth=chunk, columns=self.head_size)) if execution.fused else ()
         tokens = shape.batch * shape.time
-        pairs = tokens * self.heads * min(self.chunk, shape.time)
+        pairs = tokens * self.heads * chunk
         return Term(
             name="recurrence",
             flops_forward=2 * written.flops,
@@ -143,7 +146,7 @@ class LinearAttentionSettings(MixerSettings):
             state_bytes=matrices * precision if self.causal else 0,
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
-            products=(written, written),
+            products=(written, written, *within),
             streamed_forward=Streamed(
                 40, (35 * tokens * self.width + 9 * pairs) * precision, pairs + 2 * tokens * self.width
             ),
