@@ -89,7 +89,7 @@ def tell_claim(
     machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The claim with its verdict, as ``study.json`` and its card hold it."""
-    scope = listing(found.scope for found in evidence.values())
+    scope = listing(found.scope for found in evidence.values() if found.scope)
     foretold = [line for found in evidence.values() for line in found.foretold]
     return {
         "id": claim.id,
@@ -97,7 +97,7 @@ def tell_claim(
         "verdict": finding.verdict,
         "where": finding.where,
         "scope": scope,
-        "sentence": sentences([finding.sentence, _("Scope: {scope}.", scope=scope)]),
+        "sentence": sentences([finding.sentence, *([_("Scope: {scope}.", scope=scope)] if scope else [])]),
         "figures": [*finding.figures, *foretold],
         "figure": _figure(finding.drawn, claim),
         "how": [line for found in evidence.values() for line in found.how],

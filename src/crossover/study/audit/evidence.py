@@ -10,10 +10,12 @@ from typing import Any
 from crossover.config import build
 from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Interval
-from crossover.study.audit.words import Said
+from crossover.study.audit.words import Said, _
 from crossover.study.store import Store
 
 Label = str | float | int | bool
+UNTRAINED = _("the level quick does not train for this claim, --level full does")
+"""Why nothing is measured where an experiment's settings name nothing to train on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,11 @@ class Evidence:
     steady: bool | None = None
     missing: tuple[Said, ...] = ()
     foretold: tuple[Said, ...] = ()
+
+    @classmethod
+    def unmeasured(cls, reason: Said) -> Evidence:
+        """No curve, and why."""
+        return cls(curves=(), scope="", how=(), missing=(reason,))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

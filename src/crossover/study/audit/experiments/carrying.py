@@ -20,16 +20,14 @@ from crossover.errors import ConfigError, DataError
 from crossover.measure.statistics import bootstrap, decide, score_interval
 from crossover.models.counting import model_cost
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.evidence import UNTRAINED, Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.experiments.arithmetic import check_lengths
 from crossover.study.audit.experiments.language_runs import (
-    UNTRAINED,
     Runs,
     TextSettings,
     equal_models,
     read_text_task,
     trained_scope,
-    unmeasured,
 )
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.outcome import RESAMPLES
@@ -85,12 +83,12 @@ def measure_carrying(settings: CarryingSettings, bench: Bench) -> Evidence:
     """``loss`` against the context, ``loss by position`` in a segment, and per context the ``difference``: the loss
     with memory less the loss without, on the segments beyond the first, corrected by Holm over a model's contexts."""
     if settings.task is None:
-        return unmeasured(UNTRAINED, _how(settings))
+        return Evidence.unmeasured(UNTRAINED)
     try:
         task = read_text_task(settings, carry=True)
         places_N = segment_places(task, settings)
     except DataError as error:
-        return unmeasured(str(error), _how(settings))
+        return Evidence.unmeasured(str(error))
     runs = Runs(bench, "carrying", settings)
     stages = Stages(bench, "carrying", 2 * len(settings.models))
     curves: list[Curve] = []

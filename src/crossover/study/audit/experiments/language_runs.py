@@ -11,7 +11,7 @@ from typing import Any, cast
 from crossover.data.options import DataOptions
 from crossover.errors import ConfigError
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.evidence import Bench, Evidence
+from crossover.study.audit.evidence import Bench
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.study.contest import enter
 from crossover.study.store import Store
@@ -21,14 +21,6 @@ from crossover.tasks.language.modeling import FAMILY, LanguageModeling
 from crossover.train.loop import train
 from crossover.train.results import RunResult
 from crossover.train.settings import TrainSettings
-
-UNTRAINED = _("the level quick does not train for this claim: --level full does")
-"""Why nothing is measured where the settings name no task."""
-
-
-def unmeasured(reason: Said, how: tuple[Said, ...]) -> Evidence:
-    """No curve, and why."""
-    return Evidence(curves=(), scope=_("nothing"), how=how, missing=(reason,))
 
 
 class Runs:

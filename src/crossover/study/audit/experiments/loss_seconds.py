@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossover.measure.statistics import median_interval
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.evidence import UNTRAINED, Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.experiments.device_seconds import lowest_loss, seconds_to
 from crossover.study.audit.experiments.language_runs import (
-    UNTRAINED,
     Runs,
     TextSettings,
     equal_models,
     read_text_task,
     trained_scope,
-    unmeasured,
 )
 from crossover.study.audit.words import Said, _, listing, number
 from crossover.train.settings import TrainSettings
@@ -27,7 +25,7 @@ class LossSettings(TextSettings):
     models: tuple[str, ...] = ("lstm", "transformer")
     task: str | None = "language-modeling/python-docs"
     blocks: tuple[int, ...] = (128,)
-    budget: str = "8s"
+    budget: str = "6s"
     layers: int = 2
     evaluations: int = 12
 
@@ -35,7 +33,7 @@ class LossSettings(TextSettings):
 def time_losses(settings: LossSettings, bench: Bench) -> Evidence:
     """For each model and block: seconds of training until the loss that the worst of them reaches, seed by seed."""
     if settings.task is None:
-        return unmeasured(UNTRAINED, _how())
+        return Evidence.unmeasured(UNTRAINED)
     stages = Stages(bench, "loss-seconds", len(settings.blocks) * settings.seeds * len(settings.models))
     taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in settings.models}
     for block in settings.blocks:

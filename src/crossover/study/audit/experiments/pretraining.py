@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from crossover.errors import ConfigError, DataError, TrainingError
 from crossover.models.presets import parse_model, preset_name, with_setting
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.evidence import UNTRAINED, Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.experiments.cases import Case, QualitySettings
 from crossover.study.audit.experiments.contrasts import Contrast, alone, margin_of
 from crossover.study.audit.experiments.quality import (
@@ -57,11 +57,12 @@ class _Starts:
 
 def measure_pretraining(settings: PretrainingSettings, bench: Bench) -> Evidence:
     """Scores of every model from both starts, and what each gains, corrected together."""
+    if not settings.cases:
+        return Evidence.unmeasured(UNTRAINED)
     try:
-        starts = _pretrain(settings, bench) if settings.cases else []
+        starts = _pretrain(settings, bench)
     except (DataError, TrainingError) as error:
-        missing = _("{case}: {reason}", case=settings.pretraining.name, reason=str(error))
-        return Evidence(curves=(), scope=scope_of(settings, {}, bench), how=_how(settings), missing=(missing,))
+        return Evidence.unmeasured(_("{case}: {reason}", case=settings.pretraining.name, reason=str(error)))
     names = tuple(name for start in starts for name in (start.pretrained, start.fresh))
     entered = QualitySettings(models=names, cases=settings.cases, seeds=settings.seeds, trials=settings.trials)
     trained, untrained = carry_out(entered, bench)

@@ -12,7 +12,7 @@ from statistics import mean
 from crossover.errors import DataError
 from crossover.measure.statistics import Interval
 from crossover.parallel.layout import SINGLE
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Label, Stages
+from crossover.study.audit.evidence import UNTRAINED, Axes, Bench, Curve, Evidence, Experiment, Label, Stages
 from crossover.study.audit.experiments.cases import Case, QualitySettings, between, of_series
 from crossover.study.audit.experiments.contrasts import Contrast, by_bucket, decided, gain, margin_of, trend
 from crossover.study.audit.words import Said, _, listing, number
@@ -31,6 +31,8 @@ class Found:
 
 def measure_quality(settings: QualitySettings, bench: Bench) -> Evidence:
     """Scores of every model and baseline in every case, and the verdicts of all pairs, corrected together."""
+    if not settings.cases:
+        return Evidence.unmeasured(UNTRAINED)
     trained, missing = carry_out(settings, bench)
     cases, without = in_buckets(settings, trained)
     return Evidence(
@@ -52,8 +54,6 @@ def carry_out(settings: QualitySettings, bench: Bench) -> tuple[dict[str, Found]
     """What came out of every case that is trained, and what could not be."""
     found: dict[str, Found] = {}
     missing: list[Said] = []
-    if not settings.cases:
-        missing.append(_("the level quick does not train for this claim: --level full does"))
     cases = [(case, trained) for case in settings.cases for trained in case.trained()]
     stages = Stages(bench, "quality", len(cases))
     for case, trained in cases:
@@ -223,9 +223,9 @@ def contrast_curves(measure: str, contrasts: Sequence[Contrast]) -> list[Curve]:
 
 
 def scope_of(settings: QualitySettings, trained: Mapping[str, Found], bench: Bench) -> Said:
-    """The cases with their sizes and budgets, the seeds and the device."""
+    """The cases with their sizes and budgets, the seeds and the device; "" where nothing was trained."""
     if not trained:
-        return _("nothing")
+        return ""
     return _(
         "{cases}; equal parameters, {seeds} seeds, {device}",
         cases=listing(_case_scope(name, found.outcome) for name, found in trained.items()),

@@ -39,7 +39,7 @@ class RetentionSettings:
     """
 
     models: tuple[str, ...] = ("lstm", "elman", "gru", "transformer")
-    lags: tuple[int, ...] = (8, 64)
+    lags: tuple[int, ...] = (8, 32, 64)
     tasks: tuple[str, ...] = ("copy",)
     symbols: int = 1
     width: int = 64

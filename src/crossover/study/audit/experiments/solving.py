@@ -46,12 +46,12 @@ class SolvingSettings:
     """
 
     models: tuple[str, ...] = ("elman", "gru", "lstm", "diagonal-elman", "diagonal-gru", "diagonal-lstm")
-    lengths: tuple[int, ...] = (128, 512, 2048)
+    lengths: tuple[int, ...] = (128, 512, 1024)
     width: int = 128
     dense_width: int = 16
     batch: int = 4
     rounds: int = 9
-    seconds: float = 6.0
+    seconds: float = 3.0
     shared: tuple[str, ...] = ("gru", "diagonal-gru")
     layouts: tuple[str, ...] = ("sequence=2",)
 

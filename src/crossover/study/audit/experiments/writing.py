@@ -17,16 +17,14 @@ from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import Bootstrap, Interval, bootstrap, score_interval
 from crossover.models.model import SequenceModel
 from crossover.models.settings import ModelSettings
-from crossover.study.audit.evidence import Axes, Bench, Curve, Evidence, Experiment, Stages
+from crossover.study.audit.evidence import UNTRAINED, Axes, Bench, Curve, Evidence, Experiment, Stages
 from crossover.study.audit.experiments.gradients import mean_interval
 from crossover.study.audit.experiments.language_runs import (
-    UNTRAINED,
     Runs,
     TextSettings,
     equal_models,
     read_text_task,
     trained_scope,
-    unmeasured,
 )
 from crossover.study.audit.experiments.text_figures import FOLDS, Known, distinct_shares, told_apart
 from crossover.study.audit.words import Said, _, number
@@ -77,12 +75,12 @@ def measure_writing(settings: WritingSettings, bench: Bench) -> Evidence:
     """Bits per character and the ``difference`` from the 5-gram; ``distinct``, ``copied`` and ``told apart``, each
     beside what real text gives."""
     if settings.task is None:
-        return unmeasured(UNTRAINED, _how(settings))
+        return Evidence.unmeasured(UNTRAINED)
     try:
         task = read_text_task(settings)
         passages = cut_passages(task, settings)
     except DataError as error:
-        return unmeasured(str(error), _how(settings))
+        return Evidence.unmeasured(str(error))
     known = Known.of(_train_text(task), settings.orders)
     curves = [*_texts(REAL, [passages.real], known, settings, baseline=True)]
     curves.append(_apart(REAL, [told_apart(passages.real, passages.other)], baseline=True))

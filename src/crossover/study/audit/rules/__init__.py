@@ -140,6 +140,7 @@ def holding(cases: Iterable[tuple[Said, Verdict]]) -> Said | None:
 
 
 def found_across(
+    observed: Observed,
     cases: Sequence[tuple[Said, Verdict]],
     *,
     figures: Iterable[Said] = (),
@@ -148,12 +149,14 @@ def found_across(
 ) -> Finding:
     """The finding of several cases of one statement; no case at all is not decided.
 
-    `figures` are sentences that stand below the verdict, `missing` those that say in it what could not be measured.
+    `figures` are sentences that stand below the verdict, `missing` those that say in it what is missing besides
+    what could not be measured.
     """
     verdict = across(outcome for _told, outcome in cases) if cases else "not decided"
+    told = [*grouped(cases), *not_measured(observed)] if cases else [nothing_measured(observed)]
     return Finding(
         verdict=verdict,
-        sentence=sentences([*(grouped(cases) or [nothing_measured()]), *missing]),
+        sentence=sentences([*told, *missing]),
         figures=tuple(figures),
         where=holding(cases) if verdict == "holds where" else None,
         drawn=tuple(drawn),
@@ -161,14 +164,22 @@ def found_across(
 
 
 def not_measured(observed: Observed) -> list[Said]:
-    """The sentence that names what experiments could not measure; nothing where there is none."""
-    missing = [reason for evidence in observed.evidence.values() for reason in evidence.missing]
-    return [_("Not measured: {reasons}.", reasons=listing(missing))] if missing else []
+    """The sentence that names what experiments could not measure; none where there is nothing."""
+    return [_("Not measured: {reasons}.", reasons=reasons)] if (reasons := _unmeasured(observed)) else []
 
 
-def nothing_measured() -> Said:
+def nothing_measured(observed: Observed) -> Said:
     """Why there is no verdict where no curve came back."""
-    return _("Not decided: nothing could be measured that the rule reads.")
+    reasons = _unmeasured(observed)
+    return (
+        _("Not decided: {reasons}.", reasons=reasons)
+        if reasons
+        else _("Not decided: nothing could be measured that the rule reads.")
+    )
+
+
+def _unmeasured(observed: Observed) -> Said:
+    return listing(reason for evidence in observed.evidence.values() for reason in evidence.missing)
 
 
 def check_bounds(low: float, high: float) -> None:

@@ -59,7 +59,7 @@ def constant(observed: Observed, parameters: ConstantParameters) -> Finding:
     cases: list[tuple[Said, Verdict]] = [
         (_named(curve), "holds" if _is_constant(curve) != parameters.grows else "does not hold") for curve in subjects
     ]
-    return found_across(cases, figures=[_change(curve) for curve in curves], drawn=curves)
+    return found_across(observed, cases, figures=[_change(curve) for curve in curves], drawn=curves)
 
 
 def _is_constant(curve: Curve) -> bool:
@@ -128,7 +128,7 @@ def cost_form(observed: Observed, parameters: CostFormParameters) -> Finding:
         by_width = observed.curves("time by width", parameters.subjects)
         told += [_exponent_sentence(curve.name, "H", fit_exponent(curve.x, curve.values)) for curve in by_width]
     missing = [unsteady()] if timed and not steady else []
-    return found_across(cases, figures=told, missing=missing, drawn=timed or flops)
+    return found_across(observed, cases, figures=told, missing=missing, drawn=timed or flops)
 
 
 def _in_time(exponent: Interval | None, parameters: CostFormParameters) -> Verdict:
@@ -233,7 +233,7 @@ def exponent_inside(observed: Observed, parameters: ExponentParameters) -> Findi
         exponent = fit_exponent(curve.x, curve.values)
         cases.append((_named(curve), inside(exponent, parameters.low, parameters.high, parameters.widest)))
         told.append(_("{model}: exponent {value} ({low} to {high}).", model=_named(curve), **_bounds(exponent)))
-    return found_across(cases, figures=told, drawn=curves)
+    return found_across(observed, cases, figures=told, drawn=curves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ def less_than(observed: Observed, parameters: LessParameters) -> Finding:
         by_length = [(x, less_at(curve, against, x)) for x in curve.x if against.at(x) is not None]
         cases += _by_verdict(curve, by_length)
     if not cases:
-        return Finding(verdict="not decided", sentence=nothing_measured(), drawn=tuple(curves))
+        return Finding(verdict="not decided", sentence=nothing_measured(observed), drawn=tuple(curves))
     verdict = across(found for _told, found in cases)
     states = [_change(curve) for curve in observed.curves("state", parameters.models)]
     return Finding(

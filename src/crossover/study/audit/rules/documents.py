@@ -30,7 +30,7 @@ def dated(observed: Observed, parameters: DatedParameters) -> Finding:
         inside = parameters.first <= year <= parameters.last
         case = _("{name} ({year})", name=curve.name, year=str(year))
         cases.append((case, "holds" if inside else "does not hold"))
-    return found_across(cases, drawn=())
+    return found_across(observed, cases, drawn=())
 
 
 DATED = Rule(parameters=DatedParameters, decide=dated)

@@ -11,8 +11,8 @@ from crossover.study.audit.evidence import Curve
 from crossover.study.audit.experiments.carrying import OFF, ON
 from crossover.study.audit.experiments.masking import ALONE, CHANCE, ENTROPY, IN_VIEW, MASKED, UNMASKED
 from crossover.study.audit.experiments.writing import REAL
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured, nothing_measured
-from crossover.study.audit.words import Said, _, listing, number, sentences
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, nothing_measured
+from crossover.study.audit.words import Said, _, listing, number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def mask(observed: Observed, parameters: MaskParameters) -> Finding:
     """
     cases = [(name, _masked(observed, name, parameters.margin)) for name in parameters.subjects]
     told = [_losses(observed, name) for name in _names(observed.curves("loss", mask=UNMASKED))]
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=observed.curves("loss"))
+    return found_across(observed, cases, figures=told, drawn=observed.curves("loss"))
 
 
 def _masked(observed: Observed, name: str, margin: float) -> Verdict:
@@ -104,7 +104,7 @@ def memory(observed: Observed, parameters: MemoryParameters) -> Finding:
     told: list[Said] = []
     for name in _names(observed.curves("difference")):
         told += [_by_context(observed, name), _in_segment(observed, name)]
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=observed.curves("loss"))
+    return found_across(observed, cases, figures=told, drawn=observed.curves("loss"))
 
 
 def _by_context(observed: Observed, name: str) -> Said:
@@ -149,7 +149,7 @@ def text(observed: Observed, parameters: TextParameters) -> Finding:
     """The figures of every model's text; what quality is high is not decided by any of them."""
     drawn = observed.curves("copied")
     if not drawn:
-        return Finding(verdict="not decided", sentence=sentences([nothing_measured(), *not_measured(observed)]))
+        return Finding(verdict="not decided", sentence=nothing_measured(observed))
     told: list[Said] = []
     for name in _names(observed.curves("bits")):
         if name in parameters.subjects:

@@ -61,7 +61,7 @@ def gradient(observed: Observed, parameters: GradientParameters) -> Finding:
     curves = observed.curves("gradient", parameters.subjects)
     fates = [(curve, _fate(log_ratio(curve, parameters.distance), parameters)) for curve in curves]
     if not fates:
-        return Finding(verdict="not decided", sentence=nothing_measured())
+        return Finding(verdict="not decided", sentence=nothing_measured(observed))
     judged: dict[Fate, Verdict] = {
         "vanishes": "holds", "explodes": "holds", "neither": "does not hold", "open": "not decided",
     }  # fmt: skip
@@ -154,7 +154,7 @@ def gradient_lead(observed: Observed, parameters: LeadParameters) -> Finding:
     }
     subjects = observed.curves("gradient", [parameters.subject])
     if not references or not subjects:
-        return Finding(verdict="not decided", sentence=nothing_measured())
+        return Finding(verdict="not decided", sentence=nothing_measured(observed))
     leads = _leads(subjects, references, parameters)
     beside = (
         _leads(observed.curves("gradient", parameters.beside), references, parameters) if parameters.beside else []
@@ -247,7 +247,7 @@ def retention(observed: Observed, parameters: RetentionParameters) -> Finding:
     """Each half with its verdict, then both together; recall and parity are told beside."""
     curves = observed.curves("copy", parameters.models)
     if not curves:
-        return Finding(verdict="not decided", sentence=nothing_measured())
+        return Finding(verdict="not decided", sentence=nothing_measured(observed))
     losing = [
         (curve.name, _loses(curve, parameters.threshold)) for curve in curves if curve.name in parameters.losing
     ]

@@ -9,7 +9,7 @@ from itertools import product
 from crossover.measure.statistics import Interval, fit_exponent
 from crossover.study.audit.evidence import Curve, Label
 from crossover.study.audit.experiments.growth import PASS_NAMES
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across
 from crossover.study.audit.rules.cost import unsteady
 from crossover.study.audit.rules.directed import figure
 from crossover.study.audit.words import Said, _, listing, number
@@ -102,7 +102,7 @@ def faster(observed: Observed, parameters: PairParameters) -> Finding:
             for verdict, places in by_verdict.items()
         ]
         told += _ratios(pair, ratios)
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
+    return found_across(observed, cases, figures=told, drawn=drawn)
 
 
 def paces(observed: Observed, subjects: Sequence[str], rivals: Sequence[str]) -> list[Said]:
@@ -186,7 +186,7 @@ def same_order(observed: Observed, parameters: SameOrderParameters) -> Finding:
                 **values,
             )
         )
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
+    return found_across(observed, cases, figures=told, drawn=drawn)
 
 
 def difference(a: Interval, b: Interval) -> Interval:
@@ -225,7 +225,7 @@ def flatter(observed: Observed, parameters: FlatterParameters) -> Finding:
         )
     for measure in parameters.beside:
         told += [_ends(curve) for curve in observed.curves(measure, parameters.models)]
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
+    return found_across(observed, cases, figures=told, drawn=drawn)
 
 
 def _ends(curve: Curve) -> Said:

@@ -17,7 +17,6 @@ from crossover.study.audit.rules import (
     found_across,
     grouped,
     holding,
-    not_measured,
 )
 from crossover.study.audit.rules.directed import Comparison, above, above_zero, courses, directed, figure, growth
 from crossover.study.audit.rules.pace import paces, steadiness
@@ -260,7 +259,7 @@ def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], more: Sequ
         for case in dict.fromkeys(str(x) for curve in curves for x in curve.x)
     ]
     told = [_("Test scores: {scores}.", scores=listing(scores))] if scores else []
-    return found_across(cases, figures=[*more, *told], missing=not_measured(observed), drawn=curves)
+    return found_across(observed, cases, figures=[*more, *told], drawn=curves)
 
 
 def _score(curve: Curve, case: str) -> Said:

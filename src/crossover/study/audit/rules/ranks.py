@@ -166,7 +166,7 @@ def _devices(curve: Curve) -> int:
 
 def _found(observed: Observed, cases: Sequence[tuple[Said, Verdict]], drawn: Sequence[Curve]) -> Finding:
     """The finding over all cases, with the curves' ranges and what was not measured."""
-    return found_across(cases, figures=map(_range, drawn), missing=not_measured(observed), drawn=drawn)
+    return found_across(observed, cases, figures=map(_range, drawn), drawn=drawn)
 
 
 def _condition(curve: Curve) -> tuple[Label, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossover.measure.statistics import holm
-from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across, not_measured
+from crossover.study.audit.rules import Finding, Observed, Rule, Verdict, found_across
 from crossover.study.audit.rules.pace import Pair, PairParameters, pairs
 from crossover.study.audit.words import Said, _, listing, number
 
@@ -54,7 +54,7 @@ def wins(observed: Observed, parameters: WinsParameters) -> Finding:
     cases = [(count.case, _verdict(count, sure)) for count, sure in zip(counts, certain, strict=True)]
     drawn = [curve for pair in compared for curve in (pair.subject, pair.reference)]
     told = [count.told() for count in counts]
-    return found_across(cases, figures=told, missing=not_measured(observed), drawn=drawn)
+    return found_across(observed, cases, figures=told, drawn=drawn)
 
 
 def _count(pair: Pair) -> Count:
