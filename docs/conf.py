@@ -14,6 +14,8 @@ project = "Crossover"
 author = "The Crossover authors"
 extensions = ["myst_parser"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["verdicts.css"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 

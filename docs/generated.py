@@ -117,19 +117,27 @@ def claims() -> str:
 
 
 def verdicts(lang: str = "en") -> str:
-    """What the audit that is kept says of every claim, each beside a link to its section of the report."""
+    """What the audit that is kept says of every claim, in colour, each beside a link to its section of the report."""
+    from html import escape
+
     from crossover.report.claims import overview, tally
     from crossover.report.html import anchor
-    from crossover.report.markdown import render_table
     from crossover.report.messages import translate
 
     say, claims = translate(lang), json.loads(AUDIT.read_text(encoding="utf-8"))["claims"]
     table = overview(claims)
-    text = render_table(table, say)
+    lines = [say(tally(claims).text), "", '<table class="verdicts">', "<thead><tr>"]
+    lines += [*(f"<th>{escape(say(column.title))}</th>" for column in table.columns), "</tr></thead>"]
     for row in table.rows:
-        name, section = say(row.cells[0].text), anchor(row.cells[0].section)
-        text = text.replace(f"\n| {name} |", f'\n| <a href="audit/{lang}/report.html#{section}">{name}</a> |')
-    return f"{say(tally(claims).text)}\n\n{text}"
+        lines.append("<tr>")
+        for cell in row.cells:
+            told = f'<span class="{cell.tone}">{escape(say(cell.text))}</span>'
+            if cell.section:
+                told = f'<a href="audit/{lang}/report.html#{anchor(cell.section)}">{escape(say(cell.text))}</a>'
+            minor = f" ({escape(say(cell.minor))})" if cell.minor else ""
+            lines.append(f"<td>{told}{minor}</td>")
+        lines.append("</tr>")
+    return "\n".join([*lines, "</table>"])
 
 
 def verdicts_in_chinese() -> str:
