@@ -4,11 +4,13 @@
 
 Four blocks of width 256 over 256 tokens, one thread, fp32, AdamW. Measured is how far a new process grows over two
 steps above what it was before the model was built (the median of three); live tensors are counted operation by
-operation in a second step, which no allocator blurs.
+operation in a second step, which no allocator blurs. They are predicted as on a device that gives what is set aside
+at once; of a CPU the planner leaves out what a kernel has not written yet, which has no pages.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from statistics import mean
 
@@ -36,9 +38,10 @@ def workload(name: str, time: int, batch: int) -> Workload:
     return Workload(model=model, batch=batch, time=time, numerics=Numerics(threads=1, allocator="default"))
 
 
-def predicted(asked: Workload) -> float:
-    """Bytes that the planner gives it."""
-    return Planner(asked.job(), load_machine("cpu")).predict(Layout()).memory.total
+def predicted(asked: Workload, kind: str = "cpu") -> float:
+    """Bytes that the planner gives it on a device of this kind."""
+    machine = replace(load_machine("cpu"), kind=kind)
+    return Planner(asked.job(), machine).predict(Layout()).memory.total
 
 
 def live(asked: Workload) -> int:
@@ -53,8 +56,8 @@ def live(asked: Workload) -> int:
 def main() -> None:
     """Predict, measure, print and keep the table."""
     lines = [
-        "| model | steps | rows | predicted MB | measured MB | error | live tensors MB | error |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | steps | rows | predicted MB | measured MB | error | of tensors, predicted MB | live MB | error |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     errors: dict[str, list[float]] = {"measured": [], "live": []}
     with Nursery() as nursery:
@@ -63,11 +66,16 @@ def main() -> None:
             told, grown = predicted(asked), nursery.peak(asked).bytes
             if grown is None or grown < LEAST:
                 continue
-            held = live(asked)
+            whole, held = predicted(asked, "gpu"), live(asked)
             errors["measured"].append(told / grown - 1)
-            errors["live"].append(told / held - 1)
+            errors["live"].append(whole / held - 1)
             cells = [name, str(time), str(batch), f"{told / 1e6:.0f}", f"{grown / 1e6:.0f}"]
-            cells += [f"{told / grown - 1:+.0%}", f"{held / 1e6:.0f}", f"{told / held - 1:+.1%}"]
+            cells += [
+                f"{told / grown - 1:+.0%}",
+                f"{whole / 1e6:.0f}",
+                f"{held / 1e6:.0f}",
+                f"{whole / held - 1:+.1%}",
+            ]
             lines.append("| " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
     lines.append("")
