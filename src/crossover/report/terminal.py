@@ -59,7 +59,8 @@ def _sentences(study: Mapping[str, Any], say: Translator) -> list[tuple[str, str
     lines += [(say(sentence), "default") for sentence in crossing_sentences(study)]
     if study["scale"] and study["scale"]["curves"]:
         lines.append((f"  {say(scope_sentence(study))}", "bright_black"))
-    return lines + [(say(stored(claim["sentence"])), "default") for claim in study.get("claims") or []]
+    told = [_("{claim}: {verdict}", claim=c["id"], verdict=stored(c["sentence"])) for c in study.get("claims") or []]
+    return lines + [(say(sentence), "default") for sentence in told]
 
 
 def _table(study: Mapping[str, Any], say: Translator) -> Grid:
@@ -177,6 +178,8 @@ _ASKED: Mapping[str, tuple[str, ...]] = {
 def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
     """Three commands that go on from this study."""
     where = quote(str(folder))
+    if claims := study.get("claims"):
+        return [*_settled_further(claims), f"crossover report {where}"]
     if not study["table"]:
         models = list(dict.fromkeys(curve["model"] for curve in (study.get("scale") or {}).get("curves", [])))
         scale = (
@@ -207,6 +210,15 @@ def next_commands(study: Mapping[str, Any], folder: Path) -> list[str]:
         commands.append(f"crossover export {where}{suffix} {form}")
     commands += [_again(study, folder, "--trials", 8), "crossover scale --axis length=64..4096"]
     return commands[:3]
+
+
+def _settled_further(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is not decided at level quick, measured in full; and a verdict, settled again on another machine."""
+    open_ones = [c for c in claims if c["verdict"] == "not decided" and c["level"] == "quick"]
+    asked = [quote(split(claim["command"])[2]) for claim in open_ones]
+    commands = [f"crossover audit {' '.join(asked)} --level full"] if asked else []
+    decided = next((claim["card"] for claim in claims if claim["verdict"] != "not decided"), None)
+    return commands + ([f"crossover verify {quote(decided)}"] if decided else [])
 
 
 def _again(study: Mapping[str, Any], folder: Path, flag: str, value: int) -> str:

@@ -173,6 +173,8 @@ def audit_study() -> dict[str, Any]:
             "figure": figure,
             "how": ["FLOPs are counted on the meta device.", "Times are medians of 20 steps, in turn."],
             "command": "crossover audit C4",
+            "level": "quick",
+            "card": "out dir/cards/C4.json",
         },
         {
             "id": "C5",
@@ -185,6 +187,8 @@ def audit_study() -> dict[str, Any]:
             "figure": figure,
             "how": ["FLOPs are counted on the meta device."],
             "command": "crossover audit C5",
+            "level": "quick",
+            "card": "out dir/cards/C5.json",
         },
         {
             "id": "C10",
@@ -197,6 +201,8 @@ def audit_study() -> dict[str, Any]:
             "figure": None,
             "how": [],
             "command": "crossover audit C10",
+            "level": "quick",
+            "card": "out dir/cards/C10.json",
         },
         {
             "id": "C33",
@@ -209,6 +215,8 @@ def audit_study() -> dict[str, Any]:
             "figure": None,
             "how": [],
             "command": "crossover audit C33",
+            "level": "quick",
+            "card": "out dir/cards/C33.json",
         },
     ]
     return scale_study() | {

@@ -83,6 +83,17 @@ def test_commands_fit_the_study() -> None:
     assert next_commands(scale_study(), Path("s"))[0].startswith("crossover scale --models lstm,mingru,transformer")
 
 
+def test_what_an_audit_left_open_is_measured_in_full_and_a_verdict_settled_again() -> None:
+    assert next_commands(audit_study(), Path("out dir")) == [
+        "crossover audit C10 --level full",
+        "crossover verify 'out dir/cards/C4.json'",
+        "crossover report 'out dir'",
+    ]
+    full = audit_study()
+    full["claims"] = [{**claim, "level": "full", "verdict": "not decided"} for claim in full["claims"]]
+    assert next_commands(full, Path("s")) == ["crossover report s"]
+
+
 @pytest.mark.parametrize("given", ["--seeds 3 --out 'a b'", "--out=ab --seeds=3"])
 def test_a_study_is_gone_on_with_by_its_own_command_and_data(given: str) -> None:
     study = {**one_task(), "command": f"crossover compare text-classification --data my.csv {given} --plugin m.py"}
