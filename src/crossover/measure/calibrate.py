@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from functools import partial
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -50,8 +50,10 @@ _CELLS: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM
 """By their number of gates."""
 _ATTENDED = (8, 4, 256, 64)
 """Rows, heads, steps and features of a head of the attention that is timed."""
-_MESSAGES = (1 << 10, 1 << 20, 1 << 23)
-"""Bytes of the messages that ranks send one another."""
+_MESSAGES = (1 << 10, 1 << 23)
+"""Bytes of a small and of a large message that ranks send one another."""
+_SENT, _WRITTEN = 60, 8
+"""How often each is sent, and from how many places, so that no cache holds them all."""
 _WORKED = (256, 256)
 """Of matrices that are multiplied between two messages: some hundred microseconds."""
 _FIGURES = (
@@ -258,30 +260,27 @@ def _read(layer: nn.RNNBase, x_BTD: Tensor, outputs: list[Tensor]) -> None:
 
 
 def _link(devices: int, seconds: Sequence[float]) -> Link:
-    """What ranks of this machine send one another, from the seconds of sums of small and large tensors."""
+    """What ranks of this machine send one another, from the seconds of sums of a small and a large tensor."""
     sent = 2 * (devices - 1) / devices
-    bandwidth = sent * (_MESSAGES[-1] - _MESSAGES[-2]) / max(seconds[-1] - seconds[-2], 1e-9)
+    bandwidth = sent * (_MESSAGES[-1] - _MESSAGES[0]) / max(seconds[-1] - seconds[0], 1e-9)
     hops = 2 * (devices - 1).bit_length()
     return Link(name="host", devices=0, bandwidth=bandwidth, latency=max(seconds[0], 1e-7) / hops)
 
 
 def _time_sums(sizes: Sequence[int], threads: int) -> list[float]:
-    """Every rank's part: the median seconds of a sum of so many bytes, those of the first rank.
+    """Every rank's part: the mean seconds of a sum of so many bytes, those of the first rank.
 
-    In a step a message follows some work, after which the other ranks have to be waked up first: so it does here.
+    In a step a message follows some work, after which the other ranks have to be waked up, and has just been written:
+    so it is here. A step has many of them, so that the mean counts: one that has to wait takes ten times the median.
     """
     torch.set_num_threads(threads)
     world, found = whole_world(), []
     left, right = torch.ones(_WORKED), torch.ones(_WORKED)
     for size in sizes:
-        tensor, taken = torch.zeros(size // 4), list[float]()
-
-        def add_up(tensor: Tensor = tensor) -> None:
-            dist.all_reduce(tensor, group=world.group)
-
-        add_up()
-        for _ in range(4 * _REPEATS):
+        tensors, taken = [torch.zeros(size // 4) for _ in range(_WRITTEN)], list[float]()
+        for sent in range(_SENT + _WRITTEN):
+            tensor = tensors[sent % _WRITTEN].fill_(1.0)
             torch.mm(left, right)
-            taken.append(seconds_of(add_up))
-        found.append(median(taken))
+            taken.append(seconds_of(partial(dist.all_reduce, tensor, group=world.group)))
+        found.append(mean(taken[_WRITTEN:]))
     return found

@@ -158,7 +158,9 @@ def _feed_forward(settings: ModelSettings, tokens: int, execution: Execution) ->
     forward, backward = Streamed(2, 5 * unit, functions), Streamed(4, 13 * unit, functions)
     if matrices == 2:
         biased = bias_gradient(tokens, hidden, execution) + bias_gradient(tokens, width, execution)
-        forward, backward = Streamed(1, 2 * unit, functions), Streamed(1, 3 * unit, functions) + biased
+        # The gradient of a GELU is a second function beside the first.
+        twice = functions * (2 if settings.feed_forward == "gelu" else 1)
+        forward, backward = Streamed(1, 2 * unit, functions), Streamed(1, 3 * unit, twice) + biased
     return Cost.of(
         Term(
             name="feed-forward",

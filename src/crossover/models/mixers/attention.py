@@ -158,7 +158,7 @@ class AttentionSettings(MixerSettings):
         else:
             kept = queries + 2 * rows * keys * self.head_size * elements + rows * pairs * elements
             kept += pairs if self.causal else 0
-        kept += 4 * shape.time * self.head_size if self.rotary else 0
+        kept += 8 * shape.time * self.head_size if self.rotary else 0
         forward, backward = self._streamed(shape, keys, pairs=0 if execution.fused else rows * pairs)
         return Term(
             name="scores",
@@ -179,7 +179,7 @@ class AttentionSettings(MixerSettings):
         tokens, features = shape.batch * shape.time, self.key_heads * self.head_size
         turned = (tokens * self.width + shape.batch * keys * features) if self.rotary else 0
         apart = tokens * (self.width + 2 * features)
-        return 2 * tokens * self.width + 9 * turned + 7 * pairs, 2 * apart + 10 * turned + 10 * pairs
+        return 2 * tokens * self.width + 7 * turned + 7 * pairs, 2 * apart + 9 * turned + 10 * pairs
 
     def build(self) -> Attention:
         """The module."""

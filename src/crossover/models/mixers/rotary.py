@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 Turns = tuple[Tensor, Tensor]
-"""Cosine and sine of each position's angles, [T, 1, K/2], or [B, T, 1, K/2] where rows differ."""
+"""By feature and position: the cosine of its angle, and the sine by which its partner comes to it; [T, 1, K], or
+[B, T, 1, K] where rows differ."""
 
 
 def turns(position_T: Tensor, size: int, base: float, dtype: torch.dtype) -> Turns:
@@ -18,11 +19,13 @@ def turns(position_T: Tensor, size: int, base: float, dtype: torch.dtype) -> Tur
     half = size // 2
     frequency_K = base ** (-torch.arange(half, device=position_T.device, dtype=precision) / half)
     angle_TK = position_T[..., None, None] * frequency_K
-    return angle_TK.cos(), angle_TK.sin()
+    cos, sin = angle_TK.cos(), angle_TK.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x_BTHK: Tensor, turn: Turns) -> Tensor:
     """The features of each step, turned; the dtype stays."""
     cos, sin = turn
-    first, second = x_BTHK.to(cos.dtype).chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x_BTHK.dtype)
+    exact = x_BTHK.to(cos.dtype)
+    partner = exact.roll(exact.shape[-1] // 2, dims=-1)
+    return torch.addcmul(exact * cos, partner, sin).to(x_BTHK.dtype)

@@ -89,7 +89,7 @@ class WindowAttentionSettings(AttentionSettings):
     def _moved(self, shape: Shape, execution: Execution) -> tuple[float, float]:
         """Bytes moved around the products: blocks put together and turned (fused), or every query's window."""
         tokens, turned = shape.batch * shape.time, int(self.rotary)
-        forward, backward = (35 + 18 * turned) * self.width, (26 + 20 * turned) * self.width
+        forward, backward = (35 + 14 * turned) * self.width, (26 + 18 * turned) * self.width
         if not execution.fused:
             pairs = self.heads * (self.before + 1 + self.after)
             forward, backward = 7 * pairs, 10 * pairs
@@ -98,7 +98,7 @@ class WindowAttentionSettings(AttentionSettings):
     def _kept(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: the keys and values of every block (fused), or of every query's window."""
         batch, time, elements = shape.batch, shape.time, execution.element_bytes
-        turned = 4 * (self.before + time + self.after) * self.head_size if self.rotary else 0
+        turned = 8 * (self.before + time + self.after) * self.head_size if self.rotary else 0
         if not execution.fused:
             window = self.before + 1 + self.after
             per_query = 2 * window * self.width * elements + self.heads * window * elements + window
