@@ -188,6 +188,13 @@ def test_gradients_are_said_to_vanish_explode_or_do_neither_by_setting() -> None
     assert decide("gradient", curves[1:2], subjects=("elman",)).verdict == "does not hold"
 
 
+def test_settings_that_follow_one_another_are_told_by_the_first_and_the_last() -> None:
+    fates = {0.5: -30.0, 0.6: -30.0, 0.7: -30.0, 0.9: -1.0, 1.0: -30.0, 1.1: -30.0}
+    curves = [norms("elman", [value, value + 0.1], gain=gain) for gain, value in fates.items()]
+    told = spoken(decide("gradient", curves, subjects=("elman",)))
+    assert "vanishes for elman with gain 0.5 to 0.7, 1, 1.1 " in told and "neither for elman with gain 0.9 " in told
+
+
 def test_a_distance_that_was_not_measured_is_refused() -> None:
     with pytest.raises(ConfigError, match="distance=50 is not among those measured"):
         decide("gradient", [norms("elman", [-1.0, -1.1], gain=1.0)], subjects=("elman",), distance=50)

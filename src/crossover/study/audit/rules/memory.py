@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import log10
 from typing import Literal
 
@@ -71,7 +72,7 @@ def gradient(observed: Observed, parameters: GradientParameters) -> Finding:
         "neither": lambda told: _("It does neither for {cases}.", cases=told),
         "open": lambda told: _("It is not decided for {cases}.", cases=told),
     }
-    cases = {fate: _conditions([curve for curve, found in fates if found == fate]) for fate in patterns}
+    cases = {fate: _conditions([curve for curve, found in fates if found == fate], curves) for fate in patterns}
     verdict = across(judged[fate] for _curve, fate in fates)
     held = [told for fate in ("vanishes", "explodes") for told in cases[fate]]
     return Finding(
@@ -106,23 +107,38 @@ def _fate(ratio: Interval, parameters: GradientParameters) -> Fate:
     return "neither" if low <= ratio.low and ratio.high <= high else "open"
 
 
-def _conditions(curves: Sequence[Curve]) -> list[Said]:
-    """Conditions told together: every model, setting and phase with its values."""
-    together: dict[tuple[str, str, str], list[Label]] = {}
+def _conditions(curves: Sequence[Curve], measured: Sequence[Curve]) -> list[Said]:
+    """Conditions told together: every model, setting and phase with its values, of those that were `measured`."""
+    together: dict[tuple[str, str, str], list[float]] = {}
     for curve in curves:
-        setting = next(key for key in curve.labels if key != "phase")
+        setting = _setting(curve)
         key = (curve.name, setting, str(curve.labels["phase"]))
-        together.setdefault(key, []).append(curve.labels[setting])
+        together.setdefault(key, []).append(float(curve.labels[setting]))
+    tried = {key[1]: sorted({float(c.labels[key[1]]) for c in measured if key[1] in c.labels}) for key in together}
     return [
         _(
             "{model} with {setting} {values} ({phase})",
             model=model,
             setting=_SETTINGS.get(setting, setting),
-            values=listing(f"{value:g}" for value in values),
+            values=listing(_stretches(values, tried[setting])),
             phase=_PHASES.get(phase, phase),
         )
         for (model, setting, phase), values in together.items()
     ]
+
+
+def _setting(curve: Curve) -> str:
+    return next(key for key in curve.labels if key != "phase")
+
+
+def _stretches(values: Sequence[float], tried: Sequence[float]) -> list[Said]:
+    """Values by themselves, or the first and the last of three or more that follow one another in what was tried."""
+    told: list[Said] = []
+    places = sorted(tried.index(value) for value in values)
+    for _gap, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
+        stretch = [f"{tried[place]:g}" for _n, place in run]
+        told += [_("{low} to {high}", low=stretch[0], high=stretch[-1])] if len(stretch) > 2 else stretch
+    return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +184,14 @@ def gradient_lead(observed: Observed, parameters: LeadParameters) -> Finding:
         reference=parameters.reference,
         gain=number(parameters.gain),
     )
-    told = [(case, found) for found in ("holds", "does not hold", "not decided")
-            for case in _conditions([curve for curve, is_ in [*leads, *beside] if is_ == found])]  # fmt: skip
-    held = _conditions([curve for curve, found in leads if found == "holds"])
+    compared = [*leads, *beside]
+    measured = [curve for curve, _found in compared]
+    told = [
+        (case, found)
+        for found in ("holds", "does not hold", "not decided")
+        for case in _conditions([curve for curve, is_ in compared if is_ == found], measured)
+    ]
+    held = _conditions([curve for curve, found in leads if found == "holds"], measured)
     return Finding(
         verdict=verdict,
         where=listing(held) if verdict == "holds where" else None,
