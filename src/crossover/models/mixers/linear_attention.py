@@ -8,7 +8,7 @@ Shape suffixes: H heads, K size of a key, V size of a value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -132,25 +132,32 @@ class LinearAttentionSettings(MixerSettings):
     def _recurrence(self, shape: Shape, execution: Execution) -> Term:
         precision = max(execution.element_bytes, 4)
         matrices = shape.batch * self.width * self.head_size
-        written = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
-        chunk = min(self.chunk, shape.time)
-        scored = replace(written, columns=chunk)
-        within = (scored, replace(scored, depth=chunk, columns=self.head_size)) if execution.fused else ()
-        tokens = shape.batch * shape.time
-        pairs = tokens * self.heads * chunk
+        elements = shape.batch * shape.time * self.width
+        pairs = shape.batch * shape.time * self.heads * min(self.chunk, shape.time)
+        each = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
+        # Kernels are those that move whole rows; as many again move a number a chunk.
         return Term(
             name="recurrence",
-            flops_forward=2 * written.flops,
-            flops_backward=4 * written.flops,
+            flops_forward=2 * each.flops,
+            flops_backward=4 * each.flops,
             activation_bytes=self._kept_by_recurrence(shape, execution),
             state_bytes=matrices * precision if self.causal else 0,
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
-            products=(written, written, *within),
-            streamed_forward=Streamed(
-                40, (35 * tokens * self.width + 9 * pairs) * precision, pairs + 2 * tokens * self.width
-            ),
-            streamed_backward=Streamed(50, (44 * tokens * self.width + 19 * pairs) * precision),
+            products=self._by_chunks(shape) if execution.fused else (each, each),
+            streamed_forward=Streamed(15, (35 * elements + 9 * pairs) * precision, pairs + 2 * elements),
+            streamed_backward=Streamed(20, (44 * elements + 19 * pairs) * precision, 2 * elements),
+        )
+
+    def _by_chunks(self, shape: Shape) -> tuple[Product, ...]:
+        """What chunks multiply: scores and their sum of values within them, what they write, what is read from it."""
+        size, chunk = self.head_size, min(self.chunk, shape.time)
+        product = partial(Product, count=shape.batch * self.heads * -(-shape.time // chunk), split="count")
+        return (
+            product(chunk, size, chunk),
+            product(chunk, chunk, size),
+            product(size, chunk, size),
+            product(chunk, size, size),
         )
 
     def _kept_by_recurrence(self, shape: Shape, execution: Execution) -> float:
@@ -182,13 +189,14 @@ class LinearAttentionSettings(MixerSettings):
         if self.gate or self.feature_map != "identity":
             # Whoever keeps a part of the projection keeps all of it.
             kept += tokens * self.projected * elements
+        functions = tokens * self.width if self.gate else 0
         return Term(
             name="norm and gate",
             parameters=self.head_size,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden"),
-            streamed_forward=Streamed(8, 10 * tokens * self.width * precision),
-            streamed_backward=Streamed(12, 16 * tokens * self.width * precision),
+            streamed_forward=Streamed(5, 10 * tokens * self.width * precision, functions),
+            streamed_backward=Streamed(8, 16 * tokens * self.width * precision, functions),
         )
 
     def build(self) -> LinearAttention:
@@ -267,15 +275,18 @@ class LinearAttention(Mixer):
         """The recurrence's inputs and the gate's, [B, T, D]; padding changes nothing in the recurrence."""
         size, precision = self.settings.head_size, torch.promote_types(x_BTD.dtype, torch.float32)
         parts = self.qkvg(x_BTD).chunk(4 if self.settings.gate else 3, dim=-1)
-        q, k, v = (part.unflatten(-1, (-1, size)).transpose(1, 2).to(precision) for part in parts[:3])
         mapped = FEATURE_MAPS[self.settings.feature_map]
+        q_BTD, k_BTD, v_BTD = (part.to(precision) for part in parts[:3])
+        # Before heads stand apart: a CPU takes several times as long over rows of one head's features.
+        by_head = (mapped(q_BTD) * size**-0.5, mapped(k_BTD), v_BTD)
+        q, k, v = (part.unflatten(-1, (-1, size)).transpose(1, 2) for part in by_head)
         # A rounding of the decay would add up over the steps: its projection is too small to be worth it.
         with without_autocast(x_BTD.device):
             log_decay_BTH = F.logsigmoid(self.decay(x_BTD.to(self.decay.weight.dtype)).to(precision))
         log_decay_BHT = hide(log_decay_BTH, span.mask_BT(x_BTD.shape[1])).transpose(1, 2)
         resets_BT = real_resets(span, x_BTD.shape[1])
         resets = None if resets_BT is None else resets_BT[:, None]
-        steps = Steps(mapped(q) * size**-0.5, mapped(k), v, log_decay_BHT, resets)
+        steps = Steps(q, k, v, log_decay_BHT, resets)
         return steps, parts[3] if self.settings.gate else None
 
     def finish(self, y_BHTV: Tensor, gate_BTD: Tensor | None, mask_BT: Tensor | None) -> Tensor:

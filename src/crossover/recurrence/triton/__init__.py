@@ -1,1 +1,1 @@
-"""Triton kernels for recurrences on a GPU; imported only where they are used (`crossover.recurrence.backends`)."""
+"""Triton kernels for recurrences on a GPU; imported only where `crossover.recurrence.scan.has_kernels`."""
