@@ -26,7 +26,7 @@ def audit(
     claims
         Claims by id (C5), or TOML files of your own; all that come with Crossover if none is given.
     level
-        quick (all in some 22 minutes on two cores; says which need full) or full (hours).
+        quick (all in some 18 minutes on two cores; says which need full) or full (hours).
     device
         auto, cpu, cuda or mps.
     precision
