@@ -154,3 +154,12 @@ def test_words_are_joined_and_numbers_kept_short() -> None:
 
 def test_what_is_left_empty_in_settings_does_not_count() -> None:
     assert given({"lengths": (8, 16), "data": "", "case": {"shares": ()}}) == {"lengths": [8, 16], "case": {}}
+
+
+@pytest.mark.parametrize("name", ["C25", "C42", "C43", "C44"])
+def test_a_claim_that_quick_does_not_train_for_says_so_in_one_sentence(name: str, tmp_path: Path) -> None:
+    (claim,) = audit([name], tmp_path / "study")["claims"]
+    assert (
+        english(claim["sentence"]) == "Not decided: the level quick does not train for this claim, --level full does."
+    )
+    assert (claim["verdict"], claim["scope"], claim["how"]) == ("not decided", "", [])
