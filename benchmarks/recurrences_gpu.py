@@ -3,9 +3,11 @@
     pip install pararnn-torch flash-linear-attention  # as far as they install
     python benchmarks/recurrences_gpu.py [--rehearse]
 
-Everything is verified first: what is off by more than 1e-4 of its norm gets no time. Forward and backward of one
-layer of width 256 are timed in turn; below the lengths stands where the two cross. `--rehearse` goes through all of
-it on the CPU over short rows, and keeps nothing.
+Verified first, on the device: the scan and Newton's method against their definitions, in outputs and in the gradient
+of the input, and fla's scan against ours; what is off by more than 1e-4 of its norm gets no time. PyTorch's dense
+layers and pararnn's cells have weights of their own (`recurrences.py` compares ParaGRU with ours). The scan is timed
+forward, a layer of width 256 forward and backward, in turn; below the lengths stands where the two cross.
+`--rehearse` goes through all of it on the CPU over short rows, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +15,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
-from math import exp, log
 
 import torch
 from table import keep
 from torch import Tensor, nn
 
-from crossover.measure.clock import timings_in_turn
+from crossover.measure.clock import Timing, timings_in_turn
 from crossover.models.initialise import initialise
 from crossover.models.mixers import MIXERS
-from crossover.models.mixers.base import Span
+from crossover.models.mixers.base import Mixer, Span
 from crossover.recurrence import scan
+from crossover.study.crossing import find_crossings
 
 WIDTH, ROUNDS, SECONDS = 256, 9, 20.0
 BATCHES, LENGTHS = (1, 8, 64), (128, 512, 2048, 8192, 32768, 65536)
@@ -50,25 +51,41 @@ def drawn(device: str, *shape: int) -> Tensor:
 
 
 def verified(device: str) -> str:
-    """The scan and Newton's method on the device against their definitions, in float32."""
+    """The scan and Newton's method on the device against their definitions, outputs and gradients, in float32."""
     a, b = drawn(device, 2, 500, WIDTH), drawn(device, 2, 500, WIDTH) - 0.5
-    h, steps = torch.zeros_like(b[:, 0]), []
-    for t in range(a.shape[1]):
-        h = a[:, t] * h + b[:, t]
-        steps.append(h)
-    found = {"scan": apart(scan(a, b), torch.stack(steps, dim=1))}
+    found = {"scan": farthest(partial(scan, a), partial(steps_of, a), b)}
     for name in CELLS:
         mixer = layer(name, device)
-        with torch.no_grad():
-            found[name] = apart(mixer(b, None, Span(carry=False))[0], mixer.definition(b)[0])
+        found[name] = farthest(partial(solved, mixer), lambda x_BTD, mixer=mixer: mixer.definition(x_BTD)[0], b)
     if max(found.values()) > TOLERANCE:
-        raise SystemExit(f"outputs differ from the definitions by {found}: no time is taken")
-    return (
-        "Outputs against the definitions: " + ", ".join(f"{name} {value:.0e}" for name, value in found.items()) + "."
-    )
+        raise SystemExit(f"outputs or gradients differ from the definitions by {found}: no time is taken")
+    told = ", ".join(f"{name} {value:.0e}" for name, value in found.items())
+    return f"Outputs and gradients against the definitions: {told}."
 
 
-def layer(name: str, device: str) -> nn.Module:
+def solved(mixer: Mixer, x_BTD: Tensor) -> Tensor:
+    """The mixer's outputs, by its own solver."""
+    return mixer(x_BTD, None, Span(carry=False))[0]
+
+
+def farthest(call: Callable[[Tensor], Tensor], definition: Callable[[Tensor], Tensor], x_BTD: Tensor) -> float:
+    """How far apart two functions are at `x_BTD`, in outputs or in the gradient."""
+    x_BTD = x_BTD.detach().requires_grad_()
+    outputs = [function(x_BTD) for function in (call, definition)]
+    gradients = [torch.autograd.grad(y_BTD.square().sum(), x_BTD)[0] for y_BTD in outputs]
+    return max(apart(*outputs), apart(*gradients))
+
+
+def steps_of(a_BTD: Tensor, b_BTD: Tensor) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t, one step after the other."""
+    h_BD, steps = torch.zeros_like(b_BTD[:, 0]), []
+    for t in range(a_BTD.shape[1]):
+        h_BD = a_BTD[:, t] * h_BD + b_BTD[:, t]
+        steps.append(h_BD)
+    return torch.stack(steps, dim=1)
+
+
+def layer(name: str, device: str) -> Mixer:
     """One of our mixers, solved by Newton's method, with its initial weights."""
     mixer = MIXERS.get(name)(width=WIDTH, solver="newton").build()
     initialise(mixer, 0)
@@ -81,10 +98,9 @@ def step_of(module: nn.Module, call: Callable[[Tensor], Tensor], x_BTD: Tensor) 
     return lambda: torch.autograd.grad(call(x_BTD).sum(), sources, allow_unused=True)
 
 
-def timed(steps: Mapping[str, Step], device: str) -> dict[str, float]:
-    """The median seconds of each, in turn."""
-    taken = timings_in_turn(steps, rounds=ROUNDS, device=device, time_limit=SECONDS)
-    return {name: timing.median for name, timing in taken.items()}
+def timed(steps: Mapping[str, Step], device: str) -> dict[str, Timing]:
+    """The seconds of each, in turn."""
+    return timings_in_turn(steps, rounds=ROUNDS, device=device, time_limit=SECONDS)
 
 
 def scans(shapes: Sequence[tuple[int, int]], device: str) -> list[str]:
@@ -95,8 +111,10 @@ def scans(shapes: Sequence[tuple[int, int]], device: str) -> list[str]:
         out, moved = torch.empty_like(b), 4.0 * b.numel()
         peers = scan_of_fla(a, b)
         seconds = timed({"scan": partial(scan, a, b), "copy": partial(out.copy_, b), **peers}, device)
-        ours, copied = 3 * moved / seconds["scan"], 2 * moved / seconds["copy"]
-        theirs = f"{3 * moved / seconds['fla'] / 1e9:,.0f} GB/s" if peers else "not installed, or other outputs"
+        ours, copied = 3 * moved / seconds["scan"].median, 2 * moved / seconds["copy"].median
+        theirs = (
+            f"{3 * moved / seconds['fla'].median / 1e9:,.0f} GB/s" if peers else "not installed, or other outputs"
+        )
         told = (f"{rate / 1e9:,.0f} GB/s" for rate in (ours, copied))
         lines.append(f"| {rows} | {time} | {' | '.join(told)} | {ours / copied:.2f} | {theirs} |")
     return lines
@@ -123,20 +141,21 @@ def cells(batches: Sequence[int], lengths: Sequence[int], device: str) -> list[s
     lines = ["", head, "|---|---|---|---|---|---|---|"]
     for name, kernel in CELLS.items():
         for rows in batches:
-            ratios: dict[int, float] = {}
+            taken: dict[str, dict[float, Sequence[float]]] = {"newton": {}, "kernel": {}}
             for time in lengths:
                 try:
                     seconds = timed(contenders(name, kernel, rows, time, device), device)
                 except torch.OutOfMemoryError:
                     lines.append(f"| {name} | {rows} | {time} | out of memory | | | |")
                     break
-                ratios[time] = seconds["kernel"] / seconds["newton"]
-                theirs = f"{1e3 * seconds['pararnn']:.2f}" if "pararnn" in seconds else ""
+                for way, found in taken.items():
+                    found[time] = seconds[way].seconds
+                newton, stock = (1e3 * seconds[way].median for way in taken)
+                theirs = f"{1e3 * seconds['pararnn'].median:.2f}" if "pararnn" in seconds else ""
                 lines.append(
-                    f"| {name} | {rows} | {time} | {1e3 * seconds['newton']:.2f} | {1e3 * seconds['kernel']:.2f} | "
-                    f"{ratios[time]:.2f} | {theirs} |"
+                    f"| {name} | {rows} | {time} | {newton:.2f} | {stock:.2f} | {stock / newton:.2f} | {theirs} |"
                 )
-            lines.append(f"| {name} | {rows} | {crossed(ratios)} | | | | |")
+            lines.append(f"| {name} | {rows} | {crossed(**taken)} | | | | |")
     return lines
 
 
@@ -145,7 +164,7 @@ def contenders(name: str, kernel: type[nn.RNNBase], rows: int, time: int, device
     x_BTD = (drawn(device, rows, time, WIDTH) - 0.5).requires_grad_()
     mixer, stock = layer(name, device), kernel(WIDTH, WIDTH, batch_first=True).to(device)
     found = {
-        "newton": step_of(mixer, lambda x: mixer(x, None, Span(carry=False))[0], x_BTD),
+        "newton": step_of(mixer, partial(solved, mixer), x_BTD),
         "kernel": step_of(stock, lambda x: stock(x)[0], x_BTD),
     }
     try:
@@ -156,14 +175,13 @@ def contenders(name: str, kernel: type[nn.RNNBase], rows: int, time: int, device
     return {**found, "pararnn": step_of(theirs, theirs, x_BTD)}
 
 
-def crossed(ratios: Mapping[int, float]) -> str:
-    """Where the ratio passes 1 for the first time, between two lengths on logarithmic scales."""
-    lengths = list(ratios)
-    for before, after in pairwise(lengths):
-        if ratios[before] < 1 <= ratios[after]:
-            share = -log(ratios[before]) / (log(ratios[after]) - log(ratios[before]))
-            return f"they cross at {exp(log(before) + share * log(after / before)):,.0f}"
-    return "Newton throughout" if ratios and min(ratios.values()) >= 1 else "the kernel throughout"
+def crossed(newton: Mapping[float, Sequence[float]], kernel: Mapping[float, Sequence[float]]) -> str:
+    """Where the two cross, with the interval, as `crossover scale` finds it."""
+    if len(newton) < 2:
+        return "too few lengths to cross"
+    places = [found.at for found in find_crossings(newton, kernel) if found.at is not None]
+    told = ", ".join(f"{at.value:,.0f} ({at.low:,.0f} to {at.high:,.0f})" for at in places)
+    return f"they cross at {told}" if told else "they do not cross"
 
 
 def main() -> None:

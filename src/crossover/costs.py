@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Literal
 
 COUNTER_BYTES = 8
@@ -73,21 +73,28 @@ def flops_of(products: Iterable[Product]) -> int:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Kernels that multiply no matrices: how many are started, and the bytes that they read and write.
+    """Kernels that multiply no matrices: how many share the bytes that are read and written.
 
     `functions` are the exponentials and the like that they compute, which take a CPU longer than reading does.
+    `small` kernels are started besides and move next to nothing.
     """
 
     kernels: int = 0
     bytes: float = 0.0
     functions: float = 0.0
+    small: int = 0
+
+    @property
+    def started(self) -> int:
+        """All kernels."""
+        return self.kernels + self.small
 
     def __add__(self, other: Streamed) -> Streamed:
-        return Streamed(self.kernels + other.kernels, self.bytes + other.bytes, self.functions + other.functions)
+        return Streamed(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
     def part(self, share: float) -> Streamed:
         """As many kernels on a share of the elements."""
-        return Streamed(self.kernels, self.bytes * share, self.functions * share)
+        return replace(self, bytes=self.bytes * share, functions=self.functions * share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,7 @@ def _launch_seconds() -> float:
     for _ in range(_REPEATS):
         both_ways()
     counted = model_cost(model, *ends, rows, causal=True)
-    streamed = sum(t.streamed_forward.kernels + t.streamed_backward.kernels for t in counted.terms)
+    streamed = sum(t.streamed_forward.started + t.streamed_backward.started for t in counted.terms)
     # A product has two on the way back; one of attention is a kernel with all that stands between.
     products = sum(3 if term.fused else 3 * len(term.products) for term in counted.terms)
     return _typical(both_ways) / (streamed + products)

@@ -69,7 +69,7 @@ def term_work(machine: Machine, precision: str, term: Term) -> tuple[Work, Work]
 
 def _streamed(machine: Machine, streamed: Streamed) -> Work:
     seconds = stream_seconds(machine, streamed.bytes, kernels=streamed.kernels)
-    return Work(seconds + streamed.functions * machine.function_seconds, streamed.kernels)
+    return Work(seconds + streamed.functions * machine.function_seconds, streamed.started)
 
 
 def _attention(machine: Machine, precision: str, term: Term) -> tuple[Work, Work]:

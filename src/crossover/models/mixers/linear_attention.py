@@ -135,7 +135,6 @@ class LinearAttentionSettings(MixerSettings):
         elements = shape.batch * shape.time * self.width
         pairs = shape.batch * shape.time * self.heads * min(self.chunk, shape.time)
         each = Product(shape.time, self.head_size, self.head_size, count=shape.batch * self.heads, split="count")
-        # Kernels are those that move whole rows; as many again move a number a chunk.
         return Term(
             name="recurrence",
             flops_forward=2 * each.flops,
@@ -145,8 +144,8 @@ class LinearAttentionSettings(MixerSettings):
             serial_steps=-(-shape.time // self.chunk) if execution.fused else shape.time,
             scales_with=("batch", "time", "heads", "hidden"),
             products=self._by_chunks(shape) if execution.fused else (each, each),
-            streamed_forward=Streamed(15, (35 * elements + 9 * pairs) * precision, pairs + 2 * elements),
-            streamed_backward=Streamed(20, (44 * elements + 19 * pairs) * precision, 2 * elements),
+            streamed_forward=Streamed(15, (35 * elements + 9 * pairs) * precision, pairs + 2 * elements, small=25),
+            streamed_backward=Streamed(20, (44 * elements + 19 * pairs) * precision, 2 * elements, small=30),
         )
 
     def _by_chunks(self, shape: Shape) -> tuple[Product, ...]:
@@ -195,8 +194,8 @@ class LinearAttentionSettings(MixerSettings):
             parameters=self.head_size,
             activation_bytes=kept,
             scales_with=("batch", "time", "hidden"),
-            streamed_forward=Streamed(5, 10 * tokens * self.width * precision, functions),
-            streamed_backward=Streamed(8, 16 * tokens * self.width * precision, functions),
+            streamed_forward=Streamed(5, 10 * tokens * self.width * precision, functions, small=3),
+            streamed_backward=Streamed(8, 16 * tokens * self.width * precision, functions, small=4),
         )
 
     def build(self) -> LinearAttention:
