@@ -1,7 +1,7 @@
 """Test processes run side by side, one per core: each computes on one thread, set before torch is imported.
 
-A skip is a check that was not made: the tests that may be skipped are listed here, each skip is counted at the end, and
-any other one fails the run.
+A skip is a check that was not made: the tests that may be skipped are listed here, each skip is counted at the end,
+and any other one fails the run.
 """
 
 import os

@@ -136,8 +136,10 @@ def test_the_flops_of_every_term_are_those_of_its_products(name: str, ports: str
     )
     for term in cost.terms:
         if fused and (name, term.name) == CHUNKED:
-            # A chunk is the whole row here: every pair of its steps is scored and summed, 2 BTTD each, and 2 each.
-            assert flops_of(term.products) == term.flops_forward + 4 * 2 * 8 * 8 * 32
+            # A chunk is the whole row here: its pairs are scored, and their values summed, 2 BTTD each.
+            batch, width, head_size = 2, 32, 8
+            time = term.flops_forward / (4 * batch * width * head_size)
+            assert flops_of(term.products) == term.flops_forward + 4 * batch * time**2 * width
         else:
             # Taps by channel are no product of matrices.
             assert flops_of(term.products) == term.flops_forward or term.name == "depthwise"
