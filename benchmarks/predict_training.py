@@ -13,8 +13,7 @@ from published import folder, training
 from published_training import Case, cases
 from table import keep
 
-from crossover.planning.machine import load_machine
-from crossover.planning.predict import Planner, Prediction
+from crossover.planning.predict import Prediction
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class Compared:
     @property
     def error(self) -> float:
         """Signed, as a share of what was measured: negative where the prediction is too fast."""
-        return self.found.step_seconds / self.case.seconds - 1
+        return self.found.step_seconds / self.case.measured - 1
 
     @property
     def within(self) -> bool:
         """Whether the 80 % interval holds what was measured."""
         low, high = self.found.interval
-        return low <= self.case.seconds <= high
+        return low <= self.case.measured <= high
 
 
 def compared(rows: list[dict[str, str]]) -> tuple[dict[str, list[Compared]], dict[str, int]]:
@@ -41,8 +40,7 @@ def compared(rows: list[dict[str, str]]) -> tuple[dict[str, list[Compared]], dic
     read = cases(rows)
     by_source: defaultdict[str, list[Compared]] = defaultdict(list)
     for case in read.found:
-        planner = Planner(case.job, load_machine(case.machine), order=case.order, practice=case.practice)
-        by_source[case.source].append(Compared(case, planner.predict(case.layout)))
+        by_source[case.source].append(Compared(case, case.predicted()))
     return dict(by_source), dict(read.left_out)
 
 
@@ -75,7 +73,7 @@ class Scaling:
     def of(cls, one: Compared, many: Compared) -> Scaling:
         """From the steps of one device and of many."""
         devices, rows = many.case.layout.devices, many.case.job.rows / one.case.job.rows
-        published = rows * one.case.seconds / many.case.seconds / devices
+        published = rows * one.case.measured / many.case.measured / devices
         return cls(many.case.label, published, rows * one.found.step_seconds / many.found.step_seconds / devices)
 
 

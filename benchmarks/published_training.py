@@ -1,9 +1,13 @@
-"""Published training rows as jobs, layouts and machines of the planner; what cannot be said in these is counted."""
+"""Published training rows as jobs, layouts and machines of the planner; what cannot be said in these is counted.
+
+A row tells how long a step takes, or how much of a device's memory.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from published import Row
@@ -13,7 +17,9 @@ from crossover.models.presets import parse_model
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
 from crossover.planning.job import Job, Stored
+from crossover.planning.machine import load_machine
 from crossover.planning.practice import Practice
+from crossover.planning.predict import Planner, Prediction
 
 MEGATRON = ("pipeline", "data", "sequence", "tensor")
 """The order of the axes in Megatron: stages of a pipeline are farthest from one another."""
@@ -23,16 +29,31 @@ _FULL, _NONE = {"full"}, {"none", ""}
 
 @dataclass(frozen=True)
 class Case:
-    """One measured step."""
+    """One measured step: its seconds, or the bytes of what MEMORY has a metric for."""
 
     source: str
     label: str
     job: Job
     layout: Layout
     machine: str
-    seconds: float
+    measured: float
+    metric: str
     order: tuple[str, ...] = OURS
     practice: Practice = field(default_factory=Practice)
+
+    def predicted(self) -> Prediction:
+        """The same step by the planner."""
+        planner = Planner(self.job, load_machine(self.machine), order=self.order, practice=self.practice)
+        return planner.predict(self.layout)
+
+
+STEP = ("train_throughput", "step_time")
+MEMORY = {
+    "weights_optimizer_memory_per_gpu": ("parameters", "gradients", "optimizer"),
+    "activation_memory_per_gpu": ("activations", "buffers"),
+    "peak_memory_per_gpu": ("parameters", "gradients", "optimizer", "activations", "buffers"),
+}
+"""Metrics of a step's time, and of memory with the parts that they tell together."""
 
 
 FLASH_1 = (0.33, 0.33)
@@ -51,12 +72,12 @@ class Cases:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def cases(rows: Iterable[Row]) -> Cases:
+def cases(rows: Iterable[Row], metrics: Collection[str] = STEP) -> Cases:
     """All rows of training steps that the planner has words for."""
     all_of_them = Cases()
     for row in rows:
         for part, (source, read) in _SOURCES.items():
-            if part in row["source"] and row["metric"] in ("train_throughput", "step_time"):
+            if part in row["source"] and row["metric"] in metrics:
                 found = read(row)
                 if isinstance(found, Case):
                     all_of_them.found.append(found)
@@ -95,8 +116,12 @@ def _job(row: Row, model: ModelSettings, vocabulary: int, stored: Stored, precis
     )
 
 
-def _seconds(row: Row) -> float:
-    """Of a step, from tokens a second and device."""
+def _measured(row: Row) -> float:
+    """Bytes, or the seconds of a step: as they are told, or from tokens a second and device."""
+    if row["metric"] in MEMORY:
+        return float(row["value"]) * 2**30
+    if row["metric"] == "step_time":
+        return float(row["value"])
     return int(row["global_batch"]) * int(row["seq"]) / (float(row["value"]) * int(row["n_gpus"]))
 
 
@@ -124,7 +149,8 @@ def _llm_foundry(row: Row) -> Case | str:
         _job(row, model, int(row["vocab"]), stored, precision),
         layout,
         _GPUS[row["gpu"]],
-        _seconds(row),
+        _measured(row),
+        row["metric"],
         practice=Practice(attention=FLASH_1 if "a100" in row["gpu"] else FLASH_1_ON_HOPPER),
     )
 
@@ -194,7 +220,6 @@ def _megatron(row: Row, source: str, *, machine: str, precision: str, practice: 
         interleave=interleave if pipeline > 1 else 1,
         recompute="blocks" if row["recompute"] in _FULL else "none",
     )
-    seconds = float(row["value"]) if row["metric"] == "step_time" else _seconds(row)
     job = _job(row, model, vocabulary, _MIXED, precision)
     return Case(
         source,
@@ -202,7 +227,8 @@ def _megatron(row: Row, source: str, *, machine: str, precision: str, practice: 
         job,
         layout,
         machine,
-        seconds,
+        _measured(row),
+        row["metric"],
         MEGATRON,
         practice,
     )
@@ -218,35 +244,43 @@ def _korthikanti(row: Row) -> Case | str:
     said = {**row, "note": row["note"].replace(",", " ")}
     # Their selective recomputation is that of the scores; messages are as many bytes with their sequence parallelism.
     again = ("scores",) if row["recompute"].startswith("selective") else ()
-    practice = Practice(scattered=True, again=again)
+    practice = Practice(scattered=True, again=again, spread="sequence" in row["recompute"], standing=True)
     found = _megatron(said, "Korthikanti", machine="a100-80", precision="fp16", practice=practice)
-    # Of 2022: scores are written out.
-    return replace(found, job=replace(found.job, fused=False)) if isinstance(found, Case) else found
+    if not isinstance(found, Case):
+        return found
+    # Of 2022: scores are written out, and dropped like all else (section 4.1 of the paper).
+    dropped = replace(found.job.model, dropout=0.1)
+    return replace(found, job=replace(found.job, model=dropped, fused=False, dropped_scores=True))
 
 
 def _torchtitan(row: Row) -> Case | str:
     if row["recompute"] not in _FULL | _NONE:
         return "selective recompute"
-    if "compile" in row["note"] or "loat8" in row["precision"]:
+    # What a compiler fuses leaves less behind, which is gone in any case where blocks are computed again.
+    alike = row["metric"] in MEMORY and row["recompute"] in _FULL
+    if ("compile" in row["note"] or "loat8" in row["precision"]) and not alike:
         return "compiled"
-    if not row["global_batch"] or not row["seq"]:
+    if not (row["global_batch"] or alike) or not row["seq"]:
         return "the batch is not said"
     found = _llama(row)
     if found is None:
         return "sizes are not said"
     model, vocabulary = found
+    slice_rows = int(row["dp"]) * int(row["micro_batch"])
+    rows = row["global_batch"] or str(slice_rows)
+    context = re.search(r"CP (\d+)", row["note"])
     layout = Layout(
         data=int(row["dp"]),
         tensor=int(row["tp"]),
+        sequence=int(context[1]) if context else 1,
         shard_parameters=True,
-        accumulate=max(1, int(row["global_batch"]) // (int(row["dp"]) * int(row["micro_batch"]))),
+        accumulate=max(1, int(rows) // slice_rows),
         recompute="blocks" if row["recompute"] in _FULL else "none",
     )
     machine = "a100-80" if "A100" in row["gpu"] else "h100-sxm"
-    job = _job(row, model, vocabulary, Stored(gathered=2, sent=4), "bf16")
-    return Case(
-        "torchtitan", f"{model.name} {row['gpu'][:12]} x {row['n_gpus']}", job, layout, machine, _seconds(row)
-    )
+    job = _job({**row, "global_batch": rows}, model, vocabulary, Stored(gathered=2, sent=4), "bf16")
+    label = f"{model.name} {row['gpu'][:12]} x {row['n_gpus']}"
+    return Case("torchtitan", label, job, layout, machine, _measured(row), row["metric"])
 
 
 _PADDED, _REAL = 28, 26
@@ -288,7 +322,7 @@ def _translation(row: Row, model: ModelSettings, vocabulary: int, rows: int, cou
     )
     machine = "a100-40" if "A100" in row["gpu"] else "v100-16"
     label = f"{model.name} {machine} x {row['n_gpus']}, {precision}"
-    return Case(model.name, label, job, layout, machine, rows * counted / float(row["value"]))
+    return Case(model.name, label, job, layout, machine, rows * counted / float(row["value"]), row["metric"])
 
 
 def _deep_learning_examples(row: Row) -> Case | str:

@@ -30,11 +30,14 @@ class Execution:
     """How a module is run: bytes per element, whether fused kernels are used, and which gradients are taken.
 
     Under autocast products take and give `element_bytes`, and what goes from block to block has `residual_bytes` (0:
-    as many).
+    as many). Dropout keeps `noise_bytes` of an element for its backward (0: as many as the element has, which is how
+    a CPU does it; kernels for GPUs keep one). With `dropped_scores` the probabilities of attention are dropped out.
     """
 
     element_bytes: int = 4
     residual_bytes: int = 0
+    noise_bytes: int = 0
+    dropped_scores: bool = False
     fused: bool = True
     recompute: bool = False
     input_gradient: bool = True

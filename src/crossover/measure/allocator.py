@@ -17,7 +17,10 @@ from typing import Literal
 Allocator = Literal["default", "retain"]
 
 _M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
+_GIVEN_BACK = {_M_MMAP_THRESHOLD: 128 * 1024, _M_MMAP_MAX: 65_536, _M_TRIM_THRESHOLD: 128 * 1024}
+"""What glibc begins with, before it adapts; once set it does not."""
 
 
 def supported() -> bool:
@@ -41,6 +44,18 @@ def apply(policy: Allocator) -> Allocator:
         if libc.mallopt(_M_MMAP_MAX, 0) == 1 and libc.mallopt(_M_TRIM_THRESHOLD, -1) == 1:
             return "retain"
     return "retain" if supported() and requested_by_environment() else "default"
+
+
+def give_back() -> None:
+    """From now on every block of 128 KB and more goes back to the kernel as soon as it is freed.
+
+    By itself glibc raises that threshold to up to 32 MB as blocks are freed, and holes stay in its heap, which make a
+    process grow by up to a third more than its tensors do.
+    """
+    if supported():
+        libc = ctypes.CDLL(None)
+        for option, value in _GIVEN_BACK.items():
+            libc.mallopt(option, value)
 
 
 def page_faults() -> int:

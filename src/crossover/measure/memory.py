@@ -3,8 +3,9 @@
 Starting Python and importing torch takes seconds, so one *nursery* process per study does it once
 (``python -m crossover.measure.memory``), starts no thread, and forks a child for every measurement. The child first
 rehearses on a tiny model, so that library pages (some 100 MB) are there before its size is read and count for no
-model. Where there is no ``/proc`` (macOS) each measurement starts a process of its own and reads ``ru_maxrss``. On a
-GPU the device's own counter of allocated bytes is read in the caller's process.
+model, and hands back at once what is freed, so that holes in its heap count for none either: what is told is what
+tensors take, as a GPU's counter tells it. Where there is no ``/proc`` (macOS) each measurement starts a process of
+its own and reads ``ru_maxrss``. On a GPU the device's own counter of allocated bytes is read in the caller's process.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import resource
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -25,6 +26,7 @@ from typing import Any, Literal
 import torch
 
 from crossover.errors import CrossoverError
+from crossover.measure.allocator import give_back
 from crossover.measure.resident import data_bytes, is_told, peak_resident_bytes, resident_bytes
 from crossover.measure.workload import PASSES, Workload
 from crossover.models.settings import ModelSettings
@@ -158,7 +160,8 @@ def _rehearse() -> None:
 def _grown(workload: Workload) -> int:
     """Run `workload` in this process; how far its resident size rose above what it was before the model."""
     _rehearse()
-    workload.numerics.apply()
+    replace(workload.numerics, allocator="default").apply()
+    give_back()
     if not is_told():
         unit = 1 if sys.platform == "darwin" else 1024
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -123,23 +123,28 @@ def _around_mixer(settings: ModelSettings, shape: Shape, execution: Execution) -
         streamed_forward=Streamed(2 * norms, 5 * kept) + cast,
         streamed_backward=Streamed(3 * norms, 6 * kept) + cast,
     )
-    around = Cost.of(norm, *_dropout(settings, tokens * width * size, max(norms, 1)))
+    around = Cost.of(norm, *_dropout(settings, tokens * width, size, execution, times=max(norms, 1)))
     return around + _feed_forward(settings, tokens, execution) if hidden else around
 
 
-def _dropout(settings: ModelSettings, dropped: float, times: int = 1) -> list[Term]:
-    """`dropped` bytes are multiplied by noise that is drawn in 16-bit levels, and kept; see `models.dropout`."""
+def _dropout(settings: ModelSettings, dropped: int, size: int, execution: Execution, times: int = 1) -> list[Term]:
+    """`dropped` elements of `size` bytes are multiplied by noise, which is kept; see `models.dropout`.
+
+    A CPU draws it in 16-bit levels; a GPU has one kernel for it all, which leaves a mask.
+    """
     if settings.dropout == 0:
         return []
+    elements, kept = times * dropped, times * dropped * (execution.noise_bytes or size)
+    drawn = Streamed(times, 2 * elements * size + kept) if execution.noise_bytes else Streamed(5 * times, 7.5 * kept)
     return [
         Term(
             name="dropout",
-            activation_bytes=times * dropped,
+            activation_bytes=kept,
             scales_with=("batch", "time", "hidden"),
             divided=False,
-            whole_bytes=times * dropped,
-            streamed_forward=Streamed(5 * times, 7.5 * times * dropped),
-            streamed_backward=Streamed(times, 3 * times * dropped),
+            whole_bytes=kept,
+            streamed_forward=drawn,
+            streamed_backward=Streamed(times, 2 * elements * size + kept),
         )
     ]
 
@@ -216,7 +221,7 @@ def _embedding(settings: ModelSettings, inputs: Steps, shape: Shape, execution: 
             streamed_forward=looked_up,
             streamed_backward=Streamed(2 + added // 3, table + (3 + added) * kept),
         ),
-        *_dropout(settings, kept),
+        *_dropout(settings, tokens * width, execution.element_bytes, execution),
     )
 
 

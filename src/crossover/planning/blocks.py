@@ -17,6 +17,7 @@ from crossover.planning.communication import Group
 from crossover.planning.compute import Work, cost_work, stream_seconds
 from crossover.planning.job import Job
 from crossover.planning.network import Network
+from crossover.planning.practice import Practice
 from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of
 from crossover.planning.traffic import (
     Passes,
@@ -89,12 +90,11 @@ class Table:
 class Blocks:
     """Tables of a job on a machine; each is made once.
 
-    Of streamed bytes the share `streamed` counts; terms named `again` are computed a second time on the way back.
+    `practice` says what of a block is left out, computed a second time, and shared.
     """
 
-    def __init__(self, job: Job, network: Network, *, streamed: float = 1.0, again: tuple[str, ...] = ()) -> None:
-        self.job, self.network, self.machine = job, network, network.machine
-        self.streamed, self.again = streamed, again
+    def __init__(self, job: Job, network: Network, practice: Practice) -> None:
+        self.job, self.network, self.machine, self.practice = job, network, network.machine, practice
         self.table = cache(self._table)
         self._costs = cache(job.blocks)
 
@@ -105,7 +105,7 @@ class Blocks:
             tensor=cut.tensor,
             stretches=cut.stretches,
             by_direction=_by_direction(self.job.mixers[number], cut.tensor),
-            streamed=self.streamed,
+            practice=self.practice,
         )
 
     def passes(self, number: int, cut: Cut, rank: int = 0) -> Passes:
@@ -190,12 +190,13 @@ class Blocks:
         parameters = mixer_parameters(mixer, cut.tensor) + around_parameters(job.model, cut.tensor, looks=looks)
         time = job.read if reads else job.steps
         entering = cut.rows * time / cut.stretches * job.model.width * job.between_blocks
+        entering /= cut.tensor if self.practice.spread else 1
         kept = own.activation_bytes
         if cut.sequence > 1 and mixer.sharding().state == "gather":
             kept += self._gathered(mixer, cut)
         said = self.passes(number, cut)
         forward, backward = self._seconds(own, parameters, said)
-        twice = Cost.of(*(term for term in own.terms if term.name in self.again))
+        twice = Cost.of(*(term for term in own.terms if term.name in self.practice.again))
         backward += self._seconds(twice, 0, Passes())[0]
         kept -= twice.activation_bytes
         ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
@@ -226,7 +227,7 @@ class Blocks:
         if job.kind == "train":
             costs[1] += Cost.of(self.loss(cut))
         for cost, own, said in zip(costs, parameters, self.ends(cut), strict=True):
-            shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches)
+            shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches, practice=self.practice)
             ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
             seconds = self._seconds(shared, own, said)
             columns.append([*seconds, ahead, back, 0.0, shared.activation_bytes, 0.0, 0.0, own])

@@ -49,7 +49,8 @@ class Job:
 
     ``decode`` is one step of each row after `time` others. `scored` is the share of the steps that outputs are
     computed at (None: every one). An encoder-decoder reads `source` steps (0: as many as `time`) besides. `stored` is
-    what a parameter takes (None: as this program trains). Raises ConfigError for sizes that nothing can have.
+    what a parameter takes (None: as this program trains); `noise_bytes` and `dropped_scores` are those of
+    `crossover.costs.Execution`. Raises ConfigError for sizes that nothing can have.
     """
 
     model: ModelSettings
@@ -64,6 +65,8 @@ class Job:
     precision: str = "bf16"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     fused: bool = True
+    dropped_scores: bool = False
+    noise_bytes: int = 0
     stored: Stored | None = None
     name: str = field(default="")
 
@@ -137,7 +140,13 @@ class Job:
     def execution(self) -> Execution:
         """How costs are counted: as this program computes in 16 bits, blocks hand fp32 on."""
         residual = 4 if self.stored is None and self.element_bytes < 4 else 0
-        return Execution(element_bytes=self.element_bytes, residual_bytes=residual, fused=self.fused)
+        return Execution(
+            element_bytes=self.element_bytes,
+            residual_bytes=residual,
+            noise_bytes=self.noise_bytes,
+            dropped_scores=self.dropped_scores,
+            fused=self.fused,
+        )
 
     def blocks(self, rows: int) -> list[Cost]:
         """The costs of every block for so many rows."""

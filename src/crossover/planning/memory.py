@@ -47,11 +47,12 @@ class Held:
     in_flight: int = 1
 
 
-def training_memory(job: Job, layout: Layout, held: Held) -> Memory:
+def training_memory(job: Job, layout: Layout, held: Held, *, standing: bool = False) -> Memory:
     """Of a training step.
 
     The way back frees activations as it makes gradients, so that where these are made anew at every step, the larger
-    of the two counts; between several slices, and in the buckets of replicas, gradients stay.
+    of the two counts; where they are `standing`, between several slices, and in the buckets of
+    replicas, gradients stay.
     """
     per = job.per_parameter
     replicas = layout.data * layout.sequence
@@ -68,7 +69,7 @@ def training_memory(job: Job, layout: Layout, held: Held) -> Memory:
         # One block's weights and gradients are whole, and the next one's weights are under way.
         copies = 0.0
         buffers += held.block * (2 * per.gathered + per.gradient)
-    stay = layout.accumulate * layout.microbatches > 1 or (replicas > 1 and not layout.shard_parameters)
+    stay = standing or layout.accumulate * layout.microbatches > 1 or (replicas > 1 and not layout.shard_parameters)
     forward_end = activations + copies + buffers
     if not stay and forward_end >= gradients:
         gradients = 0.0

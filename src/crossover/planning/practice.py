@@ -17,6 +17,8 @@ class Practice:
     peak, forward and backward (None: as the machine's file says), and `streamed` the share of other kernels' bytes
     that are left where they are fused. Of a block the terms named `again` keep nothing for the way back and are
     computed twice (attention's ``"scores"``: selective recomputation, Korthikanti et al. 2022, arXiv 2205.05198).
+    With `spread` tensor ranks share out what each would do and keep of whole rows between the divided layers (their
+    sequence parallelism); with `standing` gradients stay from step to step.
     """
 
     overlapped: bool = False
@@ -24,6 +26,8 @@ class Practice:
     attention: tuple[float, float] | None = None
     streamed: float = 1.0
     again: tuple[str, ...] = ()
+    spread: bool = False
+    standing: bool = False
 
     def on(self, machine: Machine) -> Machine:
         """The machine with this program's kernel of attention."""
@@ -40,3 +44,7 @@ class Practice:
             for name, rate in machine.rates.items()
         }
         return replace(machine, rates=rates)
+
+
+OURS = Practice()
+"""What this program does."""

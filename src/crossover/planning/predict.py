@@ -27,7 +27,7 @@ from crossover.planning.job import Job
 from crossover.planning.machine import Machine
 from crossover.planning.memory import Held, Memory, inference_memory, training_memory
 from crossover.planning.network import Network
-from crossover.planning.practice import Practice
+from crossover.planning.practice import OURS, Practice
 
 BUCKET_BYTES = 25 * 2**20
 """Of a bucket of gradients, which replicas add up together (PyTorch's DDP)."""
@@ -39,6 +39,8 @@ _FILLING = ("pipeline", "microbatches", "chunks", "interleave", "schedule")
 """What of a layout says how many micro-batches wait for their way back."""
 _SLOWED = 0.1256
 """By how much computing is slower while messages go (PKU-DAIR/Hetu-Galvatron, its profile of the overlap)."""
+_MASK_BYTES = 1
+"""Of an element that dropout lets through or not, as kernels for GPUs keep it."""
 _FACTOR_RANK = 4
 """Of PowerSGD's factors."""
 SPREAD = {"compute": (0.12, 0.17), "communication": (0.4, 0.4), "bubble": (0.2, 0.2), "update": (0.2, 0.2)}
@@ -114,13 +116,14 @@ class Planner:
         *,
         order: tuple[str, ...] = ORDER,
         memory_bytes: float | None = None,
-        practice: Practice | None = None,
+        practice: Practice = OURS,
     ) -> None:
-        self.practice = practice or Practice()
-        self.job, self.machine = job, self.practice.on(machine)
+        self.practice = practice
+        self.job = job if machine.kind == "cpu" else replace(job, noise_bytes=_MASK_BYTES)
+        self.machine = self.practice.on(machine)
         self.memory_bytes = memory_bytes or machine.memory_bytes
         self.network = Network(self.machine, order)
-        self.blocks = Blocks(job, self.network, streamed=self.practice.streamed, again=self.practice.again)
+        self.blocks = Blocks(self.job, self.network, self.practice)
         self.stage_sizes = cache(self._stage_sizes)
         self._waiting = cache(_waiting)
 
@@ -281,7 +284,7 @@ class Planner:
             logits=float(logits[rank]),
             in_flight=int(waiting[rank]),
         )
-        return training_memory(self.job, layout, held)
+        return training_memory(self.job, layout, held, standing=self.practice.standing)
 
     def _inference(self, layout: Layout) -> Prediction:
         """Whole sequences at once, or one step of each row from its state."""

@@ -11,27 +11,34 @@ from crossover.models.mixers.base import MixerSettings
 from crossover.models.ports import PerStep, SourceTarget, Tokens, steps_of
 from crossover.models.settings import ModelSettings
 from crossover.planning.job import Job
+from crossover.planning.practice import OURS, Practice
 
 _KERNELS_OF_A_STEP = 12
 """Of a recurrence that is computed step by step, since its ranks say something at every one."""
 
 
 def share_of(
-    cost: Cost, *, tensor: int = 1, stretches: int = 1, by_direction: bool = False, streamed: float = 1.0
+    cost: Cost,
+    *,
+    tensor: int = 1,
+    stretches: int = 1,
+    by_direction: bool = False,
+    practice: Practice = OURS,
 ) -> Cost:
     """What one of `tensor` ranks does in one of `stretches` of time, which are as long and cost as much.
 
-    With `by_direction` the ranks have a direction each; of streamed bytes a share is left.
+    With `by_direction` the ranks have a direction each.
     """
-    if tensor == stretches == streamed == 1:
+    if tensor == stretches == practice.streamed == 1:
         return cost
-    return Cost(tuple(_share(term, tensor, stretches, by_direction, streamed) for term in cost.terms))
+    return Cost(tuple(_share(term, tensor, stretches, by_direction, practice) for term in cost.terms))
 
 
-def _share(term: Term, tensor: int, stretches: int, by_direction: bool, left: float) -> Term:
-    ranks = tensor if term.divided else 1
+def _share(term: Term, tensor: int, stretches: int, by_direction: bool, practice: Practice) -> Term:
+    ranks = tensor if term.divided or practice.spread else 1
     flops = 1 / (ranks * stretches)
-    shared = left * flops
+    shared = practice.streamed * flops
+    whole = term.whole_bytes / (tensor if practice.spread else 1)
     products = tuple(_product(product, ranks, stretches, by_direction) for product in term.products)
     ahead, back = (streamed.part(shared) for streamed in (term.streamed_forward, term.streamed_backward))
     steps = max((product.serial for product in products), default=1)
@@ -43,8 +50,8 @@ def _share(term: Term, tensor: int, stretches: int, by_direction: bool, left: fl
         flops_forward=term.flops_forward * flops,
         flops_backward=term.flops_backward * flops,
         flops_skipped=term.flops_skipped * flops,
-        activation_bytes=(term.whole_bytes + (term.activation_bytes - term.whole_bytes) / ranks) / stretches,
-        whole_bytes=term.whole_bytes / stretches,
+        activation_bytes=(whole + (term.activation_bytes - term.whole_bytes) / ranks) / stretches,
+        whole_bytes=whole / stretches,
         unwritten_bytes=term.unwritten_bytes / ranks / stretches,
         state_bytes=term.state_bytes / ranks,
         products=products,

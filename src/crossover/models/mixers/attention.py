@@ -124,7 +124,7 @@ class AttentionSettings(MixerSettings):
         return cost_of(
             [
                 *self._projections(shape, execution),
-                self._scores(shape, execution, pairs, skipped, keys),
+                *self._scores(shape, execution, pairs, skipped, keys),
                 Term(
                     name="keys and values",
                     state_bytes=state if self.causal else 0,
@@ -144,42 +144,56 @@ class AttentionSettings(MixerSettings):
             project("output", inputs=width, outputs=width, split="depth"),
         ]
 
-    def _scores(self, shape: Shape, execution: Execution, pairs: int, skipped: int, keys: int) -> Term:
-        """q k^T and p v over `pairs` of a query and a key per head; a fused kernel keeps no scores."""
+    def _scores(self, shape: Shape, execution: Execution, pairs: int, skipped: int, keys: int) -> list[Term]:
+        """q k^T and p v over `pairs` of a query and a key per head; a fused kernel keeps no scores.
+
+        Without one, what enters the scores is a term apart, which stays where they are computed again.
+        """
         scored = Product(shape.time, self.head_size, keys, count=shape.batch * self.heads, split="count")
         products = (scored, replace(scored, depth=keys, columns=self.head_size))
         per_pair = 4 * shape.batch * self.heads * self.head_size
         elements, rows = execution.element_bytes, shape.batch * self.heads
         queries = shape.batch * shape.time * self.width * elements
         grouped = shape.batch * self.key_heads * keys * self.head_size * elements
-        if execution.fused:
-            # Turned queries and keys stand beside the projected ones, which the values keep alive.
-            kept = (queries + grouped) * (2 if self.rotary else 1) + grouped + 4 * rows * shape.time
-        else:
-            kept = queries + 2 * rows * keys * self.head_size * elements + rows * pairs * elements
-            kept += pairs if self.causal else 0
-        kept += 8 * shape.time * self.head_size if self.rotary else 0
-        forward, backward = self._streamed(shape, keys, pairs=0 if execution.fused else rows * pairs)
-        return Term(
+        angles = 8 * shape.time * self.head_size if self.rotary else 0
+        forward, backward = (Streamed(n, m * elements) for n, m in zip((2, 3), self._moved(shape, keys), strict=True))
+        scored_pairs = partial(
+            Term,
             name="scores",
             flops_forward=flops_of(products),
             flops_backward=2 * flops_of(products),
             flops_skipped=per_pair * skipped,
-            activation_bytes=kept,
             serial_steps=1,
             scales_with=("batch", "time", "heads"),
             products=products,
             fused=execution.fused,
-            streamed_forward=Streamed(2, forward * elements, 0 if execution.fused else rows * pairs),
-            streamed_backward=Streamed(3, backward * elements),
         )
+        if execution.fused:
+            # Turned queries and keys stand beside the projected ones, which the values keep alive.
+            kept = (queries + grouped) * (2 if self.rotary else 1) + grouped + 4 * rows * shape.time + angles
+            return [scored_pairs(activation_bytes=kept, streamed_forward=forward, streamed_backward=backward)]
+        apart = Term(
+            name="heads",
+            activation_bytes=queries + 2 * rows * keys * self.head_size * elements + angles,
+            scales_with=("batch", "time", "heads"),
+            streamed_forward=forward,
+            streamed_backward=backward,
+        )
+        # Dropped probabilities are kept beside the whole ones, with their mask.
+        kept_of_pair = 2 * elements + 1 if execution.dropped_scores else elements
+        scores = scored_pairs(
+            activation_bytes=rows * pairs * kept_of_pair + (pairs if self.causal else 0),
+            streamed_forward=Streamed(2, 7 * rows * pairs * elements, rows * pairs),
+            streamed_backward=Streamed(3, 10 * rows * pairs * elements),
+        )
+        return [apart, scores]
 
-    def _streamed(self, shape: Shape, keys: int, *, pairs: int) -> tuple[int, int]:
-        """Elements moved forward and backward by what is no product: heads apart and together, turns, and `pairs`."""
+    def _moved(self, shape: Shape, keys: int) -> tuple[int, int]:
+        """Elements moved forward and backward besides products and scores: heads apart and together, and turns."""
         tokens, features = shape.batch * shape.time, self.key_heads * self.head_size
         turned = (tokens * self.width + shape.batch * keys * features) if self.rotary else 0
         apart = tokens * (self.width + 2 * features)
-        return 2 * tokens * self.width + 7 * turned + 7 * pairs, 2 * apart + 9 * turned + 10 * pairs
+        return 2 * tokens * self.width + 7 * turned, 2 * apart + 9 * turned
 
     def build(self) -> Attention:
         """The module."""
