@@ -37,12 +37,14 @@ from crossover.planning.recurrent import Kernel, RecurrentLaw, fit_law
 _REPEATS = 5
 _WIDTHS = (8, 16, 32, 64, 128, 256, 384)
 """Of layers whose products are timed: eight times as many rows, and four times as many columns."""
-_STREAMED = tuple(1 << power for power in range(13, 26, 2))
+_STREAMED = tuple(1 << power for power in range(13, 24, 2))
 """Numbers that are streamed: from what the nearest cache holds to more than any does."""
 _TINY = 16
 """Width and depth of a model whose kernels have next to nothing to do."""
-_BETWEEN = 1 << 19
-"""Numbers that a step has moved since it wrote what it reads: four megabytes twice over."""
+_COLD = 1 << 25
+"""Numbers that calls go round among, 128 megabytes: what a step reads was mostly written long before, and no cache has
+it any more.
+"""
 _EVALUATED = 1 << 18
 """Numbers of which a function is computed."""
 _HIDDEN, _BATCHES, _STEPS = (64, 256, 512), (8, 32, 128), 32
@@ -134,11 +136,8 @@ def _typical(call: Callable[[], Any]) -> float:
 
 
 def _bandwidth(elements: int) -> float:
-    """Bytes a second of additions: two arrays read, one written; of small ones several, over more than caches hold.
-
-    What a step reads was written some kernels ago, so that only what a cache holds of all of them is found there.
-    """
-    sets = [tuple(torch.ones(elements) for _ in range(3)) for _ in range(max(1, _BETWEEN // elements))]
+    """Bytes a second of additions: two arrays read, one written; of small ones several, over more than caches hold."""
+    sets = [tuple(torch.ones(elements) for _ in range(3)) for _ in range(max(1, _COLD // (3 * elements)))]
 
     def add_up() -> None:
         for left, right, out in sets:
@@ -176,17 +175,13 @@ def _rate(dtype: torch.dtype) -> Rate:
     """Of the products of layers; the fastest size is the rate, and no peak is known but that."""
     rates = {}
     for width in _WIDTHS:
-        rows, columns = 8 * width, 4 * width
-        left, right = torch.randn(rows, width).to(dtype), torch.randn(width, columns).to(dtype)
-        out = torch.empty(rows, columns, dtype=dtype)
-        flops = 2 * rows * width * columns
-        repeated = max(1, round(1e7 / flops))
+        flops, sets = 2 * 8 * width * width * 4 * width, _factors(width, dtype)
 
-        def products(left: Tensor = left, right: Tensor = right, out: Tensor = out, times: int = repeated) -> None:
-            for _ in range(times):
+        def products(sets: list[tuple[Tensor, Tensor, Tensor]] = sets) -> None:
+            for left, right, out in sets:
                 torch.mm(left, right, out=out)
 
-        rates[flops] = flops * repeated / _typical(products)
+        rates[flops] = flops * len(sets) / _typical(products)
     most = max(rates.values())
     shares = tuple(rate / most for rate in rates.values())
     forward, backward = _attended(dtype)
@@ -198,6 +193,20 @@ def _rate(dtype: torch.dtype) -> Rate:
         attention=forward,
         attention_backward=backward,
     )
+
+
+def _factors(width: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What a layer of this width multiplies, and room for the product: so many that none is found in a cache."""
+    rows, columns = 8 * width, 4 * width
+    count = max(2, _COLD // (rows * width + width * columns + rows * columns))
+    return [
+        (
+            torch.randn(rows, width).to(dtype),
+            torch.randn(width, columns).to(dtype),
+            torch.empty(rows, columns, dtype=dtype),
+        )
+        for _ in range(count)
+    ]
 
 
 def _attended(dtype: torch.dtype) -> tuple[float, float]:
