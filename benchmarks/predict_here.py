@@ -147,8 +147,8 @@ def main() -> None:
         f"median {median(abs(error) for error in errors):.1%}, bias {mean(errors):+.1%}, worst {worst[0]} "
         f"{worst[1] / worst[2] - 1:+.0%}.",
         "",
-        f"Where equal steps or calibrations are more than {APART:.0%} apart, the machine was unsteady in each of {TRIES} "
-        "tries.",
+        f"Where equal steps or calibrations are more than {APART:.0%} apart, the machine was unsteady in each of "
+        f"{TRIES} tries.",
         "",
         "| layout | cells | mean error | bias | equal steps apart | calibrations apart |",
         "|---|---|---|---|---|---|",

@@ -42,8 +42,8 @@ _STREAMED = tuple(1 << power for power in range(13, 24, 2))
 _TINY = 16
 """Width and depth of a model whose kernels have next to nothing to do."""
 _COLD = 1 << 25
-"""Numbers that calls go round among, 128 megabytes: what a step reads was mostly written long before, and no cache has
-it any more.
+"""Numbers that calls go round among, 128 megabytes: most of what a step reads was written long before, and no cache
+has it any more.
 """
 _EVALUATED = 1 << 18
 """Numbers of which a function is computed."""
@@ -136,7 +136,7 @@ def _typical(call: Callable[[], Any]) -> float:
 
 
 def _bandwidth(elements: int) -> float:
-    """Bytes a second of additions: two arrays read, one written; of small ones several, over more than caches hold."""
+    """Bytes a second of additions, two arrays read and one written: of small ones more than caches hold."""
     sets = [tuple(torch.ones(elements) for _ in range(3)) for _ in range(max(1, _COLD // (3 * elements)))]
 
     def add_up() -> None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from crossover.costs import Cost, Streamed, Term
+from crossover.costs import Cost, Shape, Streamed, Term
 from crossover.models.block import feed_forward_width
 from crossover.models.mixers.base import MixerSettings
 from crossover.models.ports import PerStep
@@ -36,11 +36,16 @@ COLUMNS = (
     "kept",
     "unwritten",
     "entering",
+    "working",
+    "carried",
+    "outputs",
     "parameters",
+    "ends",
 )
-"""Seconds of compute, of what is said along tensor and sequence, and of a block that is computed again; bytes that a
-block keeps, of them those that the device has no pages of before the way back, and that enter it; and numbers of
-parameters."""
+"""Seconds of compute, of what is said along tensor and sequence, and of a block that is computed again. Bytes that a
+block keeps, of them those that the device has no pages of before the way back; that enter it; of gradients that it
+works with at one time on its way back; of the states that it hands from chunk to chunk in time; and that the head and
+the loss keep. Numbers of parameters, and of those before the first block and behind the last."""
 
 
 Groups = Mapping[str, Group]
@@ -201,7 +206,17 @@ class Blocks:
         kept -= twice.activation_bytes
         ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
         unwritten = own.unwritten_bytes if self.machine.kind == "cpu" else 0.0
-        return [forward, backward, ahead, back, forward, kept, unwritten, entering, parameters]
+        working = 2 * entering + _largest_product(own) * job.element_bytes
+        bytes_of = [kept, unwritten, entering, working, self._carried(mixer, cut), 0.0]
+        return [forward, backward, ahead, back, forward, *bytes_of, parameters, 0.0]
+
+    def _carried(self, mixer: MixerSettings, cut: Cut) -> float:
+        """Bytes of the states behind every chunk in time but the last."""
+        if cut.chunks == 1:
+            return 0.0
+        each = max(1, self.job.steps // cut.stretches)
+        shapes = [Shape(batch=cut.rows, time=each, context=number * each) for number in range(cut.chunks - 1)]
+        return sum(mixer.cost(shape, self.job.execution).state_bytes / cut.tensor for shape in shapes)
 
     def _seconds(self, own: Cost, parameters: int, said: Passes) -> tuple[float, float]:
         """Forward and backward; weights are copied to the format of products, and gradients from there."""
@@ -222,7 +237,7 @@ class Blocks:
     def _end_columns(self, cut: Cut, groups: Groups) -> tuple[list[float], list[float]]:
         job = self.job
         parameters = ends_parameters(job, cut.tensor)
-        columns = []
+        columns: list[list[float]] = []
         costs = list(job.ends(cut.rows))
         if job.kind == "train":
             costs[1] += Cost.of(self.loss(cut))
@@ -230,7 +245,9 @@ class Blocks:
             shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches, practice=self.practice)
             ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
             seconds = self._seconds(shared, own, said)
-            columns.append([*seconds, ahead, back, 0.0, shared.activation_bytes, 0.0, 0.0, own])
+            kept = shared.activation_bytes
+            bytes_of = [0.0 if columns else kept, 0.0, 0.0, 0.0, 0.0, kept if columns else 0.0]
+            columns.append([*seconds, ahead, back, 0.0, *bytes_of, own, own])
         return columns[0], columns[1]
 
     def loss(self, cut: Cut) -> Term:
@@ -257,6 +274,12 @@ class Blocks:
             return cut.rows
         scored = self.job.outputs_of(cut.rows)
         return cut.rows * self.job.steps if scored is None else scored
+
+
+def _largest_product(cost: Cost) -> int:
+    """Elements of the largest product that is written down."""
+    sizes = [p.rows * p.columns * p.count * p.serial for t in cost.terms if not t.fused for p in t.products]
+    return max(sizes, default=0)
 
 
 def _by_direction(mixer: MixerSettings, tensor: int) -> bool:

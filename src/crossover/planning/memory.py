@@ -30,19 +30,22 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What a rank has: numbers of parameters, in all and of its largest `block`, and bytes of one micro-batch.
+    """What a rank has: numbers of parameters, in all, of a block, and of what stands at the `ends`; and bytes.
 
-    Those are what it leaves for its way back (`kept`), what enters the blocks, what the largest block keeps, what of
-    that it writes on the way back only and is not in `kept`, and the `logits`. `in_flight` micro-batches wait for
-    their way back at one time.
+    Those are of one micro-batch: what it leaves for its way back in blocks (`waiting`), and what the head and the
+    loss keep (`outputs`); what is computed `again` at one time where blocks or chunks are; the gradients that a block
+    is `working` with, and what it writes on its way back only; and the `logits`. `in_flight` micro-batches wait for
+    their way back at one time. States `carried` from chunk to chunk are those of all of them.
     """
 
     parameters: float
     block: float
-    kept: float
-    entering: float
-    block_kept: float
-    block_unwritten: float = 0.0
+    ends: float = 0.0
+    waiting: float
+    outputs: float = 0.0
+    again: float
+    working: float = 0.0
+    carried: float = 0.0
     logits: float
     in_flight: int = 1
 
@@ -50,34 +53,34 @@ class Held:
 def training_memory(job: Job, layout: Layout, held: Held, *, standing: bool = False) -> Memory:
     """Of a training step.
 
-    The way back frees activations as it makes gradients, so that where these are made anew at every step, the larger
-    of the two counts; where they are `standing`, between several slices, and in the buckets of
-    replicas, gradients stay.
+    Of two moments that counts at which more is there: when the gradient of the outputs has been made, and when the
+    last block begins its way back, for which outputs are gone and what it forgot is computed again. The way back
+    frees activations as it makes gradients, so that where these are made anew at every step, the larger of the two
+    counts; where they are `standing`, between several slices or chunks, and in the buckets of replicas, they stay.
     """
     per = job.per_parameter
     replicas = layout.data * layout.sequence
     shards = replicas if layout.shard_parameters else 1
     parameters, optimizer = held.parameters * per.weight / shards, held.parameters * per.optimizer / shards
     gradients, copies = held.parameters * per.gradient / shards, held.parameters * per.copy
-    activations = held.kept * held.in_flight
-    # The gradient of the outputs is gone when the first block is on its way back.
-    buffers = max(2 * held.logits, held.block_unwritten)
-    if layout.recompute == "blocks":
-        # All that the one block keeps is counted, what it writes on its way back too.
-        activations, buffers = held.entering * held.in_flight + held.block_kept, 2 * held.logits
+    slices = layout.accumulate * layout.microbatches * (1 if layout.recompute == "chunks" else layout.chunks)
+    stay = standing or slices > 1 or (replicas > 1 and not layout.shard_parameters)
+    waiting = (held.waiting + held.outputs) * held.in_flight + held.carried
+    # Of chunks that are computed again all but one have left their gradients when the last begins its way back.
+    left = gradients if stay or layout.chunks > 1 else 0.0
+    behind_outputs = (gradients if stay else 0.0, waiting, 2 * held.logits)
+    behind_blocks = (left, waiting - held.outputs + held.again, held.working)
+    made, activations, buffers = max(behind_outputs, behind_blocks, key=sum)
     if layout.shard_parameters:
-        # One block's weights and gradients are whole, and the next one's weights are under way.
+        # What stands at the ends is whole all along; one block's weights and gradients are, and the weights of the
+        # next one are under way.
         copies = 0.0
-        buffers += held.block * (2 * per.gathered + per.gradient)
-    stay = standing or layout.accumulate * layout.microbatches > 1 or (replicas > 1 and not layout.shard_parameters)
-    forward_end = activations + copies + buffers
-    if not stay and forward_end >= gradients:
-        gradients = 0.0
-    elif not stay:
-        activations = buffers = copies = 0.0
+        buffers += held.block * (2 * per.gathered + per.gradient) + held.ends * per.gathered
+    if made + activations + copies + buffers < gradients:
+        made, activations, buffers, copies = gradients, 0.0, 0.0, 0.0
     return Memory(
         parameters=parameters,
-        gradients=gradients,
+        gradients=made,
         optimizer=optimizer,
         activations=activations,
         buffers=buffers + copies,
@@ -92,5 +95,5 @@ def inference_memory(job: Job, held: Held, *, state: float) -> Memory:
         gradients=0.0,
         optimizer=0.0,
         activations=state,
-        buffers=held.block_kept + held.logits,
+        buffers=held.again + held.logits,
     )

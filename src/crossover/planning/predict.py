@@ -260,27 +260,32 @@ class Planner:
         """Of the rank that holds the most."""
         ranks, count = stages.ranks(layout.pipeline), layout.pipeline
         filling = replace(Layout(), **{name: getattr(layout, name) for name in _FILLING})
-        kept, unwritten, entering = (ranks[name] / layout.interleave for name in ("kept", "unwritten", "entering"))
-        kept = kept - unwritten
-        last = stages.logits
+        left = (ranks["kept"] - ranks["unwritten"]) / layout.interleave
+        outputs, logits = ranks["outputs"], np.where(np.arange(count) == count - 1, stages.logits, 0.0)
+        sizes = layout.stages or self.stage_sizes(count * layout.interleave)
+        blocks = np.array([sum(sizes[rank::count]) for rank in range(count)])
+        again, working = np.zeros(count), ranks["working"] + ranks["unwritten"]
+        if layout.recompute == "blocks":
+            left, again = ranks["entering"] / layout.interleave, (ranks["kept"] - ranks["unwritten"]) / blocks
         if layout.recompute == "chunks":
             # One chunk is there at a time, between the whole of what enters the first block and leaves the last.
-            filling, last = replace(filling, chunks=1), last * layout.chunks
-            kept = kept + 2 * layout.chunks * entering / len(self.job.mixers)
+            filling, outputs, logits = replace(filling, chunks=1), outputs * layout.chunks, logits * layout.chunks
+            between = 2 * layout.chunks * ranks["entering"] / len(self.job.mixers)
+            # Then there are gradients of both, and of the states, of which the last is twice as large as most.
+            left, again = between, left + between + 2 * ranks["carried"] / layout.chunks
         waiting = self._waiting(filling)
-        logits = np.where(np.arange(count) == count - 1, last, 0.0)
         per = self.job.per_parameter
         states = ranks["parameters"] * (per.weight + per.gradient + per.optimizer)
-        left = entering if layout.recompute == "blocks" else kept
-        rank = int((states + waiting * left + 2 * logits).argmax())
-        sizes = (layout.stages or self.stage_sizes(count * layout.interleave))[rank::count]
+        rank = int((states + waiting * (left + outputs) + 2 * logits).argmax())
         held = Held(
             parameters=float(ranks["parameters"][rank]),
-            block=float(ranks["parameters"][rank]) / sum(sizes),
-            kept=float(kept[rank]),
-            entering=float(entering[rank]),
-            block_kept=float(ranks["kept"][rank]) / sum(sizes),
-            block_unwritten=float(ranks["unwritten"][rank]) / sum(sizes),
+            block=float((ranks["parameters"] - ranks["ends"])[rank] / blocks[rank]),
+            ends=float(ranks["ends"][rank]),
+            waiting=float(left[rank]),
+            outputs=float(outputs[rank]),
+            again=float(again[rank]),
+            working=float(working[rank] / blocks[rank]),
+            carried=float(ranks["carried"][rank]),
             logits=float(logits[rank]),
             in_flight=int(waiting[rank]),
         )
@@ -297,9 +302,8 @@ class Planner:
         held = Held(
             parameters=float(ranks["parameters"][worst]),
             block=0.0,
-            kept=0.0,
-            entering=0.0,
-            block_kept=float(stages["kept"].max()) / max(len(self.job.mixers) / layout.pipeline, 1),
+            waiting=0.0,
+            again=float(stages["kept"].max()) / max(len(self.job.mixers) / layout.pipeline, 1),
             logits=stages.logits,
         )
         memory = inference_memory(self.job, held, state=state)

@@ -156,7 +156,8 @@ class AttentionSettings(MixerSettings):
         queries = shape.batch * shape.time * self.width * elements
         grouped = shape.batch * self.key_heads * keys * self.head_size * elements
         angles = 8 * shape.time * self.head_size if self.rotary else 0
-        forward, backward = (Streamed(n, m * elements) for n, m in zip((2, 3), self._moved(shape, keys), strict=True))
+        ahead, back = self._apart(shape, keys)
+        forward, backward = Streamed(2, ahead * elements), Streamed(3, back * elements)
         scored_pairs = partial(
             Term,
             name="scores",
@@ -188,7 +189,7 @@ class AttentionSettings(MixerSettings):
         )
         return [apart, scores]
 
-    def _moved(self, shape: Shape, keys: int) -> tuple[int, int]:
+    def _apart(self, shape: Shape, keys: int) -> tuple[int, int]:
         """Elements moved forward and backward besides products and scores: heads apart and together, and turns."""
         tokens, features = shape.batch * shape.time, self.key_heads * self.head_size
         turned = (tokens * self.width + shape.batch * keys * features) if self.rotary else 0

@@ -1,0 +1,44 @@
+"""Predicted memory beside the sum of live tensors of a real step, whichever part of it is computed again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crossover.measure.numerics import Numerics
+from crossover.measure.spread import prepare_spread
+from crossover.measure.workload import Workload
+from crossover.models.ports import PerStep, Tokens
+from crossover.models.presets import parse_model
+from crossover.parallel.layout import Layout
+from crossover.parallel.mesh import make_mesh
+from crossover.planning.machine import load_machine
+from crossover.planning.predict import Planner
+from crossover.testing.live import LiveBytes
+
+NOTHING, BLOCKS, CHUNKS = Layout(), Layout(recompute="blocks"), Layout(recompute="chunks", chunks=4)
+# With many words the outputs weigh the most, with few the last block on its way back.
+VOCABULARIES = {"many": 2000, "few": 100}
+
+
+@pytest.mark.parametrize("words", VOCABULARIES)
+@pytest.mark.parametrize("layout", [NOTHING, BLOCKS, CHUNKS], ids=["nothing again", "blocks", "chunks"])
+@pytest.mark.parametrize("model", ["transformer", "lstm", "mingru"])
+def test_predicted_memory_is_that_of_live_tensors(model, layout, words):
+    size = VOCABULARIES[words]
+    workload = Workload(
+        model=parse_model(f"{model}[layers=4,width=64,dropout=0.0]"),
+        batch=8,
+        time=128,
+        inputs=Tokens(vocabulary=size),
+        outputs=PerStep(size=size),
+        numerics=Numerics(threads=1),
+    )
+    # As on a device that gives at once what is set aside.
+    machine = replace(load_machine("cpu"), kind="gpu")
+    step = prepare_spread(workload, layout, make_mesh(layout))
+    with LiveBytes() as live:
+        step()
+        step()
+    assert Planner(workload.job(), machine).predict(layout).memory.total == pytest.approx(live.most, rel=0.05)
