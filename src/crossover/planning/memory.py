@@ -34,7 +34,7 @@ class Held:
 
     Those are of one micro-batch: what it leaves for its way back in blocks (`waiting`), and what the head and the
     loss keep (`outputs`); what is computed `again` at one time where blocks or chunks are; the gradients that a block
-    is `working` with, and what it writes on its way back only; and the `logits`. `in_flight` micro-batches wait for
+    is `working` with, or what it writes on its way back only; and the `logits`. `in_flight` micro-batches wait for
     their way back at one time. States `carried` from chunk to chunk are those of all of them.
     """
 

@@ -264,7 +264,8 @@ class Planner:
         outputs, logits = ranks["outputs"], np.where(np.arange(count) == count - 1, stages.logits, 0.0)
         sizes = layout.stages or self.stage_sizes(count * layout.interleave)
         blocks = np.array([sum(sizes[rank::count]) for rank in range(count)])
-        again, working = np.zeros(count), ranks["working"] + ranks["unwritten"]
+        # A mixer writes what it had set aside when the feed-forward behind it is through with its gradients.
+        again, working = np.zeros(count), np.maximum(ranks["working"], ranks["unwritten"])
         if layout.recompute == "blocks":
             left, again = ranks["entering"] / layout.interleave, (ranks["kept"] - ranks["unwritten"]) / blocks
         if layout.recompute == "chunks":
