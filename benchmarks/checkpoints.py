@@ -2,8 +2,9 @@
 
     python benchmarks/checkpoints.py
 
-A GPT of 4 blocks, width 256, on Python's documentation. Both are timed in turn, the five checkpoints written to the
-last byte; the last one is read back and compared with the weights before a time counts.
+A GPT of 4 blocks, width 256, on Python's documentation. Twenty steps while a checkpoint is written to its last byte
+and twenty without are timed in turn, so that the machine's drift is the same for both, and five such pairs make a
+hundred steps; a checkpoint is read back and compared with the weights before a time counts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from crossover.train.checkpoint import Checkpoints, under
 from crossover.train.settings import TrainSettings, resolve
 from crossover.train.update import Update
 
-STEPS, EVERY, ROUNDS = 100, 20, 5
+STEPS, PAIRS = 20, 25
 BAR = 1.03
 
 
@@ -43,41 +44,50 @@ def main() -> None:
     update = Update(task, built, settings, numerics, Layout(), alone(), carry=False)
     batches = list(islice(task.batches("train", seed=0, epoch=0, batch=16), STEPS))
 
-    def run(folder: Path | None) -> float:
-        checkpoints = Checkpoints(folder, {}, alone(), kept=2)
-        started = time.perf_counter()
-        for number, batch in enumerate(batches, start=1):
+    def steps() -> None:
+        for batch in batches:
             update.step([batch], task.count(batch), 1e-4)
-            if number % EVERY == 0:
-                checkpoints.save(number, update.state(), update.tensors())
-        checkpoints.wait()
-        seconds = time.perf_counter() - started
-        if folder is not None:
-            loaded = checkpoints.load(device=torch.device("cpu"))
-            held = under(loaded.tensors, "weights") if loaded is not None else {}
-            if not all(torch.equal(held[name], weight) for name, weight in update.shares.own.items()):
-                raise SystemExit("what was written is not what was trained")
-        return seconds
 
-    run(None)
+    def run(checkpoints: Checkpoints | None, number: int = 0) -> float:
+        started = time.perf_counter()
+        if checkpoints is not None:
+            checkpoints.save(number, update.state(), update.tensors())
+        steps()
+        if checkpoints is not None:
+            checkpoints.wait()
+        return time.perf_counter() - started
+
+    steps()
     with_them, without, again = [], [], []
-    for _ in range(ROUNDS):
-        without.append(run(None))
-        with tempfile.TemporaryDirectory() as folder:
-            with_them.append(run(Path(folder)))
-        again.append(run(None))
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), {}, alone(), kept=2)
+        check(checkpoints, update)
+        for number in range(1, PAIRS + 1):
+            without.append(run(None))
+            with_them.append(run(checkpoints, number))
+            again.append(run(None))
     ratio = median_interval([a / b for a, b in zip(with_them, without, strict=True)])
     size = sum(tensor.numel() * tensor.element_size() for tensor in update.tensors().values()) / 1e6
     verdict, apart = "met" if ratio.value <= BAR else "not met", abs(median(without) / median(again) - 1)
     told = f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
     lines = [
-        f"{STEPS} steps, a checkpoint of {size:.0f} MB every {EVERY}; medians of {ROUNDS} rounds in turn.",
+        f"{STEPS} steps while a checkpoint of {size:.0f} MB is written, and without; medians of {PAIRS} pairs in turn.",
         "",
         "| without, s | with, s | ratio | bar | verdict | A-A |",
         "|---|---|---|---|---|---|",
         f"| {median(without):.2f} | {median(with_them):.2f} | {told} | {BAR} | {verdict} | {apart:.1%} |",
     ]
     keep("checkpoints", "Checkpoints while training goes on", lines)
+
+
+def check(checkpoints: Checkpoints, update: Update) -> None:
+    """Write what stands, read it back and compare."""
+    checkpoints.save(0, update.state(), update.tensors())
+    checkpoints.wait()
+    loaded = checkpoints.load(device=torch.device("cpu"))
+    held = under(loaded.tensors, "weights") if loaded is not None else {}
+    if not all(torch.equal(held[name], weight) for name, weight in update.shares.own.items()):
+        raise SystemExit("what was written is not what was trained")
 
 
 if __name__ == "__main__":
