@@ -71,7 +71,7 @@ def main() -> None:
     verdict, apart = "met" if ratio.value <= BAR else "not met", abs(median(without) / median(again) - 1)
     told = f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
     lines = [
-        f"{STEPS} steps while a checkpoint of {size:.0f} MB is written, and without; medians of {PAIRS} pairs in turn.",
+        f"{STEPS} steps while a checkpoint of {size:.0f} MB is written, and without; medians of {PAIRS} pairs.",
         "",
         "| without, s | with, s | ratio | bar | verdict | A-A |",
         "|---|---|---|---|---|---|",
