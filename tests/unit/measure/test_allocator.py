@@ -44,6 +44,32 @@ def test_retaining_memory_by_mallopt_does_what_the_environment_does():
     assert by_environment < 0.1 * by_default
 
 
+HOLES = """
+from crossover.measure import allocator, resident
+import torch
+{policy}
+del (freed := [torch.ones(1 << 20)])[:]  # 4 MB: by default glibc keeps blocks of that size from now on
+tensors = [torch.ones(1 << 20) for _ in range(20)]
+before = resident.resident_bytes()
+del tensors[::2]
+print(before - resident.resident_bytes())
+"""
+
+
+def test_what_is_given_back_leaves_no_holes():
+    def freed(policy):
+        command = [sys.executable, "-c", HOLES.format(policy=policy)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    if not allocator.supported():
+        assert freed("allocator.give_back()") >= 0
+        return
+    half = 10 * 4 * (1 << 20)
+    assert freed("") < 0.1 * half
+    assert freed("allocator.give_back()") > 0.9 * half
+    assert freed("allocator.apply('retain'); allocator.give_back()") > 0.9 * half
+
+
 def test_another_c_library_keeps_its_policy(monkeypatch):
     monkeypatch.setattr(allocator, "supported", lambda: False)
     assert allocator.apply("retain") == "default"
