@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -145,11 +146,14 @@ class Machine:
         if self.recurrent:
             return scaled_law(self, next(iter(self.recurrent)), self, precision)
         kind = "fp32" if ELEMENT_BYTES[precision] == 4 else "fp16"
-        return scaled_law(load_machine(_REFERENCE), kind, self, precision)
+        return scaled_law(_reference(), kind, self, precision)
 
 
-_REFERENCE = "v100-16"
-"""Whose recurrences are taken for those of a machine of which none were measured: the newest of which some were."""
+@cache
+def _reference() -> Machine:
+    """Whose recurrences are taken for those of a machine without any: the newest of which some were measured."""
+    return load_machine("v100-16")
+
 
 ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 2}
 """Of what a layer reads and writes; products of fp8 read and write 16 bits."""

@@ -204,12 +204,15 @@ class Planner:
             return float(first.sum() - first[worst]) * layout.accumulate
         if layout.sequence == 1:
             return 0.0
-        # A rank waits for the state of the one before it, once for every run of blocks that hand theirs on.
-        runs = sum(
+        block = float(each[worst]) / len(self.job.mixers)
+        return self._runs_handed_on * (layout.sequence - 1) * block * layout.accumulate
+
+    @cached_property
+    def _runs_handed_on(self) -> int:
+        """Runs of blocks that hand their states on: a rank waits for the one before it once in each."""
+        return sum(
             travels == "hand-on" for travels, _ in groupby(mixer.sharding().state for mixer in self.job.mixers)
         )
-        block = float(each[worst]) / len(self.job.mixers)
-        return runs * (layout.sequence - 1) * block * layout.accumulate
 
     def _replicas(self, layout: Layout, parameters: float, *, compute: float, backward: float) -> float:
         """Seconds in which a rank waits for the other replicas: what its own work does not hide."""
