@@ -122,8 +122,8 @@ def main() -> None:
     lines += scaling_lines([each for own in by_source.values() for each in own])
     lines += [
         "",
-        "Not explained: GNMT and Transformer-big. Their rows differ in length, a step waits for the replica that has the"
-        " longest, and nothing published here says how these are spread.",
+        "Not explained: GNMT and Transformer-big. Their rows differ in length, a step waits for the replica that has "
+        "the longest, and nothing published here says how these are spread.",
     ]
     lines += ["", *(f"- left out: {count} rows, {reason}" for reason, count in sorted(left_out.items()))]
     keep("predict_training", "Predicted beside published training steps", lines, measured=False)
