@@ -4,7 +4,8 @@
 
 `crossover train sentiment/headlines` under `single` and `data=2`, the same global batch, seed by seed in turn. The
 accuracy to be reached is, of each pair of runs, the lower one of their best on validation, so that both reach it;
-seconds are those of training, read off the validation curve.
+seconds are those of training, read off the validation curve. Below stands what the planner says of as many steps as
+one rank took to it on GPUs that are not here, the global batch being the same.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from table import keep
 
+from crossover.data.options import DataOptions
+from crossover.measure.numerics import Numerics
 from crossover.measure.statistics import median_interval
+from crossover.models.presets import parse_model
+from crossover.parallel.layout import Layout
+from crossover.planning.machine import load_machine
+from crossover.tasks import TASKS
+from crossover.train.batch_costs import BatchCosts
+from crossover.train.foresight import foresee
+from crossover.train.settings import TrainSettings, resolve
 
 SEEDS = range(5)
 MODELS = ("lstm", "transformer")
@@ -35,6 +46,7 @@ TRAIN = [
 ]
 LAYOUTS = {"single": "1", "data=2": "2"}
 """With the threads of all ranks together."""
+GPU, GPUS = "a100-80", (1, 4, 8)
 
 
 def trained(model: str, layout: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -48,9 +60,29 @@ def trained(model: str, layout: str, seed: int, folder: Path) -> dict[str, Any]:
     return record
 
 
-def seconds_to(accuracy: float, record: dict[str, Any]) -> float:
-    """Seconds of training until the first validation that is as accurate."""
-    return float(next(point["seconds"] for point in record["curve"] if point["validation"] >= accuracy))
+def reached(accuracy: float, record: dict[str, Any]) -> dict[str, float]:
+    """The first validation that is as accurate, with the seconds of training and the steps until then."""
+    found: dict[str, float] = next(point for point in record["curve"] if point["validation"] >= accuracy)
+    return found
+
+
+def foreseen(name: str, steps: float) -> list[str]:
+    """Predicted seconds of so many steps on each number of GPUs."""
+    task, model = TASKS.get("sentiment/headlines")(DataOptions()), parse_model(name)
+    settings = resolve(TrainSettings(), task.spec, model)
+    told = []
+    for devices in GPUS:
+        costs = BatchCosts(task.spec, model, element_bytes=4)
+        for batch in task.batches("train", seed=0, epoch=0, batch=settings.batch // devices):
+            costs.of(batch)
+        layout, machine = Layout(data=devices), load_machine(GPU)
+        found = foresee(task.spec, model, settings, Numerics(), layout, costs.shapes, machine=machine)
+        if found is None:
+            raise SystemExit(f"{GPU} has no rate of fp32")
+        seconds = found["step_seconds"]
+        low, value, high = (steps * seconds[end] for end in ("low", "value", "high"))
+        told.append(f"{value:.2f} ({low:.2f} to {high:.2f})")
+    return told
 
 
 def main() -> None:
@@ -61,6 +93,15 @@ def main() -> None:
         "| model | accuracy | one rank, s | two ranks, s | times as soon | a step as fast | test: one, two |",
         "|---|---|---|---|---|---|---|",
     ]
+    expected = [
+        "",
+        f"Predicted on {load_machine(GPU).title}, fp32, with the 80 % interval of the step:",
+        "",
+        "| model | steps to the accuracy | "
+        + " | ".join(f"{count} GPU{'s'[: count > 1]}, s" for count in GPUS)
+        + " |",
+        "|---|---|" + "---|" * len(GPUS),
+    ]
     for model in MODELS:
         pairs = []
         for seed in SEEDS:
@@ -68,8 +109,11 @@ def main() -> None:
                 pairs.append([trained(model, layout, seed, Path(folder) / layout) for layout in LAYOUTS])
         targets = [min(run["validation"] for run in pair) for pair in pairs]
         one, two = (
-            [seconds_to(target, pair[place]) for target, pair in zip(targets, pairs, strict=True)] for place in (0, 1)
+            [reached(target, pair[place])["seconds"] for target, pair in zip(targets, pairs, strict=True)]
+            for place in (0, 1)
         )
+        taken = median(reached(target, pair[0])["step"] for target, pair in zip(targets, pairs, strict=True))
+        expected.append("| " + " | ".join([model, f"{taken:.0f}", *foreseen(model, taken)]) + " |")
         steps = [pair[0]["step_seconds"]["value"] / pair[1]["step_seconds"]["value"] for pair in pairs]
         scores = [sum(pair[place]["score"]["value"] for pair in pairs) / len(pairs) for place in (0, 1)]
         cells = [
@@ -79,7 +123,7 @@ def main() -> None:
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
         sys.stderr.write(lines[-1] + "\n")
-    keep("sentiment_ranks", "Time to one accuracy on one rank and on two", lines)
+    keep("sentiment_ranks", "Time to one accuracy on one rank and on two", lines + expected)
 
 
 def _told(values: list[float], digits: int) -> str:

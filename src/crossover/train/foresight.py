@@ -29,12 +29,15 @@ def foresee(
     numerics: Numerics,
     layout: Layout,
     shapes: Mapping[BatchShape, int],
+    *,
+    machine: Machine | None = None,
 ) -> dict[str, Any] | None:
     """Predicted seconds of a mean step over batches of these shapes, with their parts, and the memory of the largest.
 
-    None on a machine that nobody has measured (`crossover calibrate` does), and for a run of no step.
+    `shapes` are those of one replica, and `machine` what it runs on (None: this one). None on a machine that nobody has
+    measured (`crossover calibrate` does), and for a run of no step.
     """
-    machine = _machine(numerics, layout)
+    machine = machine or _machine(numerics, layout)
     if machine is None or not shapes or numerics.precision not in machine.rates:
         return None
     common = Counter(shapes).most_common(_MOST_SHAPES)
