@@ -34,8 +34,8 @@ def foresee(
 ) -> dict[str, Any] | None:
     """Predicted seconds of a mean step over batches of these shapes, with their parts, and the memory of the largest.
 
-    `shapes` are those of one replica, and `machine` what it runs on (None: this one). None on a machine that nobody has
-    measured (`crossover calibrate` does), and for a run of no step.
+    `shapes` are those of one replica, and `machine` what it runs on (None: this one). None on a machine that nobody
+    has measured (`crossover calibrate` does), and for a run of no step.
     """
     machine = machine or _machine(numerics, layout)
     if machine is None or not shapes or numerics.precision not in machine.rates:
