@@ -8,7 +8,6 @@ memory over two training steps. The gradients of both ways are compared first, i
 
 from __future__ import annotations
 
-import os
 from copy import deepcopy
 
 import torch
@@ -52,7 +51,6 @@ def compared(name: str) -> tuple[float, float]:
 
 def main() -> None:
     """Compare, measure, print and keep the table."""
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "1000000")
     lines = [
         f"| model | gradients apart | time of {CHUNKS} chunks over whole rows | whole rows, MB | chunks, MB | bar |",
         "|---|---|---|---|---|---|",

@@ -28,7 +28,10 @@ def predicted(case: Case) -> float:
 def main() -> None:
     """Predict, print and keep the table."""
     read = cases(training(folder()), tuple(MEMORY))
-    lines = ["| source | step | what | predicted GiB | published GiB | error |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| source | step | steps in a row | computed again | what | predicted GiB | published GiB | error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     errors: list[tuple[str, float]] = []
     for case in read.found:
         found = predicted(case)
@@ -36,7 +39,8 @@ def main() -> None:
         errors.append((case.source, error))
         told = case.metric.removesuffix("_memory_per_gpu").replace("_", ", ")
         sizes = f"{found / GIB:.1f} | {case.measured / GIB:.1f} | {error:+.1%}"
-        lines.append(f"| {case.source} | {case.label} | {told} | {sizes} |")
+        again = ", ".join(case.practice.again) or case.layout.recompute
+        lines.append(f"| {case.source} | {case.label} | {case.job.time:,} | {again} | {told} | {sizes} |")
     lines += ["", "| source | figures | mean error | bias | worst |", "|---|---|---|---|---|"]
     for source, each in groupby(sorted(errors), key=lambda pair: pair[0]):
         own = [error for _, error in each]

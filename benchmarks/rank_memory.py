@@ -10,13 +10,13 @@ below 32 MB, which here are those of two ranks and not those of one: it is told 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from statistics import median
 
 import torch.distributed as dist
 from table import keep
 
+from crossover.measure.allocator import give_back
 from crossover.measure.numerics import Numerics
 from crossover.measure.resident import count_anew, peak_resident_bytes, resident_bytes
 from crossover.measure.spread import prepare_spread
@@ -54,6 +54,7 @@ def workload(model: str, batch: int, time: int, *, threads: int = 1) -> Workload
 
 def grown(model: str, layout: str, batch: int, time: int) -> int:
     """Bytes by which this rank's resident memory grows at the most."""
+    give_back()
     own = Layout.parse(layout)
     step = prepare_spread(workload(model, batch, time), own, make_mesh(own))
     count_anew()
@@ -76,7 +77,6 @@ def peak(model: str, layout: str, batch: int = BATCH, time: int = TIME, repeats:
 
 def main() -> None:
     """Measure, print and keep the table."""
-    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "1000000")
     lines = [
         "| model | layout | one rank, MB | a rank, MB | share | bar | verdict |",
         "|---|---|---|---|---|---|---|",

@@ -10,6 +10,7 @@ from crossover.files import make_folder
 from crossover.measure.numerics import Numerics, processor
 from crossover.parallel.layout import Layout
 from crossover.planning.here import calibrated_file, calibrated_title, known_device, this_machine
+from crossover.planning.machine import load_machine
 from crossover.train.foresight import foresee
 from crossover.train.loop import train
 from crossover.train.settings import TrainSettings
@@ -47,6 +48,19 @@ def test_nothing_is_said_of_a_machine_that_nobody_has_measured(
     spec = TinyTask().spec
     assert foresee(spec, tiny_model(), TrainSettings(), NUMERICS, Layout(), {(8, 8, 0, None): 1}) is None
     assert this_machine(processor(), NUMERICS.threads, 1) is None
+
+
+def test_a_run_can_be_foreseen_on_a_machine_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSOVER_CACHE", str(tmp_path))
+
+    def seconds(name: str) -> float:
+        asked = (TinyTask().spec, tiny_model(), TrainSettings(), NUMERICS, Layout(), {(64, 64, 0, None): 1})
+        told = foresee(*asked, machine=load_machine(name))
+        assert told is not None and told["machine"] == name
+        value: float = told["step_seconds"]["value"]
+        return value
+
+    assert seconds("h100-sxm") < seconds("v100-16")
 
 
 def test_another_share_of_the_cores_is_another_machine(calibrated: Path) -> None:
