@@ -275,8 +275,8 @@ class Planner:
             # One chunk is there at a time, between the whole of what enters the first block and leaves the last.
             filling, outputs, logits = replace(filling, chunks=1), outputs * layout.chunks, logits * layout.chunks
             between = 2 * layout.chunks * ranks["entering"] / len(self.job.mixers)
-            # Then there are gradients of both, and of the states, of which the last is twice as large as most.
-            left, again = between, left + between + 2 * ranks["carried"] / layout.chunks
+            # On the way back there are the gradients of both besides.
+            left, again = between, left + between
         waiting = self._waiting(filling)
         per = self.job.per_parameter
         states = ranks["parameters"] * (per.weight + per.gradient + per.optimizer)

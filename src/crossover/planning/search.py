@@ -50,7 +50,14 @@ def search(planner: Planner, devices: int, *, fixed: Layout | None = None) -> Se
     for degrees in legal:
         for form in _forms(planner, degrees, given):
             best = _cheapest(planner, form, given)
-            (ranked if best.fits else too_large).append(best)
+            if best is None:
+                against = form.reasons(form.devices, planner.job.model, planner.job.spec)
+                rejected.append((form, (*against, *form.unwritten_reasons())))
+            else:
+                (ranked if best.fits else too_large).append(best)
+    if not ranked and not too_large:
+        reason = next((against[0] for _, against in reversed(rejected) if against), "none has a form")
+        raise LayoutError(f"no layout of {devices} devices can be used: {reason}: leave more of --layout open")
     ranked.sort(key=lambda found: found.step_seconds)
     too_large.sort(key=lambda found: found.memory.total)
     return Search(ranked, too_large, rejected)
@@ -121,13 +128,13 @@ def _forms(planner: Planner, degrees: Layout, given: dict[str, Any]) -> Iterator
                 yield replace(degrees, **{"chunks": chunks, **given})
 
 
-def _cheapest(planner: Planner, layout: Layout, given: dict[str, Any]) -> Prediction:
-    """The fastest of a layout's forms that save memory, of those that fit; else the smallest."""
+def _cheapest(planner: Planner, layout: Layout, given: dict[str, Any]) -> Prediction | None:
+    """The fastest of a layout's forms that save memory, of those that fit; else the smallest; None without any."""
     tried = list(_saving(planner, layout, given))
     fitting = [found for found in tried if found.fits]
     if fitting:
         return min(fitting, key=lambda found: found.step_seconds)
-    return min(tried, key=lambda found: found.memory.total)
+    return min(tried, key=lambda found: found.memory.total, default=None)
 
 
 def _saving(planner: Planner, layout: Layout, given: dict[str, Any]) -> Iterator[Prediction]:

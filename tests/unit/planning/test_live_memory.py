@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -23,8 +24,15 @@ VOCABULARIES = {"many": 2000, "few": 100}
 
 
 @pytest.mark.parametrize("words", VOCABULARIES)
-@pytest.mark.parametrize("layout", [NOTHING, BLOCKS, CHUNKS], ids=["nothing again", "blocks", "chunks"])
-@pytest.mark.parametrize("model", ["transformer", "lstm", "mingru"])
+@pytest.mark.parametrize(
+    ("model", "layout"),
+    [
+        *product(("transformer", "lstm", "mingru"), (NOTHING, BLOCKS)),
+        # Attention's state grows with the row, so that its chunks are not computed again.
+        *product(("lstm", "mingru"), (CHUNKS,)),
+    ],
+    ids=str,
+)
 def test_predicted_memory_is_that_of_live_tensors(model, layout, words):
     size = VOCABULARIES[words]
     workload = Workload(
@@ -35,6 +43,7 @@ def test_predicted_memory_is_that_of_live_tensors(model, layout, words):
         outputs=PerStep(size=size),
         numerics=Numerics(threads=1),
     )
+    assert not layout.reasons(1, workload.model, workload.job().spec)
     # As on a device that gives at once what is set aside.
     machine = replace(load_machine("cpu"), kind="gpu")
     step = prepare_spread(workload, layout, make_mesh(layout))
