@@ -207,5 +207,5 @@ def test_degrees_that_are_pinned_name_the_number_of_devices_that_they_need() -> 
 
 
 def test_a_form_that_a_model_cannot_have_is_refused_with_its_reason() -> None:
-    with pytest.raises(LayoutError, match="no layout of 1 devices can be used: .* grows with the row"):
+    with pytest.raises(LayoutError, match=r"no layout of 1 devices can be used: .* grows with the row"):
         search(Planner(job("gpt"), H100), 1, fixed=Layout(recompute="chunks", chunks=8))
