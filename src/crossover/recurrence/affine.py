@@ -37,11 +37,11 @@ class AffineCell(Cell):
         z_kSN, v_kSN = self.gate(x_GkSN)
         return (torch.lerp(state[0], v_kSN, z_kSN),)
 
-    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights, after: State | None = None) -> Linearised:
         """See `Cell.linearise`."""
         z_kSN, v_kSN = self.gate(x_GkSN)
-        value = torch.lerp(state[0], v_kSN, z_kSN)
-        return Linearised((value,), (1 - z_kSN)[None], (x_GkSN, z_kSN, v_kSN))
+        value = after or (torch.lerp(state[0], v_kSN, z_kSN),)
+        return Linearised(value, (1 - z_kSN)[None], (x_GkSN, z_kSN, v_kSN))
 
     def pullback(
         self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor

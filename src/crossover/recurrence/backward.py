@@ -42,7 +42,9 @@ class Steps:
         state = self._before(piece)
         if marks.starts_BT is not None:
             state = tuple(part.masked_fill(marks.starts_BT[..., None], 0) for part in state)
-        found = self.cell.linearise(self.x_GkBTN[..., piece, :], state, self.cell.spread(self.weights, 2))
+        after = tuple(part[..., piece, :] for part in self.states)
+        weights = self.cell.spread(self.weights, 2)
+        found = self.cell.linearise(self.x_GkBTN[..., piece, :], state, weights, after)
         return marks.linearised(found, state), state
 
     def _before(self, piece: slice) -> State:

@@ -74,8 +74,11 @@ class Cell(ABC):
     def step(self, x_GkSN: Tensor, state: State, weights: Weights) -> State:
         """The states after one step."""
 
-    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
-        """By automatic differentiation, one pass for each number of a system's state."""
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights, after: State | None = None) -> Linearised:
+        """By automatic differentiation, one pass for each number of a system's state.
+
+        `after` holds the states after the step where they are known: closed forms do not compute them again.
+        """
         with own_graph():
             leaves, (entering, *own) = (
                 [given.detach().clone().requires_grad_() for given in tensors]

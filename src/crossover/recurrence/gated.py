@@ -14,6 +14,9 @@ from torch import Tensor
 from crossover.recurrence.cells import Cell, Linearised, State, Weights
 from crossover.recurrence.marks import Marks
 
+sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+"""A gradient of what these functions gave, and what they gave, to the gradient of what they were given."""
+
 
 class GatedCell(Cell):
     """Each gate sees its input and a linear map of its own system's h; the first weight is U, [G, k, k, N]."""
@@ -21,10 +24,18 @@ class GatedCell(Cell):
     apart: ClassVar[int] = 0
     """How many gates, the last ones, do not simply add the map to what enters; its bias is a weight of the cell."""
 
-    def recurrent(self, h_kSN: Tensor, columns: Sequence[Tensor], x_GkSN: Tensor | None = None) -> Tensor:
+    def recurrent(
+        self,
+        h_kSN: Tensor,
+        columns: Sequence[Tensor],
+        x_GkSN: Tensor | None = None,
+        *,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """U h, added to x where that is given, [G, k, S, N]; `columns` are those of U, what each unit of h gives."""
         numbers = h_kSN.unbind(0) if len(columns) > 1 else (h_kSN,)
-        found = columns[0] * numbers[0] if x_GkSN is None else torch.addcmul(x_GkSN, columns[0], numbers[0])
+        first = (columns[0], numbers[0])
+        found = torch.mul(*first, out=out) if x_GkSN is None else torch.addcmul(x_GkSN, *first, out=out)
         for column, number in zip(columns[1:], numbers[1:], strict=True):
             found.addcmul_(column, number)
         return found
@@ -56,9 +67,18 @@ class ElmanCell(GatedCell):
         """See `Cell.step`."""
         return (self.recurrent(state[0], weights[0].unbind(2), x_GkSN)[0].tanh(),)
 
-    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+    def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
+        """See `Cell.march`; where no step is marked, steps are written where they stay."""
+        if marks.marked:
+            return super().march(x_GkBTN, state, weights, marks)
+        (h_kBN,), columns, found_GkBTN = state, weights[0].unbind(2), torch.empty_like(x_GkBTN)
+        for x_GkBN, slot_GkBN in zip(x_GkBTN.unbind(3), found_GkBTN.unbind(3), strict=True):
+            h_kBN = self.recurrent(h_kBN, columns, x_GkBN, out=slot_GkBN).tanh_()[0]
+        return (found_GkBTN[0],)
+
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights, after: State | None = None) -> Linearised:
         """See `Cell.linearise`."""
-        (h_kSN,) = self.step(x_GkSN, state, weights)
+        (h_kSN,) = after or self.step(x_GkSN, state, weights)
         slope_kSN = 1 - h_kSN.square()
         return Linearised((h_kSN,), self.through([slope_kSN], weights[0]), (slope_kSN,))
 
@@ -91,35 +111,37 @@ class GRUCell(GatedCell):
         return mapped_kSN + weights[1][0] if len(weights) > 1 else mapped_kSN
 
     def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
-        """See `Cell.march`; where no step is marked, what does not change is looked up once."""
+        """See `Cell.march`; where no step is marked, all steps share one place for their gates."""
         if marks.marked:
             return super().march(x_GkBTN, state, weights, marks)
         (h_kBN,), found_kBTN = state, torch.empty_like(x_GkBTN[2])
         gates, candidate, offset = weights[0][:2].unbind(2), weights[0][2].unbind(1), weights[1:]
+        rz_2kBN, n_kBN = h_kBN.new_empty(2, *h_kBN.shape), h_kBN.new_empty(h_kBN.shape)
+        r_kBN, z_kBN = rz_2kBN.unbind(0)
         steps = zip(x_GkBTN[:2].unbind(3), x_GkBTN[2].unbind(2), found_kBTN.unbind(2), strict=True)
         for x_2kBN, x_kBN, slot_kBN in steps:
-            r_kBN, z_kBN = self.recurrent(h_kBN, gates, x_2kBN).sigmoid_().unbind(0)
-            mapped_kBN = self.recurrent(h_kBN, candidate)
+            self.recurrent(h_kBN, gates, x_2kBN, out=rz_2kBN).sigmoid_()
+            self.recurrent(h_kBN, candidate, out=n_kBN)
             if offset:
-                mapped_kBN += offset[0][0]
-            n_kBN = torch.addcmul(x_kBN, r_kBN, mapped_kBN, out=mapped_kBN).tanh_()
+                n_kBN += offset[0][0]
+            torch.addcmul(x_kBN, r_kBN, n_kBN, out=n_kBN).tanh_()
             h_kBN = torch.lerp(n_kBN, h_kBN, z_kBN, out=slot_kBN)
         return (found_kBTN,)
 
-    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights, after: State | None = None) -> Linearised:
         """See `Cell.linearise`."""
         h_kSN = state[0]
         r_kSN, z_kSN = self.recurrent(h_kSN, weights[0][:2].unbind(2), x_GkSN[:2]).sigmoid_()
         mapped_kSN = self._candidate_map(h_kSN, weights)
         n_kSN = torch.addcmul(x_GkSN[2], r_kSN, mapped_kSN).tanh_()
-        value_kSN = torch.lerp(n_kSN, h_kSN, z_kSN)
-        by_z_kSN = (h_kSN - n_kSN).mul_(z_kSN).mul_(1 - z_kSN)
-        by_n_kSN = (1 - n_kSN.square()).mul_(1 - z_kSN)
+        value = after or (torch.lerp(n_kSN, h_kSN, z_kSN),)
+        by_z_kSN = sigmoid_backward(h_kSN - n_kSN, z_kSN)
+        by_n_kSN = tanh_backward(1 - z_kSN, n_kSN)
         by_map_kSN = by_n_kSN * r_kSN
-        by_r_kSN = (by_map_kSN * mapped_kSN).mul_(1 - r_kSN)
+        by_r_kSN = sigmoid_backward(mapped_kSN.mul_(by_n_kSN), r_kSN)
         slopes = (by_r_kSN, by_z_kSN, by_map_kSN)
         jacobian_kkSN = self.on_diagonal(self.through(slopes, weights[0]), z_kSN)
-        return Linearised((value_kSN,), jacobian_kkSN, (*slopes, by_n_kSN))
+        return Linearised(value, jacobian_kkSN, (*slopes, by_n_kSN))
 
     def pullback(
         self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor
@@ -150,38 +172,42 @@ class LSTMCell(GatedCell):
         return entering_GkSN[3].sigmoid() * c_kSN.tanh(), c_kSN
 
     def march(self, x_GkBTN: Tensor, state: State, weights: Weights, marks: Marks) -> State:
-        """See `Cell.march`; where no step is marked, what does not change is looked up once."""
+        """See `Cell.march`; where no step is marked, all steps share one place for their gates."""
         if marks.marked:
             return super().march(x_GkBTN, state, weights, marks)
         (h_kBN, c_kBN), columns = state, weights[0].unbind(2)
-        shown_kBTN, kept_kBTN = torch.empty_like(x_GkBTN[0]), torch.empty_like(x_GkBTN[0])
-        for x_GkBN, h_slot, c_slot in zip(x_GkBTN.unbind(3), shown_kBTN.unbind(2), kept_kBTN.unbind(2), strict=True):
-            i_kBN, f_kBN, g_kBN, o_kBN = self.recurrent(h_kBN, columns, x_GkBN).unbind(0)
-            c_kBN = torch.mul(f_kBN.sigmoid_(), c_kBN, out=c_slot).addcmul_(i_kBN.sigmoid_(), g_kBN.tanh_())
-            h_kBN = torch.mul(o_kBN.sigmoid_(), c_kBN.tanh(), out=h_slot)
-        return shown_kBTN, kept_kBTN
+        hidden_kBTN, kept_kBTN = torch.empty_like(x_GkBTN[0]), torch.empty_like(x_GkBTN[0])
+        gates_GkBN, shown_kBN = h_kBN.new_empty(4, *h_kBN.shape), h_kBN.new_empty(h_kBN.shape)
+        (i_kBN, f_kBN, g_kBN, o_kBN), if_2kBN = gates_GkBN.unbind(0), gates_GkBN[:2]
+        steps = zip(x_GkBTN.unbind(3), hidden_kBTN.unbind(2), kept_kBTN.unbind(2), strict=True)
+        for x_GkBN, h_slot_kBN, c_slot_kBN in steps:
+            self.recurrent(h_kBN, columns, x_GkBN, out=gates_GkBN)
+            if_2kBN.sigmoid_()
+            g_kBN.tanh_()
+            o_kBN.sigmoid_()
+            c_kBN = torch.mul(f_kBN, c_kBN, out=c_slot_kBN).addcmul_(i_kBN, g_kBN)
+            h_kBN = torch.mul(o_kBN, torch.tanh(c_kBN, out=shown_kBN), out=h_slot_kBN)
+        return hidden_kBTN, kept_kBTN
 
-    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights) -> Linearised:
+    def linearise(self, x_GkSN: Tensor, state: State, weights: Weights, after: State | None = None) -> Linearised:
         """See `Cell.linearise`."""
         before_kSN = state[1]
         entering_GkSN = self.recurrent(state[0], weights[0].unbind(2), x_GkSN)
         i_kSN, f_kSN = entering_GkSN[:2].sigmoid_()
         g_kSN, o_kSN = entering_GkSN[2].tanh_(), entering_GkSN[3].sigmoid_()
-        c_kSN = torch.addcmul(f_kSN * before_kSN, i_kSN, g_kSN)
+        c_kSN = after[1] if after else torch.addcmul(f_kSN * before_kSN, i_kSN, g_kSN)
         shown_kSN = c_kSN.tanh()
-        h_kSN = o_kSN * shown_kSN
-        by_i = (1 - i_kSN).mul_(i_kSN).mul_(g_kSN)
-        by_f = (1 - f_kSN).mul_(f_kSN).mul_(before_kSN)
-        by_g = (1 - g_kSN.square()).mul_(i_kSN)
-        by_o = (1 - o_kSN).mul_(h_kSN)
-        h_by_c_kSN = (1 - shown_kSN.square()).mul_(o_kSN)
+        value = after or (o_kSN * shown_kSN, c_kSN)
+        by_i, by_f = sigmoid_backward(g_kSN, i_kSN), sigmoid_backward(before_kSN, f_kSN)
+        by_g, by_o = tanh_backward(i_kSN, g_kSN), sigmoid_backward(shown_kSN, o_kSN)
+        h_by_c_kSN = tanh_backward(o_kSN, shown_kSN)
         u_GkkSN = weights[0]
         c_by_h = self.through((by_i, by_f, by_g), u_GkkSN[:3])
         h_by_h = torch.addcmul(h_by_c_kSN[:, None] * c_by_h, by_o[:, None], u_GkkSN[3])
         c_by_c = _diagonal(f_kSN)
         h_by_c = _diagonal(h_by_c_kSN * f_kSN)
         jacobian_KKSN = torch.cat([torch.cat([h_by_h, h_by_c], 1), torch.cat([c_by_h, c_by_c], 1)])
-        return Linearised((h_kSN, c_kSN), jacobian_KKSN, (by_i, by_f, by_g, by_o, h_by_c_kSN))
+        return Linearised(value, jacobian_KKSN, (by_i, by_f, by_g, by_o, h_by_c_kSN))
 
     def pullback(
         self, found: Linearised, state: State, mu_KSN: Tensor, weights: Weights, into_GkSN: Tensor

@@ -17,7 +17,7 @@ class DiagonalElmanSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-elman"
     gates: ClassVar[int] = 1
     kept_by_step: ClassVar[int] = 1
-    passes: ClassVar[tuple[int, int]] = (9, 35)
+    passes: ClassVar[tuple[int, int]] = (9, 30)
     kernels_of_step: ClassVar[int] = 2
     passes_of_iteration: ClassVar[int] = 46
     kernels_of_iteration: ClassVar[int] = 55

@@ -17,10 +17,10 @@ class DiagonalGRUSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-gru"
     gates: ClassVar[int] = 3
     kept_by_step: ClassVar[int] = 8
-    passes: ClassVar[tuple[int, int]] = (25, 109)
+    passes: ClassVar[tuple[int, int]] = (25, 94)
     kernels_of_step: ClassVar[int] = 6
-    passes_of_iteration: ClassVar[int] = 103
-    kernels_of_iteration: ClassVar[int] = 72
+    passes_of_iteration: ClassVar[int] = 92
+    kernels_of_iteration: ClassVar[int] = 67
     cell = GRUCell
     dense = GRUMixer
     formula: ClassVar[str] = (

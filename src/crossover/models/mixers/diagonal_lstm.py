@@ -17,10 +17,10 @@ class DiagonalLSTMSettings(DiagonalSettings):
     name: ClassVar[str] = "diagonal-lstm"
     gates: ClassVar[int] = 4
     kept_by_step: ClassVar[int] = 7
-    passes: ClassVar[tuple[int, int]] = (37, 183)
+    passes: ClassVar[tuple[int, int]] = (37, 153)
     kernels_of_step: ClassVar[int] = 8
-    passes_of_iteration: ClassVar[int] = 172
-    kernels_of_iteration: ClassVar[int] = 75
+    passes_of_iteration: ClassVar[int] = 152
+    kernels_of_iteration: ClassVar[int] = 66
     state_parts: ClassVar[int] = 2
     cell = LSTMCell
     dense = LSTMMixer

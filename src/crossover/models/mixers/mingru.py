@@ -21,7 +21,7 @@ class MinGRUSettings(AffineSettings):
     name: ClassVar[str] = "mingru"
     gates: ClassVar[int] = 2
     kept_by_cell: ClassVar[int] = 3
-    passes: ClassVar[tuple[int, int]] = (19, 37)
+    passes: ClassVar[tuple[int, int]] = (19, 33)
     formula: ClassVar[str] = "z = sigmoid(W_z x_t); v = W_v x_t; h_t = (1-z) h_{t-1} + z v"
     cost_law: ClassVar[str] = "4hi FLOPs a step and row, all steps at once by a scan, state h"
     source: ClassVar[str] = "Feng et al. 2024, Were RNNs all we needed?, arXiv 2410.01201, section 3.1"

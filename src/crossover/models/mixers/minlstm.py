@@ -21,7 +21,7 @@ class MinLSTMSettings(AffineSettings):
     name: ClassVar[str] = "minlstm"
     gates: ClassVar[int] = 3
     kept_by_cell: ClassVar[int] = 6
-    passes: ClassVar[tuple[int, int]] = (32, 68)
+    passes: ClassVar[tuple[int, int]] = (32, 64)
     formula: ClassVar[str] = "f, i = sigmoid(W x_t); v = W_v x_t; h_t = f/(f+i) h_{t-1} + i/(f+i) v"
     cost_law: ClassVar[str] = "6hi FLOPs a step and row, all steps at once by a scan, state h"
     source: ClassVar[str] = "Feng et al. 2024, Were RNNs all we needed?, arXiv 2410.01201, section 3.2"
