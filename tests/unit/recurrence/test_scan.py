@@ -48,7 +48,7 @@ def test_one_chunk_where_a_step_alone_is_wide_enough_gives_the_same():
     torch.testing.assert_close(scan(a, b, initial), by_steps(a, b, initial, False))
 
 
-@pytest.mark.parametrize(("time", "expected"), [(0, 0), (1, 1), (5, 1), (16, 4), (17, 4), (4096, 64)])
+@pytest.mark.parametrize(("time", "expected"), [(0, 0), (1, 1), (5, 1), (16, 5), (17, 4), (4096, 65)])
 def test_number_of_chunks(time, expected):
     length, chunks = blocks(2, time, 8)
     assert chunks == expected
