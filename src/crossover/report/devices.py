@@ -93,7 +93,7 @@ def _split(runs: Mapping[tuple[str, str], Any]) -> Table:
     columns = (
         *_names(runs), Column(_("rank")), Column(_("step time")),
         *(Column(title, note=note) for _key, title, note in _PARTS),
-        *([Column(_("peak memory"), note=_("in training"))] if memory else []),
+        *([Column(_("peak memory"), note=_("in training; on a CPU of the whole process"))] if memory else []),
     )  # fmt: skip
     return Table(_("Where the seconds of a step go, rank by rank."), columns, tuple(rows))
 
