@@ -27,6 +27,7 @@ CASES = [
     *((2, Case(model, "pipeline=2,microbatches=2", causal=False)) for model in ("lstm", "bert", "mingru")),
     *((2, Case(model, "pipeline=2,microbatches=2", source=True)) for model in ("gnmt", "transformer", "seq2seq")),
     (4, Case("transformer-original", "pipeline=4,microbatches=4", source=True, layers=3)),
+    (2, Case("gnmt[cross_layers=1]", "pipeline=2,interleave=2,microbatches=2", source=True, layers=3)),
 ]
 
 

@@ -28,6 +28,7 @@ READERS = [
 WRITERS = [
     (2, Serving("gnmt", "tensor=2")),
     (2, Serving("gnmt", "pipeline=2")),
+    (2, Serving("gnmt[cross_layers=1]", "pipeline=2")),
     (2, Serving("transformer", "tensor=2")),
     (2, Serving("transformer", "pipeline=2,interleave=2")),
     (2, Serving("seq2seq", "pipeline=2")),

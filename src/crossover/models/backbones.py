@@ -82,8 +82,8 @@ def _implied(settings: ModelSettings, names: set[str]) -> Mapping[str, Any]:
 class Backbone(nn.Module):
     """x_BTD through every block; `causal` makes it a decoder, otherwise an encoder of whole rows.
 
-    `mixers` are those of the blocks where they are others than the settings say; with `cross` every block looks at
-    a source.
+    `mixers` are those of the blocks where they are others than the settings say; with `cross` the blocks that do so
+    look at a source.
     """
 
     def __init__(
@@ -97,7 +97,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.causal = causal
         mixers = mixer_settings(settings, causal=causal) if mixers is None else mixers
-        self.blocks = nn.ModuleList(Block(settings, mixer.build(), cross=cross) for mixer in mixers)
+        self.blocks = nn.ModuleList(
+            Block(settings, mixer.build(), cross=cross and settings.looks(number))
+            for number, mixer in enumerate(mixers)
+        )
         self.norm = make_norm(settings) if settings.style == "pre-norm" else nn.Identity()
 
     def forward(
@@ -114,7 +117,7 @@ class Backbone(nn.Module):
         after: list[State | None] = []
         for layer, block in enumerate(self.blocks):
             before = state.mixers[layer] if state is not None else None
-            x_BTD, mixed = block(x_BTD, before, span, memory[layer] if memory else None)
+            x_BTD, mixed = block(x_BTD, before, span, memory[layer] if layer < len(memory) else None)
             after.append(mixed)
         x_BTD = self.norm(x_BTD)
         if not self.causal or not span.carry:
@@ -122,7 +125,7 @@ class Backbone(nn.Module):
         return x_BTD, ModelState(tuple(s for s in after if s is not None), self.advance(x_BTD, span), memory)
 
     def remember(self, source_BSD: Tensor, lengths_B: Tensor | None) -> tuple[State, ...]:
-        """What every block keeps of an encoded source; () where none looks at one."""
+        """What the blocks that look at it keep of an encoded source; () where none does."""
         looks = [cast(Block, block).cross for block in self.blocks]
         return tuple(cross.remember(source_BSD, lengths_B) for cross in looks if cross is not None)
 

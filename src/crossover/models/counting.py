@@ -45,13 +45,15 @@ def block_costs(
     """Those of every block, those of an encoder first: what a pipeline deals out to its stages."""
     execution = execution or Execution()
     causal = causal if settings.causal is None else settings.causal
-    around, found = _around_mixer(settings, shape, execution), list[Cost]()
+    around, found, look = _around_mixer(settings, shape, execution), list[Cost](), Cost.of()
     if isinstance(inputs, SourceTarget):
         own, read = encoder_settings(settings), _reading(shape)
         around_own = _around_mixer(own, read, execution)
         found = [mixer.cost(read, execution) + around_own for mixer in encoder_mixers(settings)]
-        around += _look(settings, shape, execution)
-    return found + [mixer.cost(shape, execution) + around for mixer in mixer_settings(settings, causal=causal)]
+        look = _look(settings, shape, execution)
+    for number, mixer in enumerate(mixer_settings(settings, causal=causal)):
+        found.append(mixer.cost(shape, execution) + (around + look if settings.looks(number) else around))
+    return found
 
 
 def end_costs(

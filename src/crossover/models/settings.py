@@ -21,7 +21,8 @@ class ModelSettings:
     finds associative recall after thousands of steps instead of 200), less suits the rare words of small data.
     Where a task has a source to be read (translation), the model is an encoder-decoder: `encoder_layers` (None: as
     many as `layers`) blocks of the same mixers, of which all, the first or none see the whole source (`encoder`), and
-    in every decoder block a look at it (`cross`, see `crossover.models.cross`; with `cross_heads`).
+    in the first `cross_layers` decoder blocks (None: in every one) a look at it (`cross`, see
+    `crossover.models.cross`; with `cross_heads`).
     `norm_eps` None is 1e-5 for LayerNorm and 1e-6 for RMSNorm; `embedding_norm` puts a norm before the first block.
     `learning_rate` is a rate that works for this model at its default size. `origin` is the trained model whose sizes
     and weights this one takes (a run's folder, or ``bert:PATH`` and the like; in brackets ``from``); with `fresh` it
@@ -48,13 +49,14 @@ class ModelSettings:
     encoder: Literal["bidirectional", "first-bidirectional", "causal"] = "bidirectional"
     cross: Literal["attention", "additive", "last"] = "attention"
     cross_heads: int = 4
+    cross_layers: int | None = None
     learning_rate: float = 1e-3
     origin: str | None = None
     fresh: bool = False
     mixer: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("layers", "width", "max_length", "encoder_layers", "cross_heads"):
+        for name in ("layers", "width", "max_length", "encoder_layers", "cross_heads", "cross_layers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{self.name}: {name} is {value}, it must be 1 or more")
@@ -70,3 +72,7 @@ class ModelSettings:
             )
         if not 0 < self.learning_rate < float("inf"):
             raise ConfigError(f"{self.name}: learning_rate is {self.learning_rate}, it must be above 0")
+
+    def looks(self, number: int) -> bool:
+        """Whether a decoder block looks at a source, where there is one to be read."""
+        return self.cross_layers is None or number < self.cross_layers

@@ -118,13 +118,12 @@ class Blocks:
         job = self.job
         mixer, reads = job.mixers[number], number < job.encoder_blocks
         time = job.read if reads else job.steps
-        looks = bool(job.read) and not reads
         said = Passes()
         if cut.tensor > 1:
             size = {"rows": cut.rows, "ranks": cut.tensor, "element_bytes": job.element_bytes}
             steps = max(1, time // cut.stretches)
             said += mixer_over_tensor(mixer, time=steps, **size)
-            said += around_over_tensor(job.model, time=steps, source=job.read if looks else 0, **size)
+            said += around_over_tensor(job.model, time=steps, source=job.read if job.looks(number) else 0, **size)
         if cut.sequence > 1 and not mixer.sharding().refusal:
             whole = max(2 * cut.sequence, time // (2 * cut.sequence) * 2 * cut.sequence)
             said += mixer_over_sequence(
@@ -174,10 +173,10 @@ class Blocks:
     def _table(self, cut: Cut, tensor: Group, sequence: Group) -> Table:
         """The groups are the devices that stand along these axes."""
         job, groups = self.job, {"tensor": tensor, "sequence": sequence}
-        known: dict[tuple[bool, int], list[float]] = {}
+        known: dict[tuple[bool, bool, int], list[float]] = {}
         columns = []
         for number, cost in enumerate(self._costs(cut.rows)):
-            kind = (number < job.encoder_blocks, id(job.mixers[number]))
+            kind = (number < job.encoder_blocks, job.looks(number), id(job.mixers[number]))
             if kind not in known:
                 known[kind] = self._column(number, cost, cut, groups)
             columns.append(known[kind])
@@ -190,9 +189,10 @@ class Blocks:
     def _column(self, number: int, cost: Cost, cut: Cut, groups: Groups) -> list[float]:
         job, mixer = self.job, self.job.mixers[number]
         reads = number < job.encoder_blocks
-        looks = bool(job.read) and not reads
         own = self.share(number, cost, cut)
-        parameters = mixer_parameters(mixer, cut.tensor) + around_parameters(job.model, cut.tensor, looks=looks)
+        parameters = mixer_parameters(mixer, cut.tensor) + around_parameters(
+            job.model, cut.tensor, looks=job.looks(number)
+        )
         time = job.read if reads else job.steps
         entering = cut.rows * time / cut.stretches * job.model.width * job.between_blocks
         entering /= cut.tensor if self.practice.spread else 1

@@ -122,6 +122,11 @@ class Job:
         """How many of the blocks read a source."""
         return len(self.mixers) - self.model.layers if self.read else 0
 
+    def looks(self, number: int) -> bool:
+        """Whether a block looks at a source."""
+        behind = number - self.encoder_blocks
+        return bool(self.read) and behind >= 0 and self.model.looks(behind)
+
     @cached_property
     def parameters(self) -> int:
         """Of the whole model."""

@@ -19,6 +19,12 @@ class Practice:
     computed twice (attention's ``"scores"``: selective recomputation, Korthikanti et al. 2022, arXiv 2205.05198).
     With `spread` tensor ranks share out what each would do and keep of whole rows between the divided layers (their
     sequence parallelism); with `standing` gradients stay from step to step.
+
+    `updated` are the bytes that an update reads and writes for each parameter (None: those of an optimiser in one
+    kernel and the bound on the gradient's norm), `copied` those that replicas read and write for each besides what
+    they send: into messages, and back. With `summed_each` they add up their gradients after every micro-batch.
+    `uneven` is the standard deviation of what replicas' batches take over its mean, where rows differ in length: a
+    step waits for the longest.
     """
 
     overlapped: bool = False
@@ -28,6 +34,10 @@ class Practice:
     again: tuple[str, ...] = ()
     spread: bool = False
     standing: bool = False
+    updated: float | None = None
+    copied: float = 0.0
+    summed_each: bool = False
+    uneven: float = 0.0
 
     def on(self, machine: Machine) -> Machine:
         """The machine with this program's kernel of attention."""

@@ -24,7 +24,14 @@ from crossover.models.settings import ModelSettings
 PORT = SourceTarget(source=Tokens(vocabulary=20), target=Tokens(vocabulary=23))
 OUTPUTS = PerStep(size=23)
 MODELS = sorted(
-    {*PRESETS.names(), *MIXERS.names(), "lstm+attention", "lstm[cross=additive]", "gru[encoder_layers=1]"}
+    {
+        *PRESETS.names(),
+        *MIXERS.names(),
+        "lstm+attention",
+        "lstm[cross=additive]",
+        "gru[encoder_layers=1]",
+        "gnmt[layers=3,cross_layers=1]",
+    }
 )
 
 
@@ -78,6 +85,14 @@ def test_every_parameter_is_counted_and_gets_a_gradient(name: str, shared: bool)
     outputs.square().mean().backward()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert without == []
+
+
+def test_only_the_first_blocks_look_where_few_are_asked_for() -> None:
+    _, model = small("gnmt[layers=3,cross_layers=2]")
+    assert [block.cross is not None for block in model.backbone.blocks] == [True, True, False]
+    assert len(model.initial_state(3, source=source()).memory) == 2
+    with pytest.raises(ConfigError, match="cross_layers is 0, it must be 1 or more"):
+        parse_model("gnmt[cross_layers=0]")
 
 
 @pytest.mark.parametrize("kind", ["attention", "additive"])

@@ -53,7 +53,12 @@ def test_a_rank_that_has_all_of_it_has_the_cost_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "source"), [*product([*MIXERS.names(), "transformer", "llama-like"], [False]), ("transformer", True)]
+    ("name", "source"),
+    [
+        *product([*MIXERS.names(), "transformer", "llama-like"], [False]),
+        ("transformer", True),
+        ("transformer[cross_layers=1]", True),
+    ],
 )
 def test_parameters_of_a_rank_are_those_of_the_model_that_is_shared_out(name: str, source: bool) -> None:
     planned = job(name, source=source)
@@ -63,8 +68,7 @@ def test_parameters_of_a_rank_are_those_of_the_model_that_is_shared_out(name: st
     share_vocabulary(model, axis, joined=False)
     blocks = [block for block in model.modules() if isinstance(block, Block)]
     for number, (block, mixer) in enumerate(zip(blocks, planned.mixers, strict=True)):
-        looks = source and number >= planned.encoder_blocks
-        told = mixer_parameters(mixer, 2) + around_parameters(planned.model, 2, looks=looks)
+        told = mixer_parameters(mixer, 2) + around_parameters(planned.model, 2, looks=planned.looks(number))
         assert told == sum(parameter.numel() for parameter in block.parameters())
     rest = sum(p.numel() for p in model.parameters()) - sum(p.numel() for block in blocks for p in block.parameters())
     assert sum(ends_parameters(planned, 2)) == rest
