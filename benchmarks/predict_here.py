@@ -11,12 +11,14 @@ end; of several tries the steadiest is kept, whatever its errors. Nothing is fit
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby, product
 from statistics import mean, median
 
+from choosing import Seconds, quality
 from table import keep
 
 from crossover.measure.calibrate import calibrate
@@ -157,6 +159,11 @@ def main() -> None:
         own = [told / taken - 1 for _, told, taken in each.cells]
         figures = f"{mean(map(abs, own)):.1%} | {mean(own):+.1%} | {each.steps:.0%} | {each.calibrations:.0%}"
         lines.append(f"| {layout or 'single'} | {len(own)} | {figures} |")
+    layouts: defaultdict[tuple[str, int, int], list[Seconds]] = defaultdict(list)
+    for cell, told, taken in found:
+        if cell.layout:
+            layouts[cell.model, cell.time, cell.batch].append((told, taken))
+    lines += ["", f"The layout on two ranks that is predicted to be the fastest: {quality(layouts.values())}."]
     keep("predict_here", "Predicted beside measured steps on this machine", lines)
 
 

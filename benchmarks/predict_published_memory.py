@@ -13,7 +13,8 @@ from itertools import groupby
 from statistics import mean
 
 from published import folder, training
-from published_training import MEMORY, Case, cases
+from published_case import Case
+from published_training import MEMORY, cases
 from table import keep
 
 GIB = 2**30

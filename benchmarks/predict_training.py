@@ -1,6 +1,8 @@
-"""Predicted beside published training steps: error, bias, worst row and order, source by source.
+"""Predicted beside published training steps: error, bias, worst row and rank quality, source by source.
 
-Nothing is fitted here. `python benchmarks/predict_training.py PUBLISHED`, the folder of measured_training.csv.
+Nothing is fitted here. Rows of one model, length, machine, number of devices and precision are options: which of them
+is fastest is what a planner is asked. `python benchmarks/predict_training.py PUBLISHED`, the folder of
+measured_training.csv.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import mean, median
 
+from choosing import Seconds, quality
 from published import folder, training
-from published_training import Case, cases
+from published_case import Case
+from published_training import cases
 from table import keep
 
 from crossover.planning.predict import Prediction
@@ -44,6 +48,17 @@ def compared(rows: list[dict[str, str]]) -> tuple[dict[str, list[Compared]], dic
     return dict(by_source), dict(read.left_out)
 
 
+def options(own: list[Compared]) -> list[list[Seconds]]:
+    """Predicted and measured seconds of a token and device, by what is asked."""
+    groups: defaultdict[tuple[object, ...], list[Seconds]] = defaultdict(list)
+    for each in own:
+        job, devices = each.case.job, each.case.layout.devices
+        share = devices / (job.rows * job.time)
+        asked = (job.model.name, job.time, each.case.machine, devices, job.precision)
+        groups[asked].append((each.found.step_seconds * share, each.case.measured * share))
+    return list(groups.values())
+
+
 def summary(name: str, own: list[Compared]) -> list[str]:
     """One line of the table."""
     errors = [each.error for each in own]
@@ -58,6 +73,7 @@ def summary(name: str, own: list[Compared]) -> list[str]:
         f"{worst.error:+.0%}: {worst.case.label}",
         f"{mean(each.within for each in own):.0%}",
         f"{mean(widths):.0%}",
+        quality(options(own)),
     ]
 
 
@@ -142,6 +158,7 @@ HEADINGS = (
     "worst row",
     "in the 80 % interval",
     "width of the interval",
+    "the option predicted to be fastest",
 )
 
 

@@ -11,41 +11,18 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from published import Row
-from published_batches import Batch, Usual, by_buckets, by_pieces, unevenness
+from published_case import Case
+from published_translation import translation
 
-from crossover.models.ports import PerStep, SourceTarget, Tokens
-from crossover.models.presets import parse_model
+from crossover.models.ports import PerStep, Tokens
 from crossover.models.settings import ModelSettings
 from crossover.parallel.layout import Layout
 from crossover.planning.job import Job, Stored
-from crossover.planning.machine import load_machine
 from crossover.planning.practice import Practice
-from crossover.planning.predict import Planner, Prediction
 
 MEGATRON = ("pipeline", "data", "sequence", "tensor")
 """The order of the axes in Megatron: stages of a pipeline are farthest from one another."""
-OURS = ("data", "pipeline", "sequence", "tensor")
 _FULL, _NONE = {"full"}, {"none", ""}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One measured step: its seconds, or the bytes of what MEMORY has a metric for."""
-
-    source: str
-    label: str
-    job: Job
-    layout: Layout
-    machine: str
-    measured: float
-    metric: str
-    order: tuple[str, ...] = OURS
-    practice: Practice = field(default_factory=Practice)
-
-    def predicted(self) -> Prediction:
-        """The same step by the planner."""
-        planner = Planner(self.job, load_machine(self.machine), order=self.order, practice=self.practice)
-        return planner.predict(self.layout)
 
 
 STEP = ("train_throughput", "step_time")
@@ -284,100 +261,10 @@ def _torchtitan(row: Row) -> Case | str:
     return Case("torchtitan", label, job, layout, machine, _measured(row), row["metric"])
 
 
-_APART = 20 * 4 + 12 + 4
-"""Bytes of a parameter that PyTorch's Adam of 2020 reads and writes, operation by operation, the bound on the
-gradient's norm, and the gradient set to zero; of GNMT (seq2seq/train/trainer.py, fp_optimizers.py)."""
-_IN_ONE = 28 + 2 * 4
-"""The same of Transformer-big: Adam in one kernel, no bound, and a gradient that is divided by the tokens."""
-_MASTERS = 6 + 6
-"""The same of gradients and weights in fp16 beside those of the update (Apex, O2)."""
-_FLATTENED = 6
-"""How often Apex's replicas read or write a gradient: into a bucket, divided by their number, and back."""
-
-
-def _gnmt(row: Row) -> Case | str:
-    """GNMT as its preset is here."""
-    if "4-layer enc" not in row["model_family"]:
-        return "another framework or model"
-    model = replace(parse_model("gnmt[layers=4,width=1024,dropout=0.2,cross_layers=1]"), name="GNMT", max_length=64)
-    rows, devices, micro = int(row["global_batch"]), int(row["n_gpus"]), int(row["micro_batch"])
-    layout = Layout(data=devices, accumulate=rows // (devices * micro))
-    batches = by_buckets(micro)
-    usual = Usual.of(batches)
-    # Apex's replicas add up at every way back, whether an update follows or not.
-    practice = replace(_apex(row, _APART), summed_each=True)
-    counted = usual.source_pieces + usual.target_pieces
-    return _translation(row, model, 32_320, (rows, usual, counted), batches, layout, practice, fused=True)
-
-
-def _transformer_big(row: Row) -> Case | str:
-    if "fairseq" not in row["model_family"]:
-        return "another framework or model"
-    sizes = "layers=6,width=1024,feed_forward_width=4096,attention.heads=16,cross_heads=16,tie_embeddings=true"
-    model = replace(parse_model(f"transformer-original[{sizes}]"), name="Transformer-big", max_length=1024)
-    devices = int(row["n_gpus"])
-    batches = by_pieces(int(row["micro_batch"].split()[0]))
-    usual = Usual.of(batches)
-    read = (round(usual.rows) * devices, usual, usual.target_pieces)
-    # Of 2020: scores are written out.
-    return _translation(row, model, 33_712, read, batches, Layout(data=devices), _apex(row, _IN_ONE), fused=False)
-
-
-def _apex(row: Row, updated: float) -> Practice:
-    """With masters of the weights beside fp16, and gradients in buckets."""
-    in_16_bits = "fp16" in row["precision"]
-    return Practice(
-        updated=updated + (_MASTERS if in_16_bits else 0), copied=_FLATTENED * (2.0 if in_16_bits else 4.0)
-    )
-
-
-def _translation(
-    row: Row,
-    model: ModelSettings,
-    vocabulary: int,
-    read: tuple[int, Usual, float],
-    batches: tuple[Batch, ...],
-    layout: Layout,
-    practice: Practice,
-    *,
-    fused: bool,
-) -> Case:
-    """Of what is `read`: rows of all devices, the usual batch, and the pieces of a row that the source counts."""
-    rows, usual, counted = read
-    precision, tokens = row["precision"].split("-")[0], Tokens(vocabulary=vocabulary)
-    machine = "a100-40" if "A100" in row["gpu"] else "v100-16"
-    job = Job(
-        model=model,
-        inputs=SourceTarget(source=tokens, target=tokens, shared=model.tie_embeddings),
-        outputs=PerStep(size=vocabulary),
-        rows=rows,
-        time=round(usual.target),
-        source=round(usual.source),
-        precision=precision,
-        fused=fused,
-        dropped_scores=not fused,
-        stored=Stored(sent=2 if precision == "fp16" else 4),
-    )
-
-    def seconds(batch: Batch) -> float:
-        own = replace(job, rows=batch.rows, time=batch.target, source=batch.source)
-        return Planner(own, load_machine(machine)).predict(Layout()).compute_seconds
-
-    practice = replace(practice, uneven=unevenness(batches, seconds))
-    label = f"{model.name} {machine} x {row['n_gpus']}, {precision}"
-    measured = rows * counted / float(row["value"])
-    return Case(model.name, label, job, layout, machine, measured, row["metric"], practice=practice)
-
-
-def _deep_learning_examples(row: Row) -> Case | str:
-    """GNMT and Transformer-big, two rows of the same pages."""
-    return _gnmt(row) if "GNMT" in row["model_family"] else _transformer_big(row)
-
-
 _SOURCES: dict[str, tuple[str, Callable[[Row], Case | str]]] = {
     "mosaicml/llm-foundry": ("llm-foundry", _llm_foundry),
     "NVIDIA/NeMo": ("NeMo", _nemo),
     "calculon": ("Korthikanti", _korthikanti),
     "pytorch/torchtitan": ("torchtitan", _torchtitan),
-    "NVIDIA/DeepLearningExamples": ("DeepLearningExamples", _deep_learning_examples),
+    "NVIDIA/DeepLearningExamples": ("DeepLearningExamples", translation),
 }
