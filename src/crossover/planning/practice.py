@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from crossover.planning.machine import Machine
 
@@ -15,10 +16,10 @@ class Practice:
     to compute; with `scattered` each of the tensor ranks of a stage sends the next one its part of the activations
     (Narayanan et al. 2021, arXiv 2104.04473, section 4.1). `attention` is what its kernel of attention reaches of the
     peak, forward and backward (None: as the machine's file says), and `streamed` the share of other kernels' bytes
-    that are left where they are fused. Of a block the terms named `again` keep nothing for the way back and are
-    computed twice (attention's ``"scores"``: selective recomputation, Korthikanti et al. 2022, arXiv 2205.05198).
-    With `spread` tensor ranks share out what each would do and keep of whole rows between the divided layers (their
-    sequence parallelism); with `standing` gradients stay from step to step.
+    that are left of a term (by its name) where they are fused. Of a block the terms named `again` keep nothing for
+    the way back and are computed twice (attention's ``"scores"``: selective recomputation, Korthikanti et al. 2022,
+    arXiv 2205.05198). With `spread` tensor ranks share out what each would do and keep of whole rows between the
+    divided layers (their sequence parallelism); with `standing` gradients stay from step to step.
 
     `updated` are the bytes that an update reads and writes for each parameter (None: those of an optimiser in one
     kernel and the bound on the gradient's norm), `copied` those that replicas read and write for each besides what
@@ -30,7 +31,7 @@ class Practice:
     overlapped: bool = False
     scattered: bool = False
     attention: tuple[float, float] | None = None
-    streamed: float = 1.0
+    streamed: Mapping[str, float] = field(default_factory=dict)
     again: tuple[str, ...] = ()
     spread: bool = False
     standing: bool = False

@@ -29,7 +29,7 @@ def share_of(
 
     With `by_direction` the ranks have a direction each.
     """
-    if tensor == stretches == practice.streamed == 1:
+    if tensor == stretches == 1 and not practice.streamed:
         return cost
     return Cost(tuple(_share(term, tensor, stretches, by_direction, practice) for term in cost.terms))
 
@@ -37,7 +37,7 @@ def share_of(
 def _share(term: Term, tensor: int, stretches: int, by_direction: bool, practice: Practice) -> Term:
     ranks = tensor if term.divided or practice.spread else 1
     flops = 1 / (ranks * stretches)
-    shared = practice.streamed * flops
+    shared = practice.streamed.get(term.name, 1.0) * flops
     whole = term.whole_bytes / (tensor if practice.spread else 1)
     products = tuple(_product(product, ranks, stretches, by_direction) for product in term.products)
     ahead, back = (streamed.part(shared) for streamed in (term.streamed_forward, term.streamed_backward))

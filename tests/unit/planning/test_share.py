@@ -17,6 +17,7 @@ from crossover.parallel.collectives import Axis
 from crossover.parallel.tensor import share_model
 from crossover.parallel.vocabulary import share_vocabulary
 from crossover.planning.job import Job
+from crossover.planning.practice import Practice
 from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of
 
 TOKENS = Tokens(vocabulary=48)
@@ -90,3 +91,12 @@ def test_blocks_and_ends_are_the_model() -> None:
     assert sum(part.flops_forward for part in parts) == whole.flops_forward
     assert torch.get_default_dtype() == torch.float32
     assert block_costs(planned.model, planned.inputs, Shape(batch=8, time=16), causal=True) == planned.blocks(8)
+
+
+def test_what_is_fused_streams_less_and_the_rest_as_much() -> None:
+    whole = Cost.sum(job("transformer").blocks(8))
+    fused = share_of(whole, practice=Practice(streamed={"norm": 0.5}))
+    for before, after in zip(whole.terms, fused.terms, strict=True):
+        share = 0.5 if before.name == "norm" else 1.0
+        for direction in ("streamed_forward", "streamed_backward"):
+            assert getattr(after, direction).bytes == share * getattr(before, direction).bytes
