@@ -9,6 +9,7 @@ import torch
 
 from crossover import api
 from crossover.cli import main
+from crossover.planning.machine import HARDWARE
 
 SMALL = ["gpt[layers=2,width=32]", "--length", "16", "--batch", "8", "--vocabulary", "64", "--precision", "fp32"]
 
@@ -19,6 +20,17 @@ def test_the_layouts_of_a_plan_run_here_and_are_set_beside_their_predictions(cap
     head, *rows = told[told.index("layout ", told.index("predicted") - 80) :].splitlines()
     assert head.split() == ["layout", "predicted", "measured", "here", "error"]
     assert len(rows) == 2 and all(row.endswith("%") for row in rows)
+
+
+def test_a_check_without_a_machine_is_of_this_one_as_it_was_calibrated(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("crossover.planning.here.cache_folder", lambda: tmp_path)
+    assert main(["plan", *SMALL, "--check"]) == 2
+    assert "crossover calibrate --devices 1 first" in capsys.readouterr().err
+    calibrated = tmp_path / "machines" / "here-1.toml"
+    calibrated.parent.mkdir()
+    calibrated.write_text((HARDWARE / "cpu.toml").read_text().replace('title = "', 'title = "Calibrated '))
+    assert main(["plan", *SMALL, "--check"]) == 0
+    assert "1 x Calibrated" in capsys.readouterr().out
 
 
 def test_a_check_of_more_devices_than_this_machine_has_is_one_sentence(capsys, monkeypatch):

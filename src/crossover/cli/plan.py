@@ -88,7 +88,7 @@ class Where:
     devices
         How many devices: 64, or 8x8 for 8 hosts of 8.
     hardware
-        A machine by name, or a file that crossover calibrate wrote.
+        A machine by name, or a file of crossover calibrate (h100-sxm; with --check this machine as calibrated).
     memory
         What a device has, such as 70GB (as its file says).
     link
@@ -96,13 +96,13 @@ class Where:
     """
 
     devices: str = "1"
-    hardware: str = "h100-sxm"
+    hardware: str | None = None
     memory: str | None = None
     link: str = ""
 
-    def options(self) -> dict[str, Any]:
-        """The arguments of `crossover.api.plan`."""
-        from crossover.cli.plan_request import parse_devices, parse_links
+    def options(self, *, check: bool) -> dict[str, Any]:
+        """The arguments of `crossover.api.plan`; with `check` the machine that is not named is this one."""
+        from crossover.cli.plan_request import calibrated, parse_devices, parse_links
         from crossover.cli.units import parse_bytes
 
         count, hosts = parse_devices(self.devices)
@@ -111,7 +111,7 @@ class Where:
         return {
             "devices": count,
             "of_a_host": hosts,
-            "hardware": self.hardware,
+            "hardware": self.hardware or (calibrated(count) if check else "h100-sxm"),
             "memory_bytes": memory,
             "bandwidths": links,
         }
@@ -177,7 +177,7 @@ def plan(
     check_said(said, document=common.json, kind=what.passes)
     amount = None if tokens is None else parse_amount(tokens)
     others = tuple(name.strip() for name in versus.split(",") if name.strip())
-    there = where.options()
+    there = where.options(check=check)
     found = api.plan(
         model,
         **what.options(),

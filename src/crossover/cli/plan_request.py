@@ -30,6 +30,19 @@ def check_counts(given: Mapping[str, int | None]) -> None:
             raise ConfigError(f"{flag} is {value}: give 1 or more")
 
 
+def calibrated(devices: int) -> str:
+    """The file of this machine as `devices` ranks share it; a ConfigError where it was not calibrated for so many."""
+    from crossover.planning.here import calibrated_file
+
+    file = calibrated_file(devices)
+    if not file.is_file():
+        raise ConfigError(
+            f"--check sets steps of this machine beside their predictions, and it was not calibrated for {devices} "
+            f"devices: run crossover calibrate --devices {devices} first, or name a machine by --hardware"
+        )
+    return str(file)
+
+
 def parse_devices(text: str) -> tuple[int, int | None]:
     """All devices, and those of a host where they were given apart: 64, or 8x8."""
     parts = text.lower().split("x")
