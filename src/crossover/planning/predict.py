@@ -260,7 +260,8 @@ class Planner:
 
     def _update(self, layout: Layout, parameters: float) -> float:
         shards = layout.data * layout.sequence if layout.shard_parameters else 1
-        moved = self.practice.updated or _UPDATED[self.job.optimizer] + _CLIPPED
+        usual = _UPDATED[self.job.optimizer] + _CLIPPED
+        moved = usual if self.practice.updated is None else self.practice.updated
         return stream_seconds(self.machine, parameters / shards * moved)
 
     def _memory(self, layout: Layout, stages: Table) -> Memory:

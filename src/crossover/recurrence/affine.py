@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossover.recurrence.cells import Cell, Linearised, State, Weights
+from crossover.recurrence.cells import Cell, Linearised, State, Weights, sigmoid_backward
 
 
 class AffineCell(Cell):
@@ -64,7 +64,7 @@ class MinGRUCell(AffineCell):
 
     def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor, into_GkSN: Tensor) -> None:
         """See `AffineCell.into_gates`."""
-        torch.ops.aten.sigmoid_backward.grad_input(of_z_kSN, z_kSN, grad_input=into_GkSN[0])
+        sigmoid_backward.grad_input(of_z_kSN, z_kSN, grad_input=into_GkSN[0])
 
 
 class MinLSTMCell(AffineCell):
@@ -80,7 +80,7 @@ class MinLSTMCell(AffineCell):
 
     def into_gates(self, of_z_kSN: Tensor, x_GkSN: Tensor, z_kSN: Tensor, into_GkSN: Tensor) -> None:
         """See `AffineCell.into_gates`; the ratio's logarithm moves with -sigmoid(-x_f) and sigmoid(-x_i)."""
-        of_ratio_kSN = torch.ops.aten.sigmoid_backward(of_z_kSN, z_kSN)
+        of_ratio_kSN = sigmoid_backward(of_z_kSN, z_kSN)
         off_2kSN = torch.sigmoid(-x_GkSN[:2]).mul_(of_ratio_kSN)
         torch.neg(off_2kSN[0], out=into_GkSN[0])
         into_GkSN[1].copy_(off_2kSN[1])

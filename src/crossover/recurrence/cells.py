@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 State = tuple[Tensor, ...]
 """Each part of all systems, [k, S, N]."""
 Weights = tuple[Tensor, ...]
+sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+"""A gradient of what these functions gave, and what they gave, to the gradient of what they were given."""
 
 
 class Linearised(NamedTuple):

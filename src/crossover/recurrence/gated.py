@@ -11,11 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from crossover.recurrence.cells import Cell, Linearised, State, Weights
+from crossover.recurrence.cells import Cell, Linearised, State, Weights, sigmoid_backward, tanh_backward
 from crossover.recurrence.marks import Marks
-
-sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
-"""A gradient of what these functions gave, and what they gave, to the gradient of what they were given."""
 
 
 class GatedCell(Cell):
