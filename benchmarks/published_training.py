@@ -106,8 +106,16 @@ def _measured(row: Row) -> float:
 _GPUS = {"h100_80gb": "h100-sxm", "a100_80gb": "a100-80", "a100_40gb": "a100-40"}
 
 
+_FLAT = {2: 4 + 4, 4: 4 + 6 + 8}
+"""Bytes for each parameter by those of a gradient that is sent (torch/distributed/fsdp of 2023): gradients are put
+into a flat one, cast to what is sent, and divided by a part of the number of replicas."""
+
+
 def _llm_foundry(row: Row) -> Case | str:
-    """FSDP: weights gathered in bf16, gradients sent in fp32 or (mode PURE) in bf16; Triton's attention of 2022."""
+    """FSDP: weights gathered in bf16, gradients sent in fp32 or (mode PURE) in bf16; Triton's attention of 2022.
+
+    Composer adds up every micro-batch's gradients over replicas; torch before 2.1 computes blocks again to their end.
+    """
     if "offload True" in row["note"]:
         return "weights on the host"
     model = _decoder(row, feed_forward="gelu", positions="learned", tie_embeddings=True)
@@ -129,7 +137,12 @@ def _llm_foundry(row: Row) -> Case | str:
         _GPUS[row["gpu"]],
         _measured(row),
         row["metric"],
-        practice=Practice(attention=FLASH_1 if "a100" in row["gpu"] else FLASH_1_ON_HOPPER),
+        practice=Practice(
+            attention=FLASH_1 if "a100" in row["gpu"] else FLASH_1_ON_HOPPER,
+            whole_again=True,
+            summed_each=True,
+            copied=_FLAT[stored.sent],
+        ),
     )
 
 
@@ -212,9 +225,14 @@ def _megatron(row: Row, source: str, *, machine: str, precision: str, practice: 
     )
 
 
+IN_PRODUCTS = 0.0
+"""Bytes by which kernels of their own add up gradients: products of Megatron and Transformer Engine do so themselves
+(LinearWithGradAccumulationAndAsyncCommunication, and fuse_wgrad_accumulation)."""
+
+
 def _nemo(row: Row) -> Case | str:
     """Transformer Engine: messages along tensor go while products are computed, cuDNN's attention, fused kernels."""
-    practice = Practice(overlapped=True, scattered=True, attention=CUDNN)
+    practice = Practice(overlapped=True, scattered=True, attention=CUDNN, accumulated=IN_PRODUCTS)
     return _megatron(row, "NeMo", machine="h100-sxm", precision="fp8", practice=practice)
 
 
@@ -228,8 +246,18 @@ def _korthikanti(row: Row) -> Case | str:
     said = {**row, "note": row["note"].replace(",", " ")}
     # Their selective recomputation is that of the scores; messages are as many bytes with their sequence parallelism.
     again = ("scores",) if row["recompute"].startswith("selective") else ()
+    # On the way back a divided layer's sum goes while the gradients of its weights are computed (section 6 of the
+    # paper); with sequence parallelism the half of it that gathers what leaves the other layers does not.
+    spread = "sequence" in row["recompute"]
     practice = Practice(
-        scattered=True, again=again, spread="sequence" in row["recompute"], standing=True, streamed=_FUSED
+        scattered=True,
+        again=again,
+        spread=spread,
+        standing=True,
+        streamed=_FUSED,
+        whole_again=True,
+        accumulated=IN_PRODUCTS,
+        behind_weights=0.5 if spread else 1.0,
     )
     found = _megatron(said, "Korthikanti", machine="a100-80", precision="fp16", practice=practice)
     if not isinstance(found, Case):
@@ -237,6 +265,17 @@ def _korthikanti(row: Row) -> Case | str:
     # Of 2022: scores are written out, and dropped like all else (section 4.1 of the paper).
     dropped = replace(found.job.model, dropout=0.1)
     return replace(found, job=replace(found.job, model=dropped, fused=False, dropped_scores=True))
+
+
+_EAGER = Practice(
+    streamed={"norm": (2 * (36 + 92) + 24) / 44},
+    copied=4 + 4 + 6,
+    spread=True,
+)
+"""Of torchtitan in 2024. RMSNorm out of PyTorch's functions in fp32 (torchtitan/models/norms.py, by default) moves 36
+bytes of a number forward and 92 backward, twice a block, beside 24 for residuals: 44 in all with one kernel each way.
+FSDP2 copies gathered weights to where they are used, forward and backward, and gradients into fp32 messages. Between
+divided layers rows are shared out (its SequenceParallel)."""
 
 
 def _torchtitan(row: Row) -> Case | str:
@@ -263,10 +302,10 @@ def _torchtitan(row: Row) -> Case | str:
         accumulate=max(1, int(rows) // slice_rows),
         recompute="blocks" if row["recompute"] in _FULL else "none",
     )
-    machine = "a100-80" if "A100" in row["gpu"] else "h100-sxm"
+    machine = "a100-80" if "A100" in row["gpu"] else "h100-hbm2e"
     job = _job({**row, "global_batch": rows}, model, vocabulary, Stored(gathered=2, sent=4), "bf16")
     label = f"{model.name} {row['gpu'][:12]} x {row['n_gpus']}"
-    return Case("torchtitan", label, job, layout, machine, _measured(row), row["metric"])
+    return Case("torchtitan", label, job, layout, machine, _measured(row), row["metric"], practice=_EAGER)
 
 
 _SOURCES: dict[str, tuple[str, Callable[[Row], Case | str]]] = {

@@ -19,33 +19,36 @@ from crossover.tasks import TASKS
 
 TASK = "language-modeling/python-docs"
 CASES = [
-    (ranks, Training(TASK, model, layout, batch=8))
-    for ranks, model, layout in [
-        (2, "gpt", "data=2"),
-        (2, "lstm", "data=2"),
-        (2, "gpt", "tensor=2"),
-        (2, "lstm", "tensor=2"),
-        (2, "mingru", "tensor=2,recompute=blocks"),
-        (2, "mingru", "tensor=2,recompute=chunks,chunks=4"),
-        (2, "lstm", "tensor=2,recompute=chunks,chunks=4"),
-        (2, "gpt", "sequence=2"),
-        (2, "lstm", "sequence=2,microbatches=2"),
-        (2, "mingru", "sequence=2"),
-        (2, "gpt", "pipeline=2,microbatches=4"),
-        (2, "lstm", "pipeline=2,chunks=4"),
-        (4, "gpt", "data=2,tensor=2"),
-        (4, "gpt", "data=2,sequence=2"),
-        (4, "lstm", "tensor=2,sequence=2"),
-        (4, "gru", "pipeline=2,tensor=2,chunks=4"),
-        (4, "transformer", "pipeline=2,tensor=2,microbatches=2"),
-        (4, "lstm", "data=2,pipeline=2,microbatches=2"),
+    (ranks, Training(TASK, model, layout, batch=8, dropout=dropout))
+    for ranks, model, layout, dropout in [
+        (2, "gpt", "data=2", 0.0),
+        (2, "lstm", "data=2", 0.0),
+        (2, "gpt", "tensor=2", 0.0),
+        (2, "lstm", "tensor=2", 0.0),
+        (2, "mingru", "tensor=2,recompute=blocks", 0.0),
+        (2, "mingru", "tensor=2,recompute=blocks", 0.1),
+        (2, "gpt[style=post-norm]", "tensor=2,recompute=blocks", 0.0),
+        (2, "lstm-classic", "tensor=2,recompute=blocks", 0.1),
+        (2, "mingru", "tensor=2,recompute=chunks,chunks=4", 0.0),
+        (2, "lstm", "tensor=2,recompute=chunks,chunks=4", 0.0),
+        (2, "gpt", "sequence=2", 0.0),
+        (2, "lstm", "sequence=2,microbatches=2", 0.0),
+        (2, "mingru", "sequence=2", 0.0),
+        (2, "gpt", "pipeline=2,microbatches=4", 0.0),
+        (2, "lstm", "pipeline=2,chunks=4", 0.0),
+        (4, "gpt", "data=2,tensor=2", 0.0),
+        (4, "gpt", "data=2,sequence=2", 0.0),
+        (4, "lstm", "tensor=2,sequence=2", 0.0),
+        (4, "gru", "pipeline=2,tensor=2,chunks=4", 0.0),
+        (4, "transformer", "pipeline=2,tensor=2,microbatches=2", 0.0),
+        (4, "lstm", "data=2,pipeline=2,microbatches=2", 0.0),
     ]
 ]
 
 
 def planned(case: Training, rank: int, rows: int, time: int) -> list[tuple[str, str, int, int]]:
     spec, layout = TASKS.get(case.task)(DataOptions()).spec, Layout.parse(case.layout)
-    model = replace(parse_model(case.model), **SMALL)
+    model = replace(parse_model(case.model), **{**SMALL, "dropout": case.dropout})
     job = Job(
         model=model,
         inputs=spec.inputs,

@@ -47,9 +47,11 @@ class Training:
     batch: int = 6
     options: tuple[tuple[str, object], ...] = ()
     dtype: torch.dtype = torch.float64
+    dropout: float = 0.0
 
     def __str__(self) -> str:
         said = f"{self.task}-{self.model}-{self.layout}-{self.optimizer}-x{self.accumulate}"
+        said += f"-dropout{self.dropout}" if self.dropout else ""
         said += "" if self.dtype == torch.float64 else f"-{self.dtype}".replace("torch.", "")
         return said.replace("/", "_")
 
@@ -100,7 +102,7 @@ def prepare(case: Training, layout: str, *, exact: bool = False) -> tuple[Update
     """A model in training under `layout`, in float64 where it is to be exact, and its batches."""
     own, task = Layout.parse(layout), _task(case.task, case.options)
     settings = parse_model(case.model)
-    settings = replace(settings, width=SMALL["width"], layers=SMALL["layers"], dropout=SMALL["dropout"])
+    settings = replace(settings, width=SMALL["width"], layers=SMALL["layers"], dropout=case.dropout)
     training = TrainSettings(
         batch=case.batch, optimizer=case.optimizer, accumulate=case.accumulate, learning_rate=1e-2, clip=1.0
     )

@@ -14,7 +14,7 @@ from crossover.models.mixers.base import MixerSettings
 from crossover.models.ports import PerStep
 from crossover.parallel.traffic import Sent
 from crossover.planning.communication import Group
-from crossover.planning.compute import Work, cost_work, stream_seconds
+from crossover.planning.compute import Work, cost_work, stream_seconds, weights_seconds
 from crossover.planning.job import Job
 from crossover.planning.network import Network
 from crossover.planning.practice import Practice
@@ -33,6 +33,8 @@ COLUMNS = (
     "forward_messages",
     "backward_messages",
     "again",
+    "again_messages",
+    "weights",
     "kept",
     "unwritten",
     "entering",
@@ -42,10 +44,11 @@ COLUMNS = (
     "parameters",
     "ends",
 )
-"""Seconds of compute, of what is said along tensor and sequence, and of a block that is computed again. Bytes that a
-block keeps, of them those that the device has no pages of before the way back; that enter it; of gradients that it
-works with at one time on its way back; of the states that it hands from chunk to chunk in time; and that the head and
-the loss keep. Numbers of parameters, and of those before the first block and behind the last."""
+"""Seconds of compute, of what is said along tensor and sequence, of both in a block that is computed again, and of
+the products that give the gradients of weights. Bytes that a block keeps, of them those that the device has no pages
+of before the way back; that enter it; of gradients that it works with at one time on its way back; of the states that
+it hands from chunk to chunk in time; and that the head and the loss keep. Numbers of parameters, and of those before
+the first block and behind the last."""
 
 
 Groups = Mapping[str, Group]
@@ -140,9 +143,11 @@ class Blocks:
     def said_again(self, number: int, cut: Cut, rank: int = 0) -> tuple[Sent, ...]:
         """What is said once more where the block is computed again.
 
-        All of it but the sum that a block ends with: it leaves nothing behind that anybody asks for.
+        All of it, but for the sum that a block ends with where that leaves nothing behind that anybody asks for.
         """
         job, mixer = self.job, self.job.mixers[number]
+        if not self._stops_early:
+            return self.passes(number, cut, rank).forward
         sharding = mixer.sharding().tensor
         summed = bool(feed_forward_width(job.model)) or (sharding is not None and bool(sharding.summed))
         steps = (job.read if number < job.encoder_blocks else job.steps) // cut.stretches
@@ -153,6 +158,15 @@ class Blocks:
             else line
             for line in self.passes(number, cut, rank).forward
         )
+
+    @property
+    def _stops_early(self) -> bool:
+        """Whether a block that is computed again is so only as far as its backward pass asks for what it left.
+
+        PyTorch's checkpoints stop there, and nothing asks for the last product, unless dropout or a norm follows it.
+        """
+        model = self.job.model
+        return not self.practice.whole_again and model.style != "post-norm" and model.dropout == 0
 
     def ends(self, cut: Cut) -> tuple[Passes, Passes]:
         """What is said along tensor before the first block, and behind the last."""
@@ -201,14 +215,17 @@ class Blocks:
             kept += self._gathered(mixer, cut)
         said = self.passes(number, cut)
         forward, backward = self._seconds(own, parameters, said)
+        again = self._seconds(_without_last(own), parameters, said)[0] if self._stops_early else forward
         twice = Cost.of(*(term for term in own.terms if term.name in self.practice.again))
         backward += self._seconds(twice, 0, Passes())[0]
         kept -= twice.activation_bytes
-        ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
+        parts = (said.forward, said.backward, self.said_again(number, cut))
+        messages = [self.network.seconds(groups, part) for part in parts]
         unwritten = own.unwritten_bytes if self.machine.kind == "cpu" else 0.0
         working = 2 * entering + _largest_product(own) * job.element_bytes
         bytes_of = [kept, unwritten, entering, working, self._carried(mixer, cut), 0.0]
-        return [forward, backward, ahead, back, forward, *bytes_of, parameters, 0.0]
+        weights = weights_seconds(self.machine, job.precision, own)
+        return [forward, backward, *messages[:2], again, messages[2], weights, *bytes_of, parameters, 0.0]
 
     def _carried(self, mixer: MixerSettings, cut: Cut) -> float:
         """Bytes of the states behind every chunk in time but the last."""
@@ -218,9 +235,11 @@ class Blocks:
         shapes = [Shape(batch=cut.rows, time=each, context=number * each) for number in range(cut.chunks - 1)]
         return sum(mixer.cost(shape, self.job.execution).state_bytes / cut.tensor for shape in shapes)
 
-    def _seconds(self, own: Cost, parameters: int, said: Passes) -> tuple[float, float]:
+    def _seconds(
+        self, own: Cost, parameters: int, said: Passes, *, precision: str | None = None
+    ) -> tuple[float, float]:
         """Forward and backward; weights are copied to the format of products, and gradients from there."""
-        forward, backward = cost_work(self.machine, self.job.precision, own)
+        forward, backward = cost_work(self.machine, precision or self.job.precision, own)
         forward += Work(0.0, _KERNELS_OF_A_MESSAGE * sum(line.count for line in said.forward))
         backward += Work(0.0, _KERNELS_OF_A_MESSAGE * sum(line.count for line in said.backward))
         per = self.job.per_parameter
@@ -244,10 +263,11 @@ class Blocks:
         for cost, own, said in zip(costs, parameters, self.ends(cut), strict=True):
             shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches, practice=self.practice)
             ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
-            seconds = self._seconds(shared, own, said)
+            # Recipes for 8 bits leave the table and the outputs in 16.
+            seconds = self._seconds(shared, own, said, precision="bf16" if job.precision == "fp8" else None)
             kept = shared.activation_bytes
             bytes_of = [0.0 if columns else kept, 0.0, 0.0, 0.0, 0.0, kept if columns else 0.0]
-            columns.append([*seconds, ahead, back, 0.0, *bytes_of, own, own])
+            columns.append([*seconds, ahead, back, 0.0, 0.0, 0.0, *bytes_of, own, own])
         return columns[0], columns[1]
 
     def loss(self, cut: Cut) -> Term:
@@ -274,6 +294,13 @@ class Blocks:
             return cut.rows
         scored = self.job.outputs_of(cut.rows)
         return cut.rows * self.job.steps if scored is None else scored
+
+
+def _without_last(cost: Cost) -> Cost:
+    """A block without the last product of its feed-forward, if it has one."""
+    return Cost.of(
+        *(replace(term, products=term.products[:-1]) if term.name == "feed-forward" else term for term in cost.terms)
+    )
 
 
 def _largest_product(cost: Cost) -> int:

@@ -141,11 +141,10 @@ class Planner:
         compute, said = float(computing[worst]) * actions, float(messages[worst]) * actions
         waiting = self._filling(layout, stages, each, worst)
         parameters = float(ranks["parameters"].max())
-        slices = layout.accumulate * (layout.microbatches if layout.pipeline > 1 else 1)
-        compute += (slices - 1) * stream_seconds(self.machine, parameters * _ACCUMULATED)
-        backward = float(each[worst] - ranks["forward"][worst]) * layout.microbatches * layout.chunks
         sums = layout.accumulate if self.practice.summed_each else 1
-        said += sums * self._replicas(layout, parameters, compute=compute, backward=backward)
+        compute += self._added_up(layout, parameters, sums)
+        backward = float(each[worst] - ranks["forward"][worst]) * layout.microbatches * layout.chunks
+        said += sums * self._replicas(layout, parameters, sums, compute=compute / sums, backward=backward)
         compute += sums * stream_seconds(self.machine, parameters * self.practice.copied) * (layout.data > 1)
         waiting += self.practice.uneven * _longest_of(layout.data) * compute
         update = self._update(layout, parameters)
@@ -186,10 +185,19 @@ class Planner:
     def _messages(self, layout: Layout, of: Table) -> np.ndarray:
         """Seconds in which messages of a micro-batch are waited for, by stage or by rank."""
         between = self._between_stages(layout) * layout.pipeline * layout.interleave
-        again = of["forward_messages"] if layout.recompute != "none" else 0.0
+        again = of["again_messages"] if layout.recompute != "none" else 0.0
         said = of["forward_messages"] + of["backward_messages"] + again
         said = said + between / len(said)
-        return np.maximum(said - self._computing(layout, of), 0.0) if self.practice.overlapped else said
+        if self.practice.overlapped:
+            return self._behind(said, self._computing(layout, of))
+        hidden = self.practice.behind_weights * of["backward_messages"]
+        return said - hidden + self._behind(hidden, of["weights"])
+
+    @staticmethod
+    def _behind(said: np.ndarray, computing: np.ndarray) -> np.ndarray:
+        """What messages add to a step that go while a device computes: what is longer, and what they slow down."""
+        hidden = np.minimum(said, computing)
+        return said - hidden + _SLOWED * hidden
 
     def _between_stages(self, layout: Layout) -> float:
         """Seconds in which a stage gives the next one what enters that, and its gradient back."""
@@ -218,8 +226,15 @@ class Planner:
             travels == "hand-on" for travels, _ in groupby(mixer.sharding().state for mixer in self.job.mixers)
         )
 
-    def _replicas(self, layout: Layout, parameters: float, *, compute: float, backward: float) -> float:
-        """Seconds in which a rank waits for the other replicas: what its own work does not hide."""
+    def _added_up(self, layout: Layout, parameters: float, sums: int) -> float:
+        """Seconds in which gradients are added to those of earlier slices: in shards if they are sent before."""
+        slices = layout.accumulate * (layout.microbatches if layout.pipeline > 1 else 1)
+        shards = layout.data * layout.sequence if layout.shard_parameters and sums > 1 else 1
+        moved = _ACCUMULATED if self.practice.accumulated is None else self.practice.accumulated
+        return (slices - 1) * stream_seconds(self.machine, parameters / shards * moved)
+
+    def _replicas(self, layout: Layout, parameters: float, sums: int, *, compute: float, backward: float) -> float:
+        """Seconds in which a rank waits for the other replicas, each of `sums` times: what its work does not hide."""
         group = self.network.group(layout, "replicas")
         if group.size == 1:
             return 0.0
@@ -233,7 +248,8 @@ class Planner:
             gathered = seconds("all-gather", parameters * per.gathered / group.size)
             scattered = seconds("reduce-scatter", payload)
             first = (gathered + scattered) / max(len(self.job.mixers), 1)
-            return self._waited(2 * gathered * layout.accumulate + scattered, behind=compute, least=first)
+            said = 2 * gathered * layout.accumulate / sums + scattered
+            return self._waited(said, behind=compute, least=first)
         whole = seconds("all-reduce", payload)
         if layout.independent:
             return whole / layout.synchronise if isinstance(layout.synchronise, int) else 0.0

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from crossover.costs import Product, flops_of
+from crossover.costs import Cost, Product, Term, flops_of
 from crossover.planning.compute import (
     backward_products,
     filled,
     product_seconds,
     recurrence_seconds,
     stream_seconds,
+    term_work,
+    weights_seconds,
 )
 from crossover.planning.machine import load_machine
 from crossover.planning.recurrent import Kernel
@@ -46,6 +48,25 @@ def test_a_product_of_few_rows_waits_for_its_weights_and_one_of_many_is_computed
     few, many = Product(1, 4096, 4096), Product(4096, 4096, 4096)
     assert product_seconds(A100, "bf16", few) == pytest.approx(stream_seconds(A100, 2 * (4096**2 + 2 * 4096)))
     assert product_seconds(A100, "bf16", many) > 5 * stream_seconds(A100, 6 * 4096**2)
+
+
+def test_operands_of_products_in_eight_bits_are_cast_by_a_kernel_each_way():
+    product = Product(8192, 4096, 16_384)
+    term = Term(name="", flops_forward=product.flops, flops_backward=2 * product.flops, products=(product,))
+    passes = zip(*(term_work(H100, precision, term) for precision in ("bf16", "fp8")), strict=True)
+    faster = H100.rate("bf16").achievable / H100.rate("fp8").achievable
+    for (halves, eighths), columns in zip(passes, (4096, 16_384), strict=True):
+        cast = stream_seconds(H100, 4 * 8192 * columns)
+        assert eighths.seconds == pytest.approx(halves.seconds * faster + cast)
+        assert eighths.kernels == halves.kernels + 1
+
+
+def test_gradients_of_weights_are_half_of_the_backward_pass():
+    products = (Product(8192, 4096, 4096), Product(8192, 4096, 8192))
+    flops = flops_of(products)
+    term = Term(name="", flops_forward=flops, flops_backward=2 * flops, products=products)
+    _, backward = term_work(H100, "bf16", term)
+    assert weights_seconds(H100, "bf16", Cost.of(term)) == pytest.approx(backward.seconds / 2, rel=0.05)
 
 
 def test_the_last_round_of_tiles_is_what_stands_idle():

@@ -58,7 +58,7 @@ def test_every_known_machine_has_figures_that_go_together_and_a_source_for_each(
 
 def test_the_machines_that_people_rent_are_known():
     expected = {"v100-16", "v100-32", "p100", "titan-x-pascal", "gtx-1080-ti", "a40", "a100-40", "a100-80"}
-    expected |= {"h100-sxm", "h200", "b200", "gb200", "tpu-v4", "tpu-v5p", "cpu"}
+    expected |= {"h100-hbm2e", "h100-sxm", "h200", "b200", "gb200", "tpu-v4", "tpu-v5p", "cpu"}
     assert expected <= set(machine_names())
 
 
@@ -106,7 +106,7 @@ def test_a_figure_that_is_missing_or_absurd_is_named(old, new, told, tmp_path):
 
 
 def test_an_unknown_machine_or_format_is_told_what_there_is(tmp_path):
-    with pytest.raises(ConfigError, match="unknown hardware 'h100': did you mean 'h100-sxm'"):
+    with pytest.raises(ConfigError, match="unknown hardware 'h100': did you mean 'h100-hbm2e' or 'h100-sxm'"):
         load_machine("h100")
     with pytest.raises(ConfigError, match="unknown precision of p100 'bf16': use one of fp32"):
         load_machine("p100").rate("bf16")

@@ -12,7 +12,6 @@ from crossover.parallel.layout import Layout
 from crossover.parallel.schedule import clock, in_flight, make_schedule, most_in_flight
 from crossover.planning.job import Job
 from crossover.planning.machine import load_machine
-from crossover.planning.practice import Practice
 from crossover.planning.predict import Planner
 from crossover.planning.search import search
 
@@ -44,26 +43,6 @@ def test_one_device_waits_for_nobody() -> None:
     found = predicted("single")
     assert found.communication_seconds == found.bubble_seconds == 0
     assert 0.1 < found.utilisation < 0.9
-
-
-def test_replicas_wait_for_the_longest_of_uneven_batches() -> None:
-    uneven = Planner(job(), H100, practice=Practice(uneven=0.1))
-    assert uneven.predict(Layout()).bubble_seconds == 0
-    found = uneven.predict(Layout(data=8))
-    # The longest of eight drawn from a normal distribution lies 1.424 standard deviations above the mean.
-    assert found.bubble_seconds / found.compute_seconds == pytest.approx(0.1424, rel=0.01)
-
-
-def test_what_a_program_updates_and_copies_counts_by_its_bytes() -> None:
-    usual, apart = (Planner(job(), H100, practice=Practice(updated=value)) for value in (None, 80))
-    assert apart.predict(Layout()).update_seconds == pytest.approx(2 * usual.predict(Layout()).update_seconds)
-    copies = Planner(job(), H100, practice=Practice(copied=24, summed_each=True))
-    one, four = Layout(data=2), Layout(data=2, accumulate=4)
-    assert copies.predict(Layout()) == usual.predict(Layout())
-    copied = copies.predict(one).compute_seconds - usual.predict(one).compute_seconds
-    assert copied == pytest.approx(24 / 40 * usual.predict(Layout()).update_seconds)
-    assert copies.predict(four).compute_seconds - usual.predict(four).compute_seconds == pytest.approx(4 * copied)
-    assert copies.predict(four).communication_seconds > 2 * usual.predict(four).communication_seconds
 
 
 @pytest.mark.parametrize("axis", ["data", "tensor", "pipeline", "sequence"])

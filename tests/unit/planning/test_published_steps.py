@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -17,8 +17,9 @@ from crossover.planning.predict import Planner
 MEGATRON = ("pipeline", "data", "sequence", "tensor")
 MIXED = Stored(weight=2, gradient=4, optimizer=12, gathered=2, sent=4)
 SHARDED = Stored(gathered=2, sent=4)
-OF_2022 = Practice(attention=(0.33, 0.33))
-FUSED = Practice(overlapped=True, scattered=True, attention=(0.6, 0.5))
+FSDP_OF_2023 = Practice(attention=(0.33, 0.33), whole_again=True, summed_each=True, copied=18)
+FSDP_2 = Practice(streamed={"norm": 6.4}, copied=14)
+FUSED = Practice(overlapped=True, scattered=True, attention=(0.6, 0.5), accumulated=0.0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Published:
     seconds: float
     precision: str = "bf16"
     stored: Stored = SHARDED
-    practice: Practice = OF_2022
+    practice: Practice = FSDP_OF_2023
     order: tuple[str, ...] = ("data", "pipeline", "sequence", "tensor")
 
     def __str__(self) -> str:
@@ -82,7 +83,8 @@ MPT = {
     "7b": (32, 4096, 16384, 32, 32, 50368),
     "30b": (48, 7168, 28672, 56, 56, 50368),
 }
-LLAMA_2_70B, LLAMA_2_7B = (80, 8192, 28672, 64, 8, 32000), (32, 4096, 11008, 32, 32, 32000)
+LLAMA_2_7B, LLAMA_2_13B = (32, 4096, 11008, 32, 32, 32000), (40, 5120, 13824, 40, 40, 32000)
+LLAMA_2_70B = (80, 8192, 28672, 64, 8, 32000)
 SHARDS = "shard_parameters=true"
 STEPS = [
     # llm-foundry, scripts/train/benchmarking/README.md: A100, FSDP
@@ -102,6 +104,18 @@ STEPS = [
         "a100-40",
         tokens(768, 2048, 865, 128),
         stored=Stored(gathered=2, sent=2),
+        practice=replace(FSDP_OF_2023, copied=8),
+    ),
+    # torchtitan, docs/performance.md: A100, FSDP2, nothing compiled
+    Published(
+        "Llama-2-13B",
+        LLAMA_2_13B,
+        128,
+        4096,
+        f"data=64,{SHARDS}",
+        "a100-80",
+        tokens(128, 4096, 2162, 64),
+        practice=FSDP_2,
     ),
     # NeMo's pages of performance, release 24.07: H100, Transformer Engine in fp8
     Published(
@@ -134,9 +148,9 @@ STEPS = [
 
 
 @pytest.mark.parametrize("published", STEPS, ids=str)
-def test_a_published_step_is_predicted_within_fifteen_per_cent(published: Published) -> None:
+def test_a_published_step_is_predicted_within_ten_per_cent(published: Published) -> None:
     found = published.predicted()
-    assert found.step_seconds == pytest.approx(published.seconds, rel=0.15)
+    assert found.step_seconds == pytest.approx(published.seconds, rel=0.1)
 
 
 @pytest.mark.parametrize(
