@@ -18,7 +18,7 @@ from crossover.planning.compute import Work, cost_work, stream_seconds, weights_
 from crossover.planning.job import Job
 from crossover.planning.network import Network
 from crossover.planning.practice import Practice
-from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of
+from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of, with_casts
 from crossover.planning.traffic import (
     Passes,
     around_over_tensor,
@@ -108,13 +108,14 @@ class Blocks:
 
     def share(self, number: int, cost: Cost, cut: Cut) -> Cost:
         """What a rank does of a block, which costs `cost` for a whole micro-batch."""
-        return share_of(
+        own = share_of(
             cost,
             tensor=cut.tensor,
             stretches=cut.stretches,
             by_direction=_by_direction(self.job.mixers[number], cut.tensor),
             practice=self.practice,
         )
+        return with_casts(own) if self.job.precision == "fp8" else own
 
     def passes(self, number: int, cut: Cut, rank: int = 0) -> Passes:
         """What `rank` says in one block for one micro-batch, along tensor and sequence."""
@@ -214,10 +215,12 @@ class Blocks:
         if cut.sequence > 1 and mixer.sharding().state == "gather":
             kept += self._gathered(mixer, cut)
         said = self.passes(number, cut)
-        forward, backward = self._seconds(own, parameters, said)
-        again = self._seconds(_without_last(own), parameters, said)[0] if self._stops_early else forward
+        forward, backward = self._seconds(own, job.precision, parameters, said)
+        again = forward
+        if self._stops_early:
+            again, _ = self._seconds(_without_last(own), job.precision, parameters, said)
         twice = Cost.of(*(term for term in own.terms if term.name in self.practice.again))
-        backward += self._seconds(twice, 0, Passes())[0]
+        backward += self._seconds(twice, job.precision, 0, Passes())[0]
         kept -= twice.activation_bytes
         parts = (said.forward, said.backward, self.said_again(number, cut))
         messages = [self.network.seconds(groups, part) for part in parts]
@@ -235,11 +238,9 @@ class Blocks:
         shapes = [Shape(batch=cut.rows, time=each, context=number * each) for number in range(cut.chunks - 1)]
         return sum(mixer.cost(shape, self.job.execution).state_bytes / cut.tensor for shape in shapes)
 
-    def _seconds(
-        self, own: Cost, parameters: int, said: Passes, *, precision: str | None = None
-    ) -> tuple[float, float]:
+    def _seconds(self, own: Cost, precision: str, parameters: int, said: Passes) -> tuple[float, float]:
         """Forward and backward; weights are copied to the format of products, and gradients from there."""
-        forward, backward = cost_work(self.machine, precision or self.job.precision, own)
+        forward, backward = cost_work(self.machine, precision, own)
         forward += Work(0.0, _KERNELS_OF_A_MESSAGE * sum(line.count for line in said.forward))
         backward += Work(0.0, _KERNELS_OF_A_MESSAGE * sum(line.count for line in said.backward))
         per = self.job.per_parameter
@@ -263,8 +264,7 @@ class Blocks:
         for cost, own, said in zip(costs, parameters, self.ends(cut), strict=True):
             shared = share_of(cost, tensor=cut.tensor, stretches=cut.stretches, practice=self.practice)
             ahead, back = (self.network.seconds(groups, part) for part in (said.forward, said.backward))
-            # Recipes for 8 bits leave the table and the outputs in 16.
-            seconds = self._seconds(shared, own, said, precision="bf16" if job.precision == "fp8" else None)
+            seconds = self._seconds(shared, job.precision_of_ends, own, said)
             kept = shared.activation_bytes
             bytes_of = [0.0 if columns else kept, 0.0, 0.0, 0.0, 0.0, kept if columns else 0.0]
             columns.append([*seconds, ahead, back, 0.0, 0.0, 0.0, *bytes_of, own, own])

@@ -19,8 +19,6 @@ from crossover.planning.recurrent import Kernel, Pass
 
 _TILE, _THIN = 128, 16
 """Rows and columns of a tile of a large product, and the fewest of one that has no more."""
-_CAST = 2 + 1 + 1
-"""Bytes that are read and written of a number in 16 bits that becomes one in 8, and stands in two places."""
 RECOMPUTED = 2.5
 """FLOPs of a fused attention's backward pass over those of its forward pass: five products, two of them anew."""
 
@@ -63,20 +61,10 @@ def term_work(machine: Machine, precision: str, term: Term) -> tuple[Work, Work]
             forward += Work(seconds["forward"], product.count)
             backward += Work(seconds["backward"] + seconds["weights"], 2 * product.count)
             continue
-        forward += _cast(machine, precision, product.rows * product.depth * product.count)
         forward += Work(product_seconds(machine, precision, product), 1)
-        backward += _cast(machine, precision, product.rows * product.columns * product.count)
         for gradient in backward_products(product, input_gradient=into_input):
             backward += Work(product_seconds(machine, precision, gradient), 1)
     return forward, backward
-
-
-def _cast(machine: Machine, precision: str, elements: int) -> Work:
-    """What puts an operand in 16 bits into 8, as it is and turned, since products of these read rows alone.
-
-    Weights are put into 8 bits once a step, which is left out.
-    """
-    return Work(stream_seconds(machine, elements * _CAST), 1) if precision == "fp8" else Work()
 
 
 def weights_seconds(machine: Machine, precision: str, cost: Cost) -> float:

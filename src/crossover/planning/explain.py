@@ -34,15 +34,15 @@ def _compute(planner: Planner, layout: Layout) -> Iterator[Reason]:
     job, machine, cut = planner.job, planner.machine, planner.cut(layout)
     blocks = [planner.blocks.share(number, cost, cut) for number, cost in enumerate(job.blocks(cut.rows))]
     ends = [*job.ends(cut.rows), Cost.of(planner.blocks.loss(cut))]
-    by_name: defaultdict[str, list[Term]] = defaultdict(list)
-    for cost in [*blocks, *(share_of(end, tensor=cut.tensor, stretches=cut.stretches) for end in ends)]:
-        for term in cost.terms:
+    shared = [share_of(end, tensor=cut.tensor, stretches=cut.stretches) for end in ends]
+    for precision, costs in ((job.precision, blocks), (job.precision_of_ends, shared)):
+        by_name: defaultdict[str, list[Term]] = defaultdict(list)
+        for term in Cost.sum(costs).terms:
             by_name[term.name].append(term)
-    for name, terms in by_name.items():
-        works = [work for term in terms for work in term_work(machine, job.precision, term)]
-        total = sum(works, Work())
-        if total.seconds or total.kernels:
-            yield Reason(name, *_in_numbers(machine, job.precision, Cost(tuple(terms)), total))
+        for name, terms in by_name.items():
+            total = sum((work for term in terms for work in term_work(machine, precision, term)), Work())
+            if total.seconds or total.kernels:
+                yield Reason(name, *_in_numbers(machine, precision, Cost(tuple(terms)), total))
 
 
 def _in_numbers(machine: Machine, precision: str, cost: Cost, work: Work) -> tuple[str, str]:

@@ -87,6 +87,11 @@ class Job:
         return ELEMENT_BYTES[self.precision]
 
     @property
+    def precision_of_ends(self) -> str:
+        """That of the table and the outputs: recipes for 8 bits leave these in 16."""
+        return "bf16" if self.precision == "fp8" else self.precision
+
+    @property
     def between_blocks(self) -> int:
         """Bytes of an element that goes from block to block."""
         return self.execution.between_blocks

@@ -17,6 +17,30 @@ _KERNELS_OF_A_STEP = 12
 """Of a recurrence that is computed step by step, since its ranks say something at every one."""
 
 
+_CAST = 2 + 1 + 1
+"""Bytes that are read and written of a number in 16 bits that becomes one in 8, and stands in two places."""
+
+
+def with_casts(cost: Cost) -> Cost:
+    """A block whose products are in 8 bits, with the kernels that put their operands from 16 bits into these.
+
+    As they are and turned, since such products read rows alone: inputs forward, gradients of outputs backward.
+    Weights are cast once a step, which is left out.
+    """
+    return Cost.of(*(term if term.fused else _with_casts(term) for term in cost.terms))
+
+
+def _with_casts(term: Term) -> Term:
+    products = [product for product in term.products if product.serial == 1]
+    entering = sum(product.rows * product.depth * product.count for product in products)
+    leaving = sum(product.rows * product.columns * product.count for product in products)
+    return replace(
+        term,
+        streamed_forward=term.streamed_forward + Streamed(len(products), _CAST * entering),
+        streamed_backward=term.streamed_backward + Streamed(len(products), _CAST * leaving),
+    )
+
+
 def share_of(
     cost: Cost,
     *,

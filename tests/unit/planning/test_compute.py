@@ -50,17 +50,6 @@ def test_a_product_of_few_rows_waits_for_its_weights_and_one_of_many_is_computed
     assert product_seconds(A100, "bf16", many) > 5 * stream_seconds(A100, 6 * 4096**2)
 
 
-def test_operands_of_products_in_eight_bits_are_cast_by_a_kernel_each_way():
-    product = Product(8192, 4096, 16_384)
-    term = Term(name="", flops_forward=product.flops, flops_backward=2 * product.flops, products=(product,))
-    passes = zip(*(term_work(H100, precision, term) for precision in ("bf16", "fp8")), strict=True)
-    faster = H100.rate("bf16").achievable / H100.rate("fp8").achievable
-    for (halves, eighths), columns in zip(passes, (4096, 16_384), strict=True):
-        cast = stream_seconds(H100, 4 * 8192 * columns)
-        assert eighths.seconds == pytest.approx(halves.seconds * faster + cast)
-        assert eighths.kernels == halves.kernels + 1
-
-
 def test_gradients_of_weights_are_half_of_the_backward_pass():
     products = (Product(8192, 4096, 4096), Product(8192, 4096, 8192))
     flops = flops_of(products)

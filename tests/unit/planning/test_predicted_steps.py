@@ -10,6 +10,7 @@ from crossover.models.ports import PerStep, Tokens
 from crossover.models.presets import parse_model
 from crossover.parallel.layout import Layout
 from crossover.parallel.schedule import clock, in_flight, make_schedule, most_in_flight
+from crossover.planning.explain import explain
 from crossover.planning.job import Job
 from crossover.planning.machine import load_machine
 from crossover.planning.predict import Planner
@@ -66,6 +67,16 @@ def test_on_a_cpu_an_lstm_holds_what_it_wrote_and_one_block_of_what_it_will_writ
     again = Layout(recompute="blocks")
     there, set_aside = (Planner(asked, machine).predict(again).memory for machine in (cpu, H100))
     assert there.total == pytest.approx(set_aside.total), "the one block that is there is counted whole, and once"
+
+
+def test_eight_bits_are_those_of_blocks_and_leave_the_ends_in_sixteen() -> None:
+    halves, eighths = (Planner(job(precision=name), H100) for name in ("bf16", "fp8"))
+    assert eighths.predict(Layout()).compute_seconds < halves.predict(Layout()).compute_seconds
+    reasons = [
+        {each.name: each for each in explain(planner, planner.predict(Layout()))} for planner in (halves, eighths)
+    ]
+    assert reasons[0]["head"] == reasons[1]["head"]
+    assert "720 TFLOP/s" in reasons[0]["output"].numbers and "1262 TFLOP/s" in reasons[1]["output"].numbers
 
 
 def test_recompute_trades_time_for_memory() -> None:

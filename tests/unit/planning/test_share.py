@@ -18,7 +18,7 @@ from crossover.parallel.tensor import share_model
 from crossover.parallel.vocabulary import share_vocabulary
 from crossover.planning.job import Job
 from crossover.planning.practice import Practice
-from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of
+from crossover.planning.share import around_parameters, ends_parameters, mixer_parameters, share_of, with_casts
 
 TOKENS = Tokens(vocabulary=48)
 
@@ -100,3 +100,16 @@ def test_what_is_fused_streams_less_and_the_rest_as_much() -> None:
         share = 0.5 if before.name == "norm" else 1.0
         for direction in ("streamed_forward", "streamed_backward"):
             assert getattr(after, direction).bytes == share * getattr(before, direction).bytes
+
+
+def test_operands_of_products_in_eight_bits_are_cast_by_a_kernel_each_way() -> None:
+    whole = share_of(Cost.sum(job("transformer").blocks(8)))
+    for before, after in zip(whole.terms, with_casts(whole).terms, strict=True):
+        if before.fused or not before.products:
+            assert after == before
+            continue
+        entering = sum(each.rows * each.depth for each in before.products)
+        leaving = sum(each.rows * each.columns for each in before.products)
+        assert after.streamed_forward.bytes == before.streamed_forward.bytes + 4 * entering
+        assert after.streamed_backward.bytes == before.streamed_backward.bytes + 4 * leaving
+        assert after.streamed_forward.started == before.streamed_forward.started + len(before.products)
