@@ -5,7 +5,9 @@
 
 Batch 8, width 256. Each contender has a process of its own, all with matmul precision "medium" and the same
 allocator; they are timed in turn after their outputs were compared with the definition, and with one another where
-they are the same function (`diagonal-gru` and ParaGRU). Beside the seconds stands what the process grew by.
+they are the same function (`diagonal-gru` and ParaGRU). Beside the seconds stand those of the products of our mixer
+alone, below which no way to solve its recurrence can come, how many times as fast that would be, and what the
+processes grew by.
 """
 
 from __future__ import annotations
@@ -46,6 +48,19 @@ BARS = {
     ("diagonal-lstm", "ParaLSTM"): 6,
 }
 """What is asked at T = 4,096: so many times as fast."""
+PRODUCTS = "products of "
+"""Before a mixer's name: its projection alone."""
+HEADINGS = (
+    "",
+    "T",
+    "ours",
+    "other",
+    "times as fast (95 %)",
+    "asked",
+    "products of ours alone",
+    "which would be",
+    "MB, ours and other",
+)
 
 
 def ours(name: str) -> Mixer:
@@ -63,6 +78,9 @@ def forward_of(name: str, time: int) -> tuple[Callable[[Tensor], Tensor], list[n
             found = solver_seconds(mixer.settings, batch=BATCH, time=time)
             mixer.fastest = min(found, key=found.__getitem__)
         return lambda x: mixer(x, None, Span(carry=False))[0], list(mixer.parameters())
+    if name.startswith(PRODUCTS):
+        projection = ours(name.removeprefix(PRODUCTS)).projection
+        return projection, list(projection.parameters())
     if name in ("nn.LSTM", "nn.GRU"):
         layer = (nn.LSTM if name == "nn.LSTM" else nn.GRU)(WIDTH, WIDTH, batch_first=True)
         return lambda x: layer(x)[0], list(layer.parameters())
@@ -142,11 +160,11 @@ def verify() -> str:
 def main() -> None:
     """Verify, measure, print and keep the tables."""
     script = __file__
-    lines = [verify(), "", "| | T | ours | other | times as fast (95 %) | asked | MB, ours and other |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines = [verify(), "", "| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     for time in LENGTHS:
         for label, (mine, others) in GROUPS.items():
-            names = (mine, *others)
+            alone = [PRODUCTS + mine] if mine in OURS else []
+            names = (mine, *others, *alone)
             children = {name: Child([name, str(time)], ALLOCATOR) for name in names}
             taken = measured_in_turn(script, children, rounds=ROUNDS)
             for other in others:
@@ -155,9 +173,12 @@ def main() -> None:
                 seconds = [median(value[0] for value in taken[name]) for name in (mine, other)]
                 grown = [max(value[1] for value in taken[name]) / 1e6 for name in (mine, other)]
                 asked = BARS.get((mine, other), "") if time == LENGTHS[-1] else ""
+                least = [median(value[0] for value in taken[name]) for name in alone]
+                floor = [f"{least[0]:.3f} s", f"{seconds[1] / least[0]:.2f}"] if least else ["", ""]
                 lines.append(
                     f"| {label} | {time} | {seconds[0]:.3f} s | {other} {seconds[1]:.3f} s | {ratio.value:.2f} "
-                    f"({ratio.low:.2f} to {ratio.high:.2f}) | {asked} | {grown[0]:,.0f}, {grown[1]:,.0f} |"
+                    f"({ratio.low:.2f} to {ratio.high:.2f}) | {asked} | {floor[0]} | {floor[1]} | "
+                    f"{grown[0]:,.0f}, {grown[1]:,.0f} |"
                 )
                 print(lines[-1], flush=True)
     children = {str(time): Child(["scan", str(time)], ALLOCATOR) for time in GROWTH}
