@@ -6,6 +6,7 @@ and let go after it; its gradient is summed into shards, and so are the optimise
 
 from __future__ import annotations
 
+import warnings
 from typing import cast
 
 import torch
@@ -18,6 +19,9 @@ from crossover.models.model import SequenceModel
 from crossover.parallel.collectives import Axis
 from crossover.parallel.layout import Layout
 from crossover.parallel.mesh import device_mesh
+
+# A block or a model may give a view, which nobody writes to: gradients under shards are those of one rank.
+warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
 
 
 def shard_parameters(model: SequenceModel, layout: Layout, axis: Axis) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 from crossover.errors import ConfigError
-from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
+from crossover.models.mixers.solved import SolvedMixer, SolvedSettings, solved_bytes
 from crossover.recurrence.affine import AffineCell
 from crossover.recurrence.checks import Solver
 from crossover.recurrence.scan import kernels_of_scan
@@ -73,7 +73,7 @@ class AffineSettings(SolvedSettings):
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products batched over time; the scan between them has no product of matrices and a depth of log T."""
-        steps, size, scales = shape.batch * shape.time, execution.element_bytes, ("batch", "time", "hidden")
+        steps, size, scales = shape.batch * shape.time, solved_bytes(execution), ("batch", "time", "hidden")
         terms = [
             self.input_product(shape, execution),
             Term(
@@ -88,14 +88,15 @@ class AffineSettings(SolvedSettings):
         ]
         if self.expansion != 1:
             leaving = Product(steps, self.units, self.width, split="depth")
-            kept = 0 if execution.fused and self.causal else self.units * steps  # the scan keeps the same tensor
+            alike = execution.fused and self.causal and size == execution.element_bytes
+            kept = 0 if alike else self.units * steps  # the scan keeps the same tensor
             terms.append(
                 Term(
                     name="output product",
                     flops_forward=leaving.flops,
                     flops_backward=2 * leaving.flops,
                     parameters=(self.units + 1) * self.width,
-                    activation_bytes=kept * size,
+                    activation_bytes=kept * execution.element_bytes,
                     scales_with=scales,
                     products=(leaving,),
                 )
