@@ -8,6 +8,7 @@ is started with the same command, and those that are not rank 0 follow instead o
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -190,7 +191,7 @@ class Team:
         for rank, process in enumerate(self._processes, start=1):
             if (code := process.poll()) is not None:
                 report = self._reports / str(rank)
-                said = report.read_text() if report.exists() else f"it ended with code {code}"
+                said = report.read_text() if report.exists() else _end(code)
                 return f"rank {rank} of {self.size} is gone{when} ({said}): {_GO_ON}"
         return None
 
@@ -204,6 +205,13 @@ class Team:
         named = f"rank {absent[0]}" if len(absent) == 1 else f"ranks {', '.join(map(str, absent))}"
         verb = "does" if len(absent) == 1 else "do"
         return f"{named} of {self.size} {verb} not answer{_noted(error)}: {_GO_ON}"
+
+
+def _end(code: int) -> str:
+    """How a process ended that said nothing."""
+    if code == -signal.SIGKILL:
+        return "it was killed, as a system does that runs out of memory"
+    return f"it ended with code {code}"
 
 
 def follow() -> int:
