@@ -34,6 +34,8 @@ COLUMNS = (
     "backward_messages",
     "again",
     "again_messages",
+    "spared",
+    "spared_messages",
     "weights",
     "kept",
     "unwritten",
@@ -44,11 +46,11 @@ COLUMNS = (
     "parameters",
     "ends",
 )
-"""Seconds of compute, of what is said along tensor and sequence, of both in a block that is computed again, and of
-the products that give the gradients of weights. Bytes that a block keeps, of them those that the device has no pages
-of before the way back; that enter it; of gradients that it works with at one time on its way back; of the states that
-it hands from chunk to chunk in time; and that the head and the loss keep. Numbers of parameters, and of those before
-the first block and behind the last."""
+"""Seconds of compute, of what is said along tensor and sequence, of both in a block that is computed again, of what
+that is spared where it is so by itself, and of products that give gradients of weights. Bytes that a block keeps, of
+them those that the device has no pages of before the way back; that enter it; of gradients that it works with at one
+time on its way back; of the states that it hands from chunk to chunk in time; and that the head and the loss keep.
+Numbers of parameters, and of those before the first block and behind the last."""
 
 
 Groups = Mapping[str, Group]
@@ -216,19 +218,19 @@ class Blocks:
             kept += self._gathered(mixer, cut)
         said = self.passes(number, cut)
         forward, backward = self._seconds(own, job.precision, parameters, said)
-        again = forward
-        if self._stops_early:
-            again, _ = self._seconds(_without_last(own), job.precision, parameters, said)
+        early, _ = self._seconds(_without_last(own), job.precision, parameters, said)
+        spared = forward - early if self._stops_early else 0.0
         twice = Cost.of(*(term for term in own.terms if term.name in self.practice.again))
         backward += self._seconds(twice, job.precision, 0, Passes())[0]
         kept -= twice.activation_bytes
         parts = (said.forward, said.backward, self.said_again(number, cut))
-        messages = [self.network.seconds(groups, part) for part in parts]
+        ahead, back, again = (self.network.seconds(groups, part) for part in parts)
         unwritten = own.unwritten_bytes if self.machine.kind == "cpu" else 0.0
         working = 2 * entering + _largest_product(own) * job.element_bytes
         bytes_of = [kept, unwritten, entering, working, self._carried(mixer, cut), 0.0]
+        seconds = [forward, backward, ahead, back, forward, ahead, spared, ahead - again]
         weights = weights_seconds(self.machine, job.precision, own)
-        return [forward, backward, *messages[:2], again, messages[2], weights, *bytes_of, parameters, 0.0]
+        return [*seconds, weights, *bytes_of, parameters, 0.0]
 
     def _carried(self, mixer: MixerSettings, cut: Cut) -> float:
         """Bytes of the states behind every chunk in time but the last."""
@@ -267,7 +269,7 @@ class Blocks:
             seconds = self._seconds(shared, job.precision_of_ends, own, said)
             kept = shared.activation_bytes
             bytes_of = [0.0 if columns else kept, 0.0, 0.0, 0.0, 0.0, kept if columns else 0.0]
-            columns.append([*seconds, ahead, back, 0.0, 0.0, 0.0, *bytes_of, own, own])
+            columns.append([*seconds, ahead, back, *[0.0] * 5, *bytes_of, own, own])
         return columns[0], columns[1]
 
     def loss(self, cut: Cut) -> Term:

@@ -179,13 +179,19 @@ class Planner:
 
     def _computing(self, layout: Layout, of: Table) -> np.ndarray:
         """Seconds of work on a micro-batch forward and backward, by stage or by rank."""
-        again = of["again"] if layout.recompute != "none" else 0.0
-        return of["forward"] + of["backward"] + again
+        return of["forward"] + of["backward"] + self._again(layout, of["again"], of["spared"])
+
+    @staticmethod
+    def _again(layout: Layout, whole: np.ndarray, spared: np.ndarray) -> np.ndarray:
+        """What is done again: of blocks that are so one by one only what is asked for, within chunks all."""
+        if layout.recompute == "none":
+            return np.zeros_like(whole)
+        return whole - spared if layout.recompute == "blocks" else whole
 
     def _messages(self, layout: Layout, of: Table) -> np.ndarray:
         """Seconds in which messages of a micro-batch are waited for, by stage or by rank."""
         between = self._between_stages(layout) * layout.pipeline * layout.interleave
-        again = of["again_messages"] if layout.recompute != "none" else 0.0
+        again = self._again(layout, of["again_messages"], of["spared_messages"])
         said = of["forward_messages"] + of["backward_messages"] + again
         said = said + between / len(said)
         if self.practice.overlapped:

@@ -81,3 +81,12 @@ def test_a_block_is_computed_again_as_far_as_its_way_back_asks_for_it() -> None:
     last = 16 * 2 * 64 * 1024 * 1024 * 4096 / H100.rate("bf16").achievable
     assert twice(0.0, whole) - twice(0.0) == pytest.approx(last, rel=0.1)
     assert twice(0.1, whole) == pytest.approx(twice(0.1))
+
+
+def test_chunks_are_computed_again_to_the_end_of_their_blocks() -> None:
+    asked = replace(job(), model=replace(parse_model("lstm"), layers=4, width=512, dropout=0.0))
+    ways = (Layout(recompute="chunks", chunks=4), Layout(recompute="blocks"))
+    early, whole = (Planner(asked, H100, practice=Practice(whole_again=value)) for value in (False, True))
+    chunks, blocks = ((early.predict(way), whole.predict(way)) for way in ways)
+    assert chunks[0].compute_seconds == chunks[1].compute_seconds
+    assert blocks[0].compute_seconds < blocks[1].compute_seconds
