@@ -145,8 +145,8 @@ def main() -> None:
         "points. What is not said: GNMT's decoder blocks behind the first read the context besides (7 % of its "
         "products), and an A100's recurrences are scaled from a V100's.",
         "",
-        "Not explained: why llm-foundry's rows on H100s, of CUDA 11.8, and Llama 3.1 405B, on H100s that were held to "
-        "500 W and of which no products were measured, took longer than predicted.",
+        "Not explained: why llm-foundry's rows on H100s, of CUDA 11.8, and Llama 3.1 405B, on H100s that were held "
+        "to 500 W and of which no products were measured, took longer than predicted.",
     ]
     lines += ["", *(f"- left out: {count} rows, {reason}" for reason, count in sorted(left_out.items()))]
     keep("predict_training", "Predicted beside published training steps", lines, measured=False)
