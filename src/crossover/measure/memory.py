@@ -17,6 +17,8 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -167,18 +169,27 @@ def _grown(workload: Workload) -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         _run(workload)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
-    _limit_to_free_memory()
-    before = resident_bytes()
-    _run(workload)
-    return peak_resident_bytes() - before
+    with within_free_memory():
+        before = resident_bytes()
+        _run(workload)
+        return peak_resident_bytes() - before
 
 
-def _limit_to_free_memory() -> None:
-    """Let an allocation beyond the machine's free memory fail here instead of waking the kernel's killer."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            limit = data_bytes() + int(0.9 * int(line.split()[1]) * 1024)
-            resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+@contextmanager
+def within_free_memory() -> Iterator[None]:
+    """Let an allocation beyond the machine's free memory fail in here, instead of waking the kernel's killer.
+
+    Where a process is not told what it holds (outside Linux), nothing is limited.
+    """
+    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if is_told():
+        told = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in told if line.startswith("MemAvailable:"))
+        resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + int(0.9 * free), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
 def _measure_here(request: dict[str, Any]) -> Peak:

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from crossover.errors import MeasurementError, is_out_of_memory
-from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak
+from crossover.measure.memory import MEMORY_STEPS, Nursery, Peak, within_free_memory
 from crossover.measure.solvers import solver_of, with_fastest_solvers
 from crossover.measure.statistics import median_interval
 from crossover.measure.stopwatch import Stopwatch
@@ -150,7 +150,8 @@ class Sweep:
     def _begin(self, name: str, workload: Workload) -> bool:
         """Whether the workload fits, and once through it shows that there is time for more."""
         try:
-            finite, seconds = self.stopwatch.begin(name, workload)
+            with within_free_memory():
+                finite, seconds = self.stopwatch.begin(name, workload)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
+import torch
 
 from crossover.errors import MeasurementError
 from crossover.measure.memory import Peak
+from crossover.measure.stopwatch import Stopwatch
 from crossover.measure.sweep import Point, Sweep, predict
 from crossover.measure.workload import Workload
 from crossover.models.presets import parse_model
@@ -47,6 +50,25 @@ def test_what_does_not_fit_stops_its_curve_and_no_other():
     assert [point.note for point in sweep.points["gru"]] == [None, "out of memory", "out of memory"]
     assert [point.peak_bytes for point in sweep.points["lstm"]] == [4000, 8000, 16000]
     assert sweep.points["gru"][2].to_json()["step_seconds"] is None
+
+
+class Hungry(Stopwatch):
+    """Asks for nearly all of the machine's memory, and writes nothing into it."""
+
+    def begin(self, name, workload):
+        return bool(ask_for_nearly_all()), 0.0
+
+
+def ask_for_nearly_all():
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return torch.empty(int(0.98 * whole), dtype=torch.uint8).numel()
+
+
+def test_without_a_nursery_what_does_not_fit_stops_its_curve_and_not_the_process():
+    sweep = Sweep({"gru": along_length("gru")}, nursery=None, time_limit=60, stopwatch=Hungry())
+    sweep.measure(4)
+    assert not sweep.points["gru"][0].seconds and "out of memory" in sweep.points["gru"][0].note
+    assert ask_for_nearly_all(), "the limit holds no longer than it is needed"
 
 
 def test_what_would_take_too_long_is_not_begun():
