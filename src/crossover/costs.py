@@ -44,6 +44,11 @@ class Execution:
     state_gradient: bool = False
 
     @property
+    def exact_bytes(self) -> int:
+        """Bytes of an element of a scan or a state that is computed in fp32 at least, whatever products are in."""
+        return max(self.element_bytes, 4)
+
+    @property
     def between_blocks(self) -> int:
         """Bytes of an element that goes from block to block."""
         return self.residual_bytes or self.element_bytes

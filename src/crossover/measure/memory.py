@@ -177,9 +177,10 @@ def _grown(workload: Workload) -> int:
 
 @contextmanager
 def within_free_memory() -> Iterator[None]:
-    """Let an allocation beyond the machine's free memory fail in here, instead of waking the kernel's killer.
+    """Let an allocation beyond the host's free memory fail in here, instead of waking the kernel's killer.
 
-    Where a process is not told what it holds (outside Linux), nothing is limited.
+    It raises what `is_out_of_memory` knows. Where a process is not told what it holds (outside Linux), nothing is
+    limited.
     """
     before, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if is_told():

@@ -195,15 +195,9 @@ class Planner:
         said = of["forward_messages"] + of["backward_messages"] + again
         said = said + between / len(said)
         if self.practice.overlapped:
-            return self._behind(said, self._computing(layout, of))
+            return _behind(said, self._computing(layout, of))
         hidden = self.practice.behind_weights * of["backward_messages"]
-        return said - hidden + self._behind(hidden, of["weights"])
-
-    @staticmethod
-    def _behind(said: np.ndarray, computing: np.ndarray) -> np.ndarray:
-        """What messages add to a step that go while a device computes: what is longer, and what they slow down."""
-        hidden = np.minimum(said, computing)
-        return said - hidden + _SLOWED * hidden
+        return said - hidden + _behind(hidden, of["weights"])
 
     def _between_stages(self, layout: Layout) -> float:
         """Seconds in which a stage gives the next one what enters that, and its gradient back."""
@@ -267,10 +261,7 @@ class Planner:
 
     def _waited(self, said: float, *, behind: float, least: float) -> float:
         """What messages add to a step that go while a rank computes for `behind` seconds; a CPU does both itself."""
-        if self.machine.kind == "cpu":
-            return said
-        hidden = min(said - least, behind)
-        return said - hidden + _SLOWED * hidden
+        return said if self.machine.kind == "cpu" else least + float(_behind(said - least, behind))
 
     def _shrunk(self, layout: Layout) -> float:
         """The bytes of sent gradients over those of whole ones."""
@@ -376,3 +367,9 @@ def _longest_of(count: int) -> float:
 def _waiting(filling: Layout) -> np.ndarray:
     """By rank of the pipeline, the most micro-batches, or chunks of them, that wait for their way back."""
     return np.array([in_flight(filling, rank) for rank in range(filling.pipeline)])
+
+
+def _behind(said: float | np.ndarray, computing: float | np.ndarray) -> np.ndarray:
+    """Seconds that messages add which go while a device computes: what is longer, and what they slow down."""
+    hidden = np.minimum(said, computing)
+    return np.asarray(said - hidden + _SLOWED * hidden)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from crossover.costs import Cost, Execution, Product, Shape, Streamed, Term
 from crossover.errors import ConfigError
-from crossover.models.mixers.solved import SolvedMixer, SolvedSettings, solved_bytes
+from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
 from crossover.recurrence.affine import AffineCell
 from crossover.recurrence.checks import Solver
 from crossover.recurrence.scan import kernels_of_scan
@@ -73,7 +73,7 @@ class AffineSettings(SolvedSettings):
 
     def cost(self, shape: Shape, execution: Execution) -> Cost:
         """Two products batched over time; the scan between them has no product of matrices and a depth of log T."""
-        steps, size, scales = shape.batch * shape.time, solved_bytes(execution), ("batch", "time", "hidden")
+        steps, size, scales = shape.batch * shape.time, execution.exact_bytes, ("batch", "time", "hidden")
         terms = [
             self.input_product(shape, execution),
             Term(

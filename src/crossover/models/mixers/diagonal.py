@@ -19,7 +19,7 @@ from crossover.errors import ConfigError
 from crossover.models.mixers.base import InitRule, State
 from crossover.models.mixers.dense import DenseMixer
 from crossover.models.mixers.recurrent import biases_per_gate
-from crossover.models.mixers.solved import SolvedMixer, SolvedSettings, solved_bytes
+from crossover.models.mixers.solved import SolvedMixer, SolvedSettings
 from crossover.recurrence.checks import Solver
 from crossover.recurrence.gated import GatedCell
 from crossover.recurrence.newton import Limits
@@ -116,8 +116,8 @@ class DiagonalSettings(SolvedSettings, ABC):
             Term(
                 name="recurrence",
                 parameters=self.rows * self.block,
-                activation_bytes=self._kept(shape, execution) * solved_bytes(execution),
-                state_bytes=self.state_bytes(shape.batch, solved_bytes(execution)),
+                activation_bytes=self._kept(shape, execution) * execution.exact_bytes,
+                state_bytes=self.state_bytes(shape.batch, execution.exact_bytes),
                 serial_steps=self._serial_steps(shape),
                 scales_with=("batch", "time", "hidden"),
                 streamed_forward=self._streamed(shape, execution, *self._forward(shape)),
@@ -128,7 +128,7 @@ class DiagonalSettings(SolvedSettings, ABC):
     def _streamed(self, shape: Shape, execution: Execution, kernels: int, passes: int) -> Streamed:
         """With block=1."""
         elements = shape.batch * shape.time * self.units
-        return Streamed(kernels, passes * elements * solved_bytes(execution), self.gates * elements)
+        return Streamed(kernels, passes * elements * execution.exact_bytes, self.gates * elements)
 
     def _forward(self, shape: Shape) -> tuple[int, int]:
         """Kernels, and passes over a hidden unit of all steps."""

@@ -130,7 +130,7 @@ class LinearAttentionSettings(MixerSettings):
         )
 
     def _recurrence(self, shape: Shape, execution: Execution) -> Term:
-        precision = max(execution.element_bytes, 4)
+        precision = execution.exact_bytes
         matrices = shape.batch * self.width * self.head_size
         elements = shape.batch * shape.time * self.width
         pairs = shape.batch * shape.time * self.heads * min(self.chunk, shape.time)
@@ -162,7 +162,7 @@ class LinearAttentionSettings(MixerSettings):
     def _kept_by_recurrence(self, shape: Shape, execution: Execution) -> float:
         """Bytes kept: logits and decays, queries, keys, values, and the state before each chunk or at each step."""
         batch, time, width, heads = shape.batch, shape.time, self.width, self.heads
-        precision, tokens, matrices = max(execution.element_bytes, 4), batch * time, batch * width * self.head_size
+        precision, tokens, matrices = execution.exact_bytes, batch * time, batch * width * self.head_size
         if not execution.fused:
             return precision * (tokens * (3 * heads + 3 * width) + (time + 1) * matrices)
         chunk = min(self.chunk, time)
@@ -176,7 +176,7 @@ class LinearAttentionSettings(MixerSettings):
         tokens, elements, precision = (
             shape.batch * shape.time,
             execution.element_bytes,
-            max(execution.element_bytes, 4),
+            execution.exact_bytes,
         )
         read = tokens
         if execution.fused and self.causal:

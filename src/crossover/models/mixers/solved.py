@@ -99,11 +99,6 @@ class SolvedSettings(RecurrentSettings):
         return replace(super().sharding(), state=travel)
 
 
-def solved_bytes(execution: Execution) -> int:
-    """Of an element of what is solved: fp32 at least, whatever the products around it are in."""
-    return max(execution.element_bytes, 4)
-
-
 class SolvedMixer(RecurrentMixer, ABC):
     """x_BTD -> y_BTD; the state is in float32 at least."""
 
